@@ -1,0 +1,237 @@
+//! The frames of one turn, lent by a driver: what arrived, and room for what will be sent.
+//!
+//! A driver and the stack never see each other. The engine passes these two values between them.
+//! They hold places in the driver's memory, not copies:
+//!
+//! ```text
+//!   driver ── rx_burst ──> RxBurst ── frame(i) ──> stack          driver memory
+//!   driver <─ rx_release ─ RxBurst                                 stays put until here
+//!
+//!   driver ── tx_reserve ─> TxBurst ── frame() ──> stack writes, commit(len)
+//!   driver <─ tx_burst ──── TxBurst
+//! ```
+
+use core::slice;
+
+/// The most frames one receive burst can hold.
+pub const RX_BURST_MAX: usize = 64;
+
+/// The most frames one transmit burst can hold.
+pub const TX_BURST_MAX: usize = 256;
+
+/// A place in a driver's memory. `token` is the driver's own name for it.
+#[derive(Clone, Copy, Debug)]
+pub struct FramePlace {
+    /// Where the frame begins.
+    pub start: *mut u8,
+    /// Received: bytes in the frame. To be sent: bytes committed.
+    pub len: u32,
+    /// Bytes that may be written from `start` on.
+    pub capacity: u32,
+    /// Given back to the driver unchanged.
+    pub token: u64,
+}
+
+const NOWHERE: FramePlace =
+    FramePlace { start: core::ptr::null_mut(), len: 0, capacity: 0, token: 0 };
+
+/// Frames received in one turn, in order of arrival.
+#[derive(Debug)]
+pub struct RxBurst {
+    places: [FramePlace; RX_BURST_MAX],
+    count: usize,
+}
+
+// SAFETY: the places are lent to whoever holds the burst, and to nobody else (contract of `push`).
+unsafe impl Send for RxBurst {}
+
+impl RxBurst {
+    /// An empty burst.
+    pub const fn new() -> Self {
+        Self { places: [NOWHERE; RX_BURST_MAX], count: 0 }
+    }
+
+    /// Number of frames.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True when nothing arrived.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// True when no further frame fits.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.count == RX_BURST_MAX
+    }
+
+    /// The bytes of frame `i`, from its Ethernet header on.
+    ///
+    /// # Panics
+    /// When `i` is not below [`RxBurst::len`].
+    #[inline]
+    pub fn frame(&self, i: usize) -> &[u8] {
+        let place = &self.places[..self.count][i];
+        // SAFETY: `push` promised `len` readable bytes that nobody writes until `clear`.
+        unsafe { slice::from_raw_parts(place.start, place.len as usize) }
+    }
+
+    /// Asks for the frame's first two cache lines.
+    #[inline]
+    pub fn prefetch(&self, i: usize) {
+        if i < self.count {
+            let start = self.places[i].start;
+            crate::prefetch(start);
+            crate::prefetch(start.wrapping_add(64));
+        }
+    }
+
+    /// The driver's side: adds a frame.
+    ///
+    /// # Safety
+    /// `place.start` has `place.len` readable bytes, and until the burst is cleared nobody writes
+    /// them. The burst must not be full.
+    #[inline]
+    pub unsafe fn push(&mut self, place: FramePlace) {
+        debug_assert!(self.count < RX_BURST_MAX);
+        self.places[self.count] = place;
+        self.count += 1;
+    }
+
+    /// The driver's side: the places to take back.
+    #[inline]
+    pub fn places(&self) -> &[FramePlace] {
+        &self.places[..self.count]
+    }
+
+    /// The driver's side: forgets all frames, after it took the places back.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+}
+
+impl Default for RxBurst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Room for frames to send: `used` committed ones, then free ones up to `reserved`.
+#[derive(Debug)]
+pub struct TxBurst {
+    places: [FramePlace; TX_BURST_MAX],
+    used: usize,
+    reserved: usize,
+}
+
+// SAFETY: as for `RxBurst`, by the contract of `reserve`.
+unsafe impl Send for TxBurst {}
+
+impl TxBurst {
+    /// A burst without any room.
+    pub const fn new() -> Self {
+        Self { places: [NOWHERE; TX_BURST_MAX], used: 0, reserved: 0 }
+    }
+
+    /// How many more frames can be written.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.reserved - self.used
+    }
+
+    /// How many frames were committed.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// True when no frame was committed.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The next free frame, whole; its bytes hold anything. `None` when there is no room.
+    ///
+    /// Nothing is sent until [`TxBurst::commit`]; asking again gives the same frame.
+    #[inline]
+    pub fn frame(&mut self) -> Option<&mut [u8]> {
+        if self.used == self.reserved {
+            return None;
+        }
+        let place = &self.places[self.used];
+        // SAFETY: `reserve` promised `capacity` bytes that are ours alone, and initialised.
+        Some(unsafe { slice::from_raw_parts_mut(place.start, place.capacity as usize) })
+    }
+
+    /// The frame last given out is complete: its first `len` bytes go out.
+    ///
+    /// # Panics
+    /// When there is no room, or `len` is above the frame's capacity.
+    #[inline]
+    pub fn commit(&mut self, len: usize) {
+        assert!(self.used < self.reserved);
+        let place = &mut self.places[self.used];
+        assert!(len <= place.capacity as usize);
+        place.len = len as u32;
+        self.used += 1;
+    }
+
+    /// A committed frame, for captures and tests.
+    #[inline]
+    pub fn committed(&self, i: usize) -> &[u8] {
+        let place = &self.places[..self.used][i];
+        // SAFETY: as in `frame`; committed frames stay ours until `take_back`.
+        unsafe { slice::from_raw_parts(place.start, place.len as usize) }
+    }
+
+    /// The driver's side: adds room for one frame.
+    ///
+    /// # Safety
+    /// `place.start` has `place.capacity` initialised bytes that nobody else reads or writes until
+    /// the place is taken back. Fewer than [`TX_BURST_MAX`] places are reserved.
+    #[inline]
+    pub unsafe fn reserve(&mut self, place: FramePlace) {
+        debug_assert!(self.reserved < TX_BURST_MAX);
+        self.places[self.reserved] = place;
+        self.reserved += 1;
+    }
+
+    /// The driver's side: how many more places it may reserve.
+    #[inline]
+    pub fn unreserved(&self) -> usize {
+        TX_BURST_MAX - self.reserved
+    }
+
+    /// The driver's side: the committed frames, in order.
+    #[inline]
+    pub fn places(&self) -> &[FramePlace] {
+        &self.places[..self.used]
+    }
+
+    /// The driver's side: the first `sent` frames are its own again; the rest stays, in order.
+    #[inline]
+    pub fn take_back(&mut self, sent: usize) {
+        assert!(sent <= self.used);
+        self.places.copy_within(sent..self.reserved, 0);
+        self.used -= sent;
+        self.reserved -= sent;
+    }
+
+    /// The driver's side: the places reserved and not committed, to be given back at the end.
+    #[inline]
+    pub fn unused(&self) -> &[FramePlace] {
+        &self.places[self.used..self.reserved]
+    }
+}
+
+impl Default for TxBurst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
