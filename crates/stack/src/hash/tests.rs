@@ -1,0 +1,99 @@
+//! The hash against the reference implementation, and its use in bursts.
+
+use core::hash::Hasher as _;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+use siphasher::sip::SipHasher13;
+
+use super::{FlowHasher, FlowKey};
+
+const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+
+fn reference(secret: [u64; 2], key: &FlowKey) -> u64 {
+    let mut message = Vec::new();
+    if key.is_v4() {
+        message.extend_from_slice(&(key.local as u32).to_le_bytes());
+        message.extend_from_slice(&(key.remote as u32).to_le_bytes());
+    } else {
+        message.extend_from_slice(&key.remote.to_le_bytes());
+        message.extend_from_slice(&key.local.to_le_bytes());
+    }
+    message.extend_from_slice(&key.local_port.to_le_bytes());
+    message.extend_from_slice(&key.remote_port.to_le_bytes());
+    let mut hasher = SipHasher13::new_with_keys(secret[0], secret[1]);
+    hasher.write(&message);
+    hasher.finish()
+}
+
+fn v4_key() -> impl Strategy<Value = FlowKey> {
+    any::<(u32, u32, u16, u16)>().prop_map(|(remote, local, remote_port, local_port)| FlowKey {
+        remote: 0xffff << 32 | u128::from(remote),
+        local: 0xffff << 32 | u128::from(local),
+        remote_port,
+        local_port,
+    })
+}
+
+fn v6_key() -> impl Strategy<Value = FlowKey> {
+    any::<(u128, u128, u16, u16)>().prop_map(|(remote, local, remote_port, local_port)| FlowKey {
+        remote,
+        local,
+        remote_port,
+        local_port,
+    })
+}
+
+proptest! {
+    #[test]
+    fn each_hash_is_the_reference_siphash_1_3(
+        secret in any::<[u64; 2]>(),
+        key in prop_oneof![v4_key(), v6_key()],
+    ) {
+        prop_assert_eq!(FlowHasher::new(secret).hash(&key), reference(secret, &key));
+    }
+
+    #[test]
+    fn a_burst_hashes_like_its_keys_one_by_one(
+        keys in prop::collection::vec(prop_oneof![8 => v4_key(), 1 => v6_key()], 0..40),
+    ) {
+        let hasher = FlowHasher::new(SECRET);
+        let mut hashes = std::vec![0; keys.len()];
+        hasher.hash_burst(&keys, &mut hashes);
+        for (key, hash) in keys.iter().zip(hashes) {
+            prop_assert_eq!(hash, hasher.hash(key));
+        }
+    }
+}
+
+#[test]
+fn a_key_with_one_v4_address_takes_the_long_path() {
+    let v4 = 0xffff_c000_0201;
+    let key = FlowKey { remote: v4, local: 0x2001 << 112, remote_port: 1, local_port: 2 };
+    assert!(!key.is_v4());
+    assert_eq!(FlowHasher::new(SECRET).hash(&key), reference(SECRET, &key));
+}
+
+#[test]
+fn neighbouring_ports_and_another_secret_change_about_half_of_the_bits() {
+    let key = FlowKey {
+        remote: 0xffff_0a00_0001,
+        local: 0xffff_0a00_0002,
+        remote_port: 1024,
+        local_port: 80,
+    };
+    let hasher = FlowHasher::new(SECRET);
+    let mut flipped = 0;
+    for port in 1025..1281 {
+        let next = FlowKey { remote_port: port, ..key };
+        flipped += (hasher.hash(&key) ^ hasher.hash(&next)).count_ones();
+    }
+    assert!((30 * 256..34 * 256).contains(&flipped), "{flipped} of {} bits", 64 * 256);
+    let other = FlowHasher::new([SECRET[0], SECRET[1] ^ 1]);
+    assert!((other.hash(&key) ^ hasher.hash(&key)).count_ones() > 8);
+}
+
+#[test]
+fn the_secret_is_not_printed() {
+    assert_eq!(std::format!("{:?}", FlowHasher::new(SECRET)), "FlowHasher");
+}
