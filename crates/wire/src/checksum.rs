@@ -1,0 +1,220 @@
+//! The Internet checksum (RFC 1071): the one's complement sum of 16-bit words.
+//!
+//! A [`Sum`] is not folded until the end. It is kept in the byte order of the machine, because the
+//! sum does not care (RFC 1071 2.B): each addition is then a plain load, and only
+//! [`Sum::finish`] swaps. Addition is on 64 bits with the carry brought round to bit 0; as
+//! 2^16 - 1 divides 2^64 - 1 the result folds to the same 16 bits, and it cannot overflow.
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::Protocol;
+
+/// A partial sum, to which more can be added.
+///
+/// All parts are taken to begin at an even offset of what is being summed, except with
+/// [`Sum::add_sum_at_odd`]. An odd number of bytes counts as if a zero byte followed, so only the
+/// last part may be odd.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Sum(u64);
+
+impl Sum {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// The pseudo-header of TCP and UDP over IPv4 (RFC 9293 3.1); `len` is header and payload.
+    #[inline]
+    pub const fn pseudo_v4(src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol, len: u16) -> Self {
+        let addresses = src.to_bits().to_be() as u64 + dst.to_bits().to_be() as u64;
+        let rest = ((protocol.0 as u32) << 16) | len as u32;
+        Self(addresses + rest.to_be() as u64)
+    }
+
+    /// The pseudo-header of IPv6 (RFC 8200 8.1); `len` is upper-layer header and payload.
+    #[inline]
+    pub const fn pseudo_v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: Protocol, len: u32) -> Self {
+        let (src, dst) = (src.to_bits(), dst.to_bits());
+        Self::ZERO
+            .add_u64((src >> 64) as u64)
+            .add_u64(src as u64)
+            .add_u64((dst >> 64) as u64)
+            .add_u64(dst as u64)
+            .add_u32(len)
+            .add_u32(protocol.0 as u32)
+    }
+
+    /// Adds bytes as they lie in the packet.
+    #[inline]
+    pub fn add_bytes(self, bytes: &[u8]) -> Self {
+        let (blocks, tail) = bytes.as_chunks::<BLOCK_LEN>();
+        let sum = if blocks.is_empty() { self } else { self.add_sum(sum_blocks(blocks)) };
+        sum.add_tail(tail)
+    }
+
+    /// Adds a 16-bit field.
+    #[inline]
+    pub const fn add_u16(self, word: u16) -> Self {
+        self.add_raw(word.to_be() as u64)
+    }
+
+    /// Adds a 32-bit field.
+    #[inline]
+    pub const fn add_u32(self, word: u32) -> Self {
+        self.add_raw(word.to_be() as u64)
+    }
+
+    /// Adds eight bytes, given as the big-endian number they are in the packet.
+    #[inline]
+    pub const fn add_u64(self, word: u64) -> Self {
+        self.add_raw(word.to_be())
+    }
+
+    /// Adds the sum of a part that begins at an even offset.
+    #[inline]
+    pub const fn add_sum(self, other: Self) -> Self {
+        self.add_raw(other.0)
+    }
+
+    /// Adds the sum of a part that begins at an odd offset: its bytes trade places in their words
+    /// (RFC 1071 2.B). The part before it must have been odd in length.
+    #[inline]
+    pub const fn add_sum_at_odd(self, other: Self) -> Self {
+        self.add_raw(other.0.rotate_left(8))
+    }
+
+    /// The checksum to store: the complement of the folded sum.
+    #[inline]
+    pub const fn finish(self) -> u16 {
+        !u16::from_be(self.fold())
+    }
+
+    /// The checksum to store where zero means "none" (RFC 768): zero becomes its twin 0xffff.
+    #[inline]
+    pub const fn finish_nonzero(self) -> u16 {
+        match self.finish() {
+            0 => 0xffff,
+            checksum => checksum,
+        }
+    }
+
+    /// The folded sum, not complemented: what a device with checksum offload wants in the field.
+    #[inline]
+    pub const fn partial(self) -> u16 {
+        u16::from_be(self.fold())
+    }
+
+    #[inline]
+    const fn add_raw(self, native: u64) -> Self {
+        let (sum, carry) = self.0.overflowing_add(native);
+        // A sum that carried is at most 2^64 - 2, so the carry cannot overflow it again.
+        Self(sum.wrapping_add(carry as u64))
+    }
+
+    /// Adds what is left after whole blocks; right for any length, fast for short ones.
+    #[inline]
+    fn add_tail(self, bytes: &[u8]) -> Self {
+        let (words, mut rest) = bytes.as_chunks::<8>();
+        let mut sum = self;
+        for word in words {
+            sum = sum.add_raw(u64::from_ne_bytes(*word));
+        }
+        if let Some((word, after)) = rest.split_first_chunk::<4>() {
+            sum = sum.add_raw(u64::from(u32::from_ne_bytes(*word)));
+            rest = after;
+        }
+        match *rest {
+            [a] => sum.add_raw(u64::from(u16::from_ne_bytes([a, 0]))),
+            [a, b] => sum.add_raw(u64::from(u16::from_ne_bytes([a, b]))),
+            [a, b, c] => sum.add_raw(u64::from(u32::from_ne_bytes([a, b, c, 0]))),
+            _ => sum,
+        }
+    }
+
+    /// Folds to 16 bits in machine order. Adding a number to its own rotation leaves in the upper
+    /// half the sum of both halves with its carry brought round.
+    #[inline]
+    const fn fold(self) -> u16 {
+        let half = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
+    }
+}
+
+/// True when a sum over bytes *and* their checksum field says that they are intact.
+#[inline]
+#[must_use]
+pub const fn verify(sum: Sum) -> bool {
+    sum.fold() == 0xffff
+}
+
+/// Copies `src` to the front of `dst` and sums it, reading each byte once.
+///
+/// # Panics
+/// When `dst` is shorter than `src`.
+#[inline]
+pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
+    let dst = &mut dst[..src.len()];
+    let (src_blocks, src_tail) = src.as_chunks::<BLOCK_LEN>();
+    let (dst_blocks, dst_tail) = dst.as_chunks_mut::<BLOCK_LEN>();
+    let mut lanes = Lanes::ZERO;
+    for (to, from) in dst_blocks.iter_mut().zip(src_blocks) {
+        lanes.add(from);
+        *to = *from;
+    }
+    dst_tail.copy_from_slice(src_tail);
+    lanes.sum().add_tail(src_tail)
+}
+
+/// The checksum after one 16-bit word of the data changed (RFC 1624 equation 3).
+#[inline]
+#[must_use]
+pub const fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
+    Sum::ZERO.add_u16(!old_checksum).add_u16(!old_word).add_u16(new_word).finish()
+}
+
+/// Independent accumulators for one block, so that the compiler keeps them in vector registers.
+///
+/// A 64-bit addition loses its carry, and vectors have no carry flag. So the upper halves of the
+/// words are summed beside the whole words, and what the lower halves came to is their difference.
+#[derive(Clone, Copy)]
+struct Lanes {
+    whole: [u64; LANES],
+    upper: [u64; LANES],
+}
+
+impl Lanes {
+    const ZERO: Self = Self { whole: [0; LANES], upper: [0; LANES] };
+
+    #[inline]
+    fn add(&mut self, block: &[u8; BLOCK_LEN]) {
+        let (words, _) = block.as_chunks::<8>();
+        for ((whole, upper), word) in self.whole.iter_mut().zip(&mut self.upper).zip(words) {
+            let word = u64::from_ne_bytes(*word);
+            *whole = whole.wrapping_add(word);
+            *upper = upper.wrapping_add(word >> 32);
+        }
+    }
+
+    #[inline]
+    fn sum(&self) -> Sum {
+        let mut sum = Sum::ZERO;
+        for (whole, upper) in self.whole.iter().zip(&self.upper) {
+            let lower = whole.wrapping_sub(upper << 32);
+            sum = sum.add_raw(lower).add_raw(*upper);
+        }
+        sum
+    }
+}
+
+fn sum_blocks(blocks: &[[u8; BLOCK_LEN]]) -> Sum {
+    let mut lanes = Lanes::ZERO;
+    for block in blocks {
+        lanes.add(block);
+    }
+    lanes.sum()
+}
+
+const LANES: usize = 8;
+const BLOCK_LEN: usize = 8 * LANES;
+
+#[cfg(test)]
+mod tests;
