@@ -81,7 +81,8 @@ impl Region {
     pub(crate) fn on_heap(plan: &Plan) -> Result<Self, MemoryError> {
         let align = plan.align.max(HEADER_BYTES);
         let content_at = (HEADER_BYTES + plan.state_bytes).next_multiple_of(align);
-        let bytes = plan.content_bytes()?.checked_add(content_at).ok_or_else(|| plan.too_large())?;
+        let bytes =
+            plan.content_bytes()?.checked_add(content_at).ok_or_else(|| plan.too_large())?;
         let layout = Layout::from_size_align(bytes, align).map_err(|_| plan.too_large())?;
         // SAFETY: the layout has at least the header's bytes, so its size is not zero.
         let base = unsafe { alloc_zeroed(layout) };
