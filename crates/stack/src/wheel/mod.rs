@@ -1,7 +1,7 @@
 //! One core's timing wheel: which connections may have something due at a tick.
 //!
-//! A tick is a millisecond. There are three levels of 256 slots; a slot of level 0 is one tick long,
-//! a slot of level 1 is as long as all of level 0, and so on:
+//! A tick is a millisecond. There are three levels of 256 slots; a slot of level 0 is one tick
+//! long, a slot of level 1 is as long as all of level 0, and so on:
 //!
 //! ```text
 //!              a slot    all slots   fires at
@@ -154,7 +154,7 @@ impl Wheel {
         }
     }
 
-    /// Says whether an entry handed out is the one that `mark` stands for, which it then is no more.
+    /// Says whether an entry handed out is the one `mark` stands for; then it is that no more.
     ///
     /// False: the entry is a duplicate that a later arming left behind, and must be ignored.
     /// True: the connection has to be looked at, and armed again if it has a deadline.
@@ -210,7 +210,7 @@ impl Wheel {
         slot.wrapping_sub(slot_at(self.tick, level))
     }
 
-    /// The entry on `level` fires too late for a deadline `distance` slots away: one more is needed.
+    /// The entry on `level` fires too late for a deadline `distance` slots away.
     fn bring_forward(&mut self, mark: &mut WheelMark, index: u32, level: usize, distance: u8) {
         if level > 0 {
             // There is none on the level below, and all of its slots fire earlier.
@@ -257,7 +257,7 @@ impl Wheel {
         count
     }
 
-    /// Goes on to the next tick at which a slot with entries fires, or to `now`, whichever is first.
+    /// Goes on to the next tick at which a slot with entries fires, or to `now` if that is before.
     /// False when that slot is still to come.
     #[inline]
     fn advance(&mut self, now: u32) -> bool {
@@ -298,8 +298,8 @@ const fn chunks_for(connections_max: u32) -> u32 {
     (entries / CHUNK_ENTRIES as u64 + (LEVELS * SLOTS) as u64) as u32 + 1
 }
 
-/// Duplicates come from deadlines below 256 ms brought forward, so from connections that are busy at
-/// the same time: all of a few, or some of very many.
+/// Duplicates come from deadlines below 256 ms brought forward, so from connections that are busy
+/// at the same time: all of a few, or some of very many.
 const fn duplicates_max(connections_max: u32) -> u32 {
     let of_few = if connections_max < BUSY_MAX { connections_max } else { BUSY_MAX };
     connections_max / 4 + of_few * 4

@@ -9,8 +9,8 @@ pub(super) struct Slots {
     occupied: [[u64; WORDS]; LEVELS],
 }
 
-/// The chunks of a slot. All but the newest one are full, so the number of entries says how far that
-/// one is filled.
+/// The chunks of a slot. All but the newest one are full, so the number of entries says how far
+/// that one is filled.
 #[derive(Clone, Copy)]
 struct Slot {
     newest: u32,

@@ -1,0 +1,224 @@
+//! What an outsider must not be able to guess, derived from 32 random bytes: initial sequence
+//! numbers, SYN cookies, ephemeral ports, timestamp offsets.
+//!
+//! Everything is a keyed `SipHash-2-4` of the flow in question, each purpose under a key of its
+//! own, so that what is seen of one says nothing of another. Nothing here keeps state.
+//!
+//! A SYN cookie is an initial sequence number that holds what the SYN said (RFC 4987 3.6):
+//!
+//! ```text
+//!    31      27 26       24 23                                 0
+//!   | minute   | MSS class | MAC of flow, irs, minute, class    |
+//! ```
+//!
+//! What does not fit is put in the lowest bits of the timestamp that goes with it, and comes back
+//! as its echo:
+//!
+//! ```text
+//!    31                             6     5     4      3        0
+//!   | timestamp                      | ECN | SACK | window scale |
+//! ```
+
+use core::hash::Hasher as _;
+
+use siphasher::sip::SipHasher24;
+
+use crate::hash::{FlowHasher, FlowKey};
+
+/// The secrets of one host. All its cores must have the same ones.
+#[derive(Clone, Copy)]
+pub struct Secrets {
+    isn: Key,
+    cookie: Key,
+    port: Key,
+    timestamp: Key,
+    flow: Key,
+    neighbour: Key,
+}
+
+/// The options of a SYN that a cookie cannot hold, as they are kept in a timestamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SynOptions {
+    /// The shift count of the peer's window scale option, at most 14; `None` without the option.
+    pub window_scale: Option<u8>,
+    /// The peer permitted SACK.
+    pub sack_permitted: bool,
+    /// The peer asked for ECN (RFC 3168 6.1.1).
+    pub ecn: bool,
+}
+
+type Key = [u64; 2];
+
+impl Secrets {
+    /// Secrets from 32 bytes that nobody can guess.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self {
+            isn: derive(&seed, 1),
+            cookie: derive(&seed, 2),
+            port: derive(&seed, 3),
+            timestamp: derive(&seed, 4),
+            flow: derive(&seed, 5),
+            neighbour: derive(&seed, 6),
+        }
+    }
+
+    /// The hasher of the flow table.
+    pub fn flow_hasher(&self) -> FlowHasher {
+        FlowHasher::new(self.flow)
+    }
+
+    /// The key of the neighbour table.
+    pub fn neighbour_key(&self) -> [u64; 2] {
+        self.neighbour
+    }
+
+    /// The initial sequence number of a connection that begins at `now_us`.
+    ///
+    /// RFC 6528 3: a timer of 4 us, so that a connection's successor starts above it, plus a keyed
+    /// hash of the 4-tuple, so that one connection says nothing of another.
+    pub fn isn(&self, key: &FlowKey, now_us: u64) -> u32 {
+        let timer = (now_us / ISN_TICK_US) as u32;
+        timer.wrapping_add(hash_flow(self.isn, key, &[]) as u32)
+    }
+
+    /// The initial sequence number that answers a SYN of sequence number `irs` without any state.
+    ///
+    /// `mss_class` is that of [`mss_class`], `tick_min` a count of minutes.
+    pub fn cookie(&self, key: &FlowKey, irs: u32, mss_class: u8, tick_min: u32) -> u32 {
+        let class = u32::from(mss_class) & MSS_CLASS_MASK;
+        let minute = tick_min & MINUTE_MASK;
+        let mac = self.cookie_mac(key, irs, class, tick_min);
+        minute << MINUTE_SHIFT | class << MSS_CLASS_SHIFT | mac
+    }
+
+    /// The MSS class in `cookie`, if this host sent it in answer to `irs` one to two minutes ago at
+    /// most. The handshake's last segment has `irs + 1` as sequence number and `cookie + 1` as
+    /// acknowledgment.
+    pub fn check(&self, key: &FlowKey, irs: u32, cookie: u32, tick_min: u32) -> Option<u8> {
+        let minute = cookie >> MINUTE_SHIFT;
+        let age = tick_min.wrapping_sub(minute) & MINUTE_MASK;
+        if age > COOKIE_AGE_MAX_MIN {
+            return None;
+        }
+        let class = cookie >> MSS_CLASS_SHIFT & MSS_CLASS_MASK;
+        let sent_min = tick_min.wrapping_sub(age);
+        (self.cookie_mac(key, irs, class, sent_min) == cookie & MAC_MASK).then_some(class as u8)
+    }
+
+    /// Where the search for a free local port begins, to be added to a counter that all connections
+    /// share (RFC 6056 3.3.3, the simple hash-based algorithm). The ports of `key` that count are
+    /// the remote one only.
+    pub fn port_offset(&self, local: u128, remote: u128, remote_port: u16) -> u32 {
+        hash_flow(self.port, &FlowKey { remote, local, remote_port, local_port: 0 }, &[]) as u32
+    }
+
+    /// What is added to the clock for the timestamps sent between two hosts (RFC 7323 5.4).
+    ///
+    /// It is the same for all their connections, so that the timestamps of a 4-tuple go on growing
+    /// from one connection to the next, which reuse in TIME-WAIT builds on (RFC 6191 2).
+    pub fn ts_offset(&self, local: u128, remote: u128) -> u32 {
+        let key = FlowKey { remote, local, remote_port: 0, local_port: 0 };
+        hash_flow(self.timestamp, &key, &[]) as u32
+    }
+
+    fn cookie_mac(&self, key: &FlowKey, irs: u32, class: u32, tick_min: u32) -> u32 {
+        hash_flow(self.cookie, key, &[irs, tick_min, class]) as u32 & MAC_MASK
+    }
+}
+
+impl core::fmt::Debug for Secrets {
+    /// Says nothing of the keys: a log must not give them away.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// The class of an MSS in bytes: that of the greatest [`class_mss`] that is not above it.
+///
+/// Less than the least class is rounded up to it. No link has such an MSS (RFC 9293 3.7.1 takes
+/// 536 when nothing is said), and one that small only makes work.
+pub fn mss_class(mss: u16) -> u8 {
+    let at_most = MSS_OF_CLASS.iter().filter(|&&class| class <= mss).count();
+    at_most.saturating_sub(1) as u8
+}
+
+/// The MSS in bytes that stands for a class. Only the lowest three bits count.
+pub fn class_mss(class: u8) -> u16 {
+    MSS_OF_CLASS[usize::from(class) % MSS_OF_CLASS.len()]
+}
+
+impl SynOptions {
+    /// The timestamp to send with a cookie: at most 127 ticks before `value`, never after it, so
+    /// that the connection's later timestamps are not before it (RFC 7323 5.3).
+    pub fn encode(self, value: u32) -> u32 {
+        let scale = self.window_scale.map_or(NO_WINDOW_SCALE, |scale| scale.min(WINDOW_SCALE_MAX));
+        let bits = u32::from(scale)
+            | u32::from(self.sack_permitted) << SACK_SHIFT
+            | u32::from(self.ecn) << ECN_SHIFT;
+        let encoded = value & !OPTIONS_MASK | bits;
+        let is_ahead = bits > value & OPTIONS_MASK;
+        if is_ahead { encoded.wrapping_sub(OPTIONS_MASK + 1) } else { encoded }
+    }
+
+    /// The options in the echo of a timestamp that [`SynOptions::encode`] gave.
+    pub fn decode(echo: u32) -> Self {
+        let scale = echo as u8 & NO_WINDOW_SCALE;
+        Self {
+            window_scale: (scale <= WINDOW_SCALE_MAX).then_some(scale),
+            sack_permitted: echo >> SACK_SHIFT & 1 != 0,
+            ecn: echo >> ECN_SHIFT & 1 != 0,
+        }
+    }
+}
+
+/// A key for one purpose: the seed's two halves are keys themselves, under which the purpose and
+/// the number of the word are hashed.
+fn derive(seed: &[u8; 32], purpose: u8) -> Key {
+    let (halves, _) = seed.as_chunks::<16>();
+    let word = |number: u8| {
+        halves.iter().fold(0, |word, half| {
+            let mut hasher = SipHasher24::new_with_key(half);
+            hasher.write(&[purpose, number]);
+            word ^ hasher.finish()
+        })
+    };
+    [word(0), word(1)]
+}
+
+fn hash_flow(secret: Key, key: &FlowKey, more: &[u32]) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(secret[0], secret[1]);
+    hasher.write(&key.remote.to_le_bytes());
+    hasher.write(&key.local.to_le_bytes());
+    hasher.write(&key.remote_port.to_le_bytes());
+    hasher.write(&key.local_port.to_le_bytes());
+    for word in more {
+        hasher.write(&word.to_le_bytes());
+    }
+    hasher.finish()
+}
+
+/// RFC 6528 3: the timer counts every 4 us.
+const ISN_TICK_US: u64 = 4;
+
+const MINUTE_SHIFT: u32 = 27;
+const MINUTE_MASK: u32 = 31;
+const MSS_CLASS_SHIFT: u32 = 24;
+const MSS_CLASS_MASK: u32 = 7;
+const MAC_MASK: u32 = 0x00ff_ffff;
+/// A cookie is good in the minute it was made in, and in the next one.
+const COOKIE_AGE_MAX_MIN: u32 = 1;
+
+/// The least; the defaults of RFC 9293 3.7.1 for IPv4 and IPv6; 1,500 bytes less what tunnels take,
+/// less IPv6, less IPv4; 9,000 bytes less IPv6.
+const MSS_OF_CLASS: [u16; 8] = [64, 536, 1220, 1360, 1400, 1440, 1460, 8940];
+
+const OPTIONS_MASK: u32 = 63;
+const SACK_SHIFT: u32 = 4;
+const ECN_SHIFT: u32 = 5;
+/// RFC 7323 2.3: greater shift counts are taken for this one.
+const WINDOW_SCALE_MAX: u8 = 14;
+/// The four bits that say that there was no window scale option.
+const NO_WINDOW_SCALE: u8 = 15;
+
+#[cfg(test)]
+mod tests;
