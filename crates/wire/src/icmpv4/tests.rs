@@ -28,10 +28,10 @@ fn a_ping_and_its_answer() {
     assert_eq!(Message::parse(&ping), Ok(request));
     assert_eq!(written(&request), ping);
     let reply = Message::EchoReply { ident: 0x1234, seq: 7, data: b"abc" };
-    let mut pong = ping;
-    pong[0] = 0;
-    repair(&mut pong);
-    assert_eq!(written(&reply), pong);
+    let mut answer = ping;
+    answer[0] = 0;
+    repair(&mut answer);
+    assert_eq!(written(&reply), answer);
 }
 
 #[test]

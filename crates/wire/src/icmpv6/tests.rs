@@ -47,8 +47,8 @@ fn a_ping_and_its_answer() {
     assert_eq!(Message::parse(SRC, DST, &ping), Ok(request));
     assert_eq!(written(SRC, DST, &request), ping);
     let reply = Message::EchoReply { ident: 0x1234, seq: 7, data: b"abc" };
-    let pong = repaired(DST, SRC, b"\x81\x00\x00\x00\x12\x34\x00\x07abc");
-    assert_eq!(written(DST, SRC, &reply), pong);
+    let answer = repaired(DST, SRC, b"\x81\x00\x00\x00\x12\x34\x00\x07abc");
+    assert_eq!(written(DST, SRC, &reply), answer);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn pseudo(len: usize) -> Sum {
     Sum::pseudo_v4(src, dst, Protocol::UDP, len as u16)
 }
 
-fn sealed(header: &Header, payload: &[u8]) -> vec::Vec<u8> {
+fn sealed(header: Header, payload: &[u8]) -> vec::Vec<u8> {
     let mut datagram = vec![0; HEADER_LEN];
     datagram.extend(payload);
     let checksum = header.checksum(pseudo(datagram.len()), Sum::ZERO.add_bytes(payload));
@@ -52,7 +52,7 @@ fn each_lie_has_its_reason() {
 
 #[test]
 fn no_checksum_is_told_from_a_wrong_one() {
-    let mut datagram = sealed(&HEADER, b"abc");
+    let mut datagram = sealed(HEADER, b"abc");
     assert!(has_checksum(&datagram) && intact(&datagram, pseudo(11)));
     datagram[8] ^= 1;
     assert!(has_checksum(&datagram) && !intact(&datagram, pseudo(11)));
@@ -63,7 +63,7 @@ fn no_checksum_is_told_from_a_wrong_one() {
 
 #[test]
 fn padding_does_not_count_into_the_checksum() {
-    let mut datagram = sealed(&HEADER, b"abc");
+    let mut datagram = sealed(HEADER, b"abc");
     datagram.extend([0xff; 20]);
     assert!(intact(&datagram, pseudo(11)));
 }
@@ -73,7 +73,7 @@ fn a_sum_of_ones_is_sealed_as_ones_not_as_none() {
     // The payload is the word that brings the whole sum to 0xffff.
     let header = Header { payload_len: 2, ..HEADER };
     let missing = header.checksum(pseudo(10), Sum::ZERO);
-    let datagram = sealed(&header, &missing.to_be_bytes());
+    let datagram = sealed(header, &missing.to_be_bytes());
     assert_eq!(datagram[6..8], [0xff, 0xff]);
     assert!(intact(&datagram, pseudo(10)));
 }
@@ -84,7 +84,7 @@ proptest! {
         src_port: u16, dst_port: u16, payload in bytes(0..100),
     ) {
         let header = Header { src_port, dst_port, payload_len: payload.len() as u16 };
-        let mut datagram = sealed(&header, &payload);
+        let mut datagram = sealed(header, &payload);
         prop_assert_eq!(Header::parse(&datagram), Ok((header, &payload[..])));
         let pseudo = pseudo(datagram.len());
         prop_assert!(intact(&datagram, pseudo));
