@@ -235,3 +235,6 @@ impl Default for TxBurst {
         Self::new()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

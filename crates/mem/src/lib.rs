@@ -54,3 +54,14 @@ pub fn prefetch<T>(place: *const T) {
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = place;
 }
+
+#[cfg(all(test, not(any(loom, miri))))]
+mod scratch;
+
+/// How often a property is tried: seldom under miri, which is a thousand times slower.
+#[cfg(all(test, not(loom)))]
+fn test_runs() -> proptest::test_runner::Config {
+    let cases = if cfg!(miri) { 4 } else { 256 };
+    // Failures are not kept in files: the crate's directory may be read-only, and miri has no files.
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}

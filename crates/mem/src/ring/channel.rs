@@ -78,7 +78,7 @@ impl<T: Send> Producer<T> {
 
     /// True when the consumer is gone.
     pub fn is_closed(&self) -> bool {
-        self.shared.is_alone()
+        is_alone(&self.shared)
     }
 
     /// True when the consumer sleeps and must be woken; see [`ProducerIndex::must_wake`].
@@ -124,7 +124,7 @@ impl<T: Send> Consumer<T> {
 
     /// True when the producer is gone. Values it sent before may still wait.
     pub fn is_closed(&self) -> bool {
-        self.shared.is_alone()
+        is_alone(&self.shared)
     }
 
     /// See [`ConsumerIndex::will_sleep`].
@@ -159,15 +159,6 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn is_alone(self: &Arc<Self>) -> bool {
-        let alone = Arc::strong_count(self) == 1;
-        // What the other side did before it went away comes before what we do now.
-        fence(Ordering::Acquire);
-        alone
-    }
-}
-
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         let (released, held) = self.ring.held();
@@ -178,6 +169,14 @@ impl<T> Drop for Shared<T> {
             self.slots[place as usize].with_mut(|slot| unsafe { (*slot).assume_init_drop() });
         }
     }
+}
+
+/// True when the other side is gone.
+fn is_alone<T>(shared: &Arc<Shared<T>>) -> bool {
+    let alone = Arc::strong_count(shared) == 1;
+    // What the other side did before it went away comes before what we do now.
+    fence(Ordering::Acquire);
+    alone
 }
 
 struct Publishing<'a> {
