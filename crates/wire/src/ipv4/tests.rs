@@ -45,7 +45,7 @@ fn with_options(options: &[u8]) -> Vec<u8> {
 
 fn any_header() -> impl Strategy<Value = Header> {
     let route = (any_v4(), any_v4(), any::<u8>(), any::<u8>(), any::<u8>());
-    let fragment = (any::<u16>(), any::<bool>(), any::<bool>(), 0..=FRAGMENT_OFFSET_MASK);
+    let fragment = (any::<u16>(), any::<bool>(), any::<bool>(), 0..0x2000u16);
     (route, fragment, 0..200u16).prop_map(|(route, fragment, payload_len)| Header {
         src: route.0,
         dst: route.1,
@@ -112,8 +112,11 @@ fn each_lie_has_its_reason() {
     let mut packet = with_options(&[1; 4]);
     packet[0] = 0x4f;
     assert_eq!(Header::parse(&packet), Err(Malformed::Truncated), "options beyond the frame");
-    packet[11] ^= 1;
     packet[0] = 0x46;
+    packet[3] = 23;
+    repair(&mut packet);
+    assert_eq!(Header::parse(&packet), Err(Malformed::TotalLength), "ends in its options");
+    packet[11] ^= 1;
     assert_eq!(Header::parse(&packet), Err(Malformed::Checksum));
     for len in 0..HEADER_LEN {
         assert_eq!(Header::parse(&KNOWN[..len]), Err(Malformed::Truncated), "{len} bytes");
