@@ -155,13 +155,12 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
     let dst = &mut dst[..src.len()];
     let (src_blocks, src_tail) = src.as_chunks::<BLOCK_LEN>();
     let (dst_blocks, dst_tail) = dst.as_chunks_mut::<BLOCK_LEN>();
-    let mut lanes = Lanes::ZERO;
-    for (to, from) in dst_blocks.iter_mut().zip(src_blocks) {
-        lanes.add(from);
-        *to = *from;
+    let mut sum = Sum::ZERO;
+    if !src_blocks.is_empty() {
+        sum = copy_and_sum_blocks(dst_blocks, src_blocks);
     }
     dst_tail.copy_from_slice(src_tail);
-    lanes.sum().add_tail(src_tail)
+    sum.add_tail(src_tail)
 }
 
 /// The checksum after one 16-bit word of the data changed (RFC 1624 equation 3).
@@ -171,38 +170,39 @@ pub const fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
     Sum::ZERO.add_u16(!old_checksum).add_u16(!old_word).add_u16(new_word).finish()
 }
 
-/// Independent accumulators for one block, so that the compiler keeps them in vector registers.
+/// Independent accumulators for one block, so that its additions need not wait for each other.
 ///
-/// A 64-bit addition loses its carry, and vectors have no carry flag. So the upper halves of the
-/// words are summed beside the whole words, and what the lower halves came to is their difference.
+/// Each is twice as wide as a word: the upper half counts the carries, and that is one instruction
+/// beside the addition. On x86-64 without AVX2 this is faster than vectors, which have no carry.
 #[derive(Clone, Copy)]
-struct Lanes {
-    whole: [u64; LANES],
-    upper: [u64; LANES],
-}
+struct Lanes([u128; LANES]);
 
 impl Lanes {
-    const ZERO: Self = Self { whole: [0; LANES], upper: [0; LANES] };
+    const ZERO: Self = Self([0; LANES]);
 
     #[inline]
     fn add(&mut self, block: &[u8; BLOCK_LEN]) {
         let (words, _) = block.as_chunks::<8>();
-        for ((whole, upper), word) in self.whole.iter_mut().zip(&mut self.upper).zip(words) {
-            let word = u64::from_ne_bytes(*word);
-            *whole = whole.wrapping_add(word);
-            *upper = upper.wrapping_add(word >> 32);
+        for (place, word) in words.iter().enumerate() {
+            self.0[place % LANES] += u128::from(u64::from_ne_bytes(*word));
         }
     }
 
     #[inline]
     fn sum(&self) -> Sum {
-        let mut sum = Sum::ZERO;
-        for (whole, upper) in self.whole.iter().zip(&self.upper) {
-            let lower = whole.wrapping_sub(upper << 32);
-            sum = sum.add_raw(lower).add_raw(*upper);
-        }
-        sum
+        self.0
+            .iter()
+            .fold(Sum::ZERO, |sum, lane| sum.add_raw(*lane as u64).add_raw((*lane >> 64) as u64))
     }
+}
+
+fn copy_and_sum_blocks(dst: &mut [[u8; BLOCK_LEN]], src: &[[u8; BLOCK_LEN]]) -> Sum {
+    let mut lanes = Lanes::ZERO;
+    for (to, from) in dst.iter_mut().zip(src) {
+        lanes.add(from);
+        *to = *from;
+    }
+    lanes.sum()
 }
 
 fn sum_blocks(blocks: &[[u8; BLOCK_LEN]]) -> Sum {
@@ -213,8 +213,8 @@ fn sum_blocks(blocks: &[[u8; BLOCK_LEN]]) -> Sum {
     lanes.sum()
 }
 
-const LANES: usize = 8;
-const BLOCK_LEN: usize = 8 * LANES;
+const LANES: usize = 2;
+const BLOCK_LEN: usize = 64;
 
 #[cfg(test)]
 mod tests;
