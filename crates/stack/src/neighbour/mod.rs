@@ -14,8 +14,8 @@
 //!                               └── 5 s ──> (nothing)
 //! ```
 //!
-//! A neighbour is usable while it is Reachable, Stale, Probe or Permanent. The table never sends: it
-//! says when to ask, in [`Resolution::AskNow`] and from [`Neighbours::due`], each second at most
+//! A neighbour is usable while it is Reachable, Stale, Probe or Permanent. The table never sends:
+//! it says when to ask, in [`Resolution::AskNow`] and from [`Neighbours::due`], each second at most
 //! for one neighbour (RFC 1122 2.3.2.1). It is bounded, and so is the work of each call; what is
 //! pinned or in use cannot be driven out by others, and those that announce themselves drive out
 //! only such as themselves.
@@ -66,8 +66,8 @@ pub enum Resolution {
 }
 
 impl Neighbours {
-    /// A table for `entries_max` neighbours, found under a hash with the secret `key`.
-    pub fn new(memory: &mut Memory, entries_max: u32, key: [u64; 2]) -> Result<Self, MemoryError> {
+    /// A table for `entries_max` neighbours, found by a hash under the secret `key`.
+    pub fn new(memory: &mut Memory, key: [u64; 2], entries_max: u32) -> Result<Self, MemoryError> {
         Ok(Self {
             entries: memory.table("neighbours", LAYOUT_VERSION, entries_max)?,
             by_address: AddressIndex::new(memory, entries_max, key)?,

@@ -12,7 +12,7 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 fn neighbours(entries_max: u32) -> Neighbours {
-    Neighbours::new(&mut Memory::heap(), entries_max, [1, 2]).unwrap()
+    Neighbours::new(&mut Memory::heap(), [1, 2], entries_max).unwrap()
 }
 
 /// Lets time pass from `from` to `to`, 10 ms at a time; when and which neighbours had to be asked.
@@ -290,13 +290,15 @@ proptest! {
                     }
                 }
                 Step::Learn(address, mac) => {
-                    if neighbours.learn(u128::from(address), [2, 0, 0, 0, 0, mac], now).is_some() {
-                        heard.insert(u128::from(address), [2, 0, 0, 0, 0, mac]);
+                    let (address, mac) = (u128::from(address), [2, 0, 0, 0, 0, mac]);
+                    if neighbours.learn(address, mac, now).is_some() {
+                        heard.insert(address, mac);
                     }
                 }
                 Step::Refresh(address, mac) => {
-                    if neighbours.refresh(u128::from(address), [2, 0, 0, 0, 0, mac], now).is_some() {
-                        heard.insert(u128::from(address), [2, 0, 0, 0, 0, mac]);
+                    let (address, mac) = (u128::from(address), [2, 0, 0, 0, 0, mac]);
+                    if neighbours.refresh(address, mac, now).is_some() {
+                        heard.insert(address, mac);
                     }
                 }
                 Step::Use(address) => {
