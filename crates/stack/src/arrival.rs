@@ -1,0 +1,247 @@
+//! The first look at a frame: checked headers in numbers, for the stages of a burst.
+//!
+//! A burst is parsed whole before any connection is looked up, so that the look-ups' cache misses
+//! can wait for each other's company (DESIGN: stage by stage, never packet by packet).
+
+use crate::counters::Drop;
+use crate::interface::mapped_v4;
+use crate::stack::Stack;
+use crate::wire_key::Endpoints;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use crore_mem::frames::RX_BURST_MAX;
+use crore_wire::checksum::{self, Sum};
+use crore_wire::ethernet::{self, EtherType};
+use crore_wire::{Malformed, Protocol, icmpv4, ipv4, ipv6, tcp};
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Kind {
+    /// Dropped, and counted.
+    #[default]
+    Nothing,
+    /// A TCP segment for one of our addresses.
+    Tcp,
+    /// ARP.
+    Arp,
+    /// ICMP for one of our addresses; the payload is the message.
+    Icmpv4,
+    /// `ICMPv6` for us or a multicast group; the payload is the message.
+    Icmpv6,
+}
+
+/// One frame of a burst.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrival {
+    pub(crate) remote: u128,
+    pub(crate) remote_port: u16,
+    pub(crate) local_port: u16,
+    pub(crate) local_id: u16,
+    pub(crate) window: u16,
+    pub(crate) hash: u64,
+    /// What the flow table had for the tuple's tag; to be verified.
+    pub(crate) record: Option<u32>,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) ts_value: u32,
+    pub(crate) ts_echo: u32,
+    /// Where the segment (or message) and its payload begin in the frame.
+    pub(crate) start: u16,
+    pub(crate) payload_start: u16,
+    pub(crate) payload_len: u16,
+    pub(crate) flags: tcp::Flags,
+    pub(crate) has_timestamps: bool,
+    /// There are options besides timestamps: read the header again.
+    pub(crate) has_options: bool,
+    pub(crate) kind: Kind,
+}
+
+/// The frames of one burst, parsed.
+#[derive(Debug)]
+pub struct Burst {
+    pub(crate) arrivals: [Arrival; RX_BURST_MAX],
+    pub(crate) count: usize,
+}
+
+impl Burst {
+    /// An empty one; one is enough for a core's life.
+    pub fn new() -> Self {
+        Self { arrivals: [Arrival::default(); RX_BURST_MAX], count: 0 }
+    }
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Arrival {
+    #[inline]
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            remote: self.remote,
+            remote_port: self.remote_port,
+            local_port: self.local_port,
+            local_id: self.local_id,
+        }
+    }
+}
+
+impl Stack {
+    /// Parses one frame into `arrival`; an error says why it is dropped.
+    #[inline]
+    pub(crate) fn parse_frame(&self, frame: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
+        arrival.kind = Kind::Nothing;
+        let (header, packet) = ethernet::Header::parse(frame).map_err(|_| Drop::Malformed)?;
+        if header.dst.0 != self.mac && !header.dst.is_multicast() {
+            return Err(Drop::NotOurMac);
+        }
+        if header.vlan.map(|tci| tci & 0xfff) != self.vlan {
+            return Err(Drop::NotOurVlan);
+        }
+        match header.ether_type {
+            EtherType::IPV4 => self.parse_ipv4(frame, packet, arrival),
+            EtherType::IPV6 => self.parse_ipv6(frame, packet, arrival),
+            EtherType::ARP => {
+                arrival.kind = Kind::Arp;
+                arrival.start = offset_in(frame, packet);
+                Ok(())
+            }
+            _ => Err(Drop::UnknownEtherType),
+        }
+    }
+
+    #[inline]
+    fn parse_ipv4(&self, frame: &[u8], packet: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
+        let (header, payload) = ipv4::Header::parse(packet).map_err(ip_drop)?;
+        if header.is_fragment() {
+            return Err(Drop::Fragment);
+        }
+        if is_bad_source_v4(header.src) {
+            return Err(Drop::BadSource);
+        }
+        let id = self.addresses.id_of(mapped_v4(header.dst)).ok_or(Drop::NotOurAddress)?;
+        arrival.remote = mapped_v4(header.src);
+        arrival.local_id = id;
+        match header.protocol {
+            Protocol::TCP => {
+                let len = payload.len() as u16;
+                let sum = Sum::pseudo_v4(header.src, header.dst, Protocol::TCP, len);
+                self.parse_tcp(frame, payload, sum, arrival)
+            }
+            Protocol::ICMP => {
+                arrival.kind = Kind::Icmpv4;
+                set_payload(arrival, frame, payload, payload);
+                icmpv4::Message::parse(payload).map(|_| ()).map_err(transport_drop)
+            }
+            _ => Err(Drop::UnknownProtocol),
+        }
+    }
+
+    fn parse_ipv6(&self, frame: &[u8], packet: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
+        let (header, payload) = ipv6::Header::parse(packet).map_err(ip_drop)?;
+        let (protocol, payload, fragment) =
+            ipv6::skip_extensions(header.next_header, payload).map_err(ip_drop)?;
+        if fragment.is_some_and(|fragment| !fragment.is_atomic()) {
+            return Err(Drop::Fragment);
+        }
+        // RFC 4291 2.7: a multicast address is never a source.
+        if header.src.is_multicast() {
+            return Err(Drop::BadSource);
+        }
+        let id = self.addresses.id_of(header.dst.to_bits());
+        arrival.remote = header.src.to_bits();
+        arrival.local_id = id.unwrap_or(u16::MAX);
+        match protocol {
+            Protocol::TCP => {
+                id.ok_or(Drop::NotOurAddress)?;
+                if header.src.is_unspecified() || header.src.is_loopback() {
+                    return Err(Drop::BadSource);
+                }
+                let len = payload.len() as u32;
+                let sum = Sum::pseudo_v6(header.src, header.dst, Protocol::TCP, len);
+                self.parse_tcp(frame, payload, sum, arrival)
+            }
+            Protocol::ICMPV6 => {
+                if id.is_none() && !self.is_our_group(header.dst) {
+                    return Err(Drop::NotOurAddress);
+                }
+                arrival.kind = Kind::Icmpv6;
+                // The hop limit is needed again: RFC 4861 7.1 wants 255.
+                arrival.window = u16::from(header.hop_limit);
+                set_payload(arrival, frame, payload, payload);
+                Ok(())
+            }
+            _ => Err(Drop::UnknownProtocol),
+        }
+    }
+
+    #[inline]
+    fn parse_tcp(
+        &self,
+        frame: &[u8],
+        segment: &[u8],
+        pseudo: Sum,
+        arrival: &mut Arrival,
+    ) -> Result<(), Drop> {
+        let (header, payload) = tcp::Header::parse(segment).map_err(transport_drop)?;
+        if self.verify_checksums && !checksum::verify(pseudo.add_bytes(segment)) {
+            return Err(Drop::Checksum);
+        }
+        arrival.kind = Kind::Tcp;
+        arrival.remote_port = header.src_port;
+        arrival.local_port = header.dst_port;
+        arrival.seq = header.seq;
+        arrival.ack = header.ack;
+        arrival.flags = header.flags;
+        arrival.window = header.window;
+        let options = header.options;
+        arrival.has_timestamps = options.timestamps.is_some();
+        let timestamps = options.timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
+        arrival.ts_value = timestamps.value;
+        arrival.ts_echo = timestamps.echo;
+        arrival.has_options = header.flags.contains(tcp::Flags::SYN) || !options.sack.is_empty();
+        set_payload(arrival, frame, segment, payload);
+        Ok(())
+    }
+
+    /// All-nodes, or the solicited-node group of one of our addresses (RFC 4291 2.7.1).
+    fn is_our_group(&self, group: Ipv6Addr) -> bool {
+        group.is_multicast()
+    }
+}
+
+fn set_payload(arrival: &mut Arrival, frame: &[u8], segment: &[u8], payload: &[u8]) {
+    arrival.start = offset_in(frame, segment);
+    arrival.payload_start = offset_in(frame, payload);
+    arrival.payload_len = payload.len() as u16;
+}
+
+/// Where `part`, a slice of `frame`, begins in it.
+#[inline]
+fn offset_in(frame: &[u8], part: &[u8]) -> u16 {
+    (part.as_ptr().addr() - frame.as_ptr().addr()) as u16
+}
+
+/// RFC 1122 3.2.1.3: addresses that no host may send from.
+fn is_bad_source_v4(source: Ipv4Addr) -> bool {
+    let bits = source.to_bits();
+    let net = bits >> 24;
+    net == 0 || net == 127 || net >= 224
+}
+
+fn ip_drop(why: Malformed) -> Drop {
+    match why {
+        Malformed::Checksum => Drop::IpChecksum,
+        Malformed::Option => Drop::BadOption,
+        _ => Drop::Malformed,
+    }
+}
+
+fn transport_drop(why: Malformed) -> Drop {
+    match why {
+        Malformed::Checksum => Drop::Checksum,
+        Malformed::Option => Drop::BadOption,
+        _ => Drop::Malformed,
+    }
+}

@@ -1,0 +1,142 @@
+//! Limits and settings of one core's stack. Everything is sized from these at start.
+
+use crore_mem::PoolClass;
+
+/// Limits and settings. All memory that connections can ever take follows from the `_max` fields.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// Connections with a control block.
+    pub conns_max: u32,
+    /// Passive opens that wait for the handshake's last segment; above it: SYN cookies.
+    pub half_open_max: u32,
+    /// Records in TIME-WAIT; above it the oldest is forgotten, and counted.
+    pub time_wait_max: u32,
+    /// Next hops known by hardware address.
+    pub neighbours_max: u32,
+    /// Octets a connection may have queued or in flight.
+    pub snd_buf_bytes: u32,
+    /// Octets a connection may have received and not consumed: the window's size.
+    pub rcv_buf_bytes: u32,
+    /// Blocks for what is in flight, unread or out of order, of all connections together.
+    pub pool: [PoolClass; 3],
+    /// How long an acknowledgment may wait for company; 0: never (RFC 9293 3.8.6.3: < 500 ms).
+    pub ack_delay_ms: u32,
+    /// Retransmission timeout before the first measurement (RFC 6298 2.1).
+    pub rto_initial_ms: u32,
+    /// Its lower bound (RFC 6298 2.4 asks for 1 s; hosts in use take 200 ms).
+    pub rto_min_ms: u32,
+    /// Its upper bound (RFC 6298 2.5).
+    pub rto_max_ms: u32,
+    /// Timeouts in a row before an opening connection is given up (R2 of RFC 9293 3.8.3).
+    pub syn_retries: u8,
+    /// Timeouts in a row before an open connection is given up.
+    pub data_retries: u8,
+    /// 2 MSL.
+    pub time_wait_ms: u32,
+    /// How long FIN-WAIT-2 waits after the application closed.
+    pub fin_wait_2_ms: u32,
+    /// Quiet time before a keepalive probe; `None`: no keepalive (RFC 9293 3.8.4: off by default).
+    pub keepalive_idle_ms: Option<u32>,
+    /// Time between keepalive probes.
+    pub keepalive_interval_ms: u32,
+    /// Unanswered keepalive probes before the connection is given up.
+    pub keepalive_probes: u8,
+    /// Nagle's algorithm starts switched off.
+    pub nodelay: bool,
+    /// Offer timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Offer selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Initial congestion window in segments (RFC 6928).
+    pub initial_window_segments: u32,
+    /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
+    pub answers_for_link: bool,
+    /// First port that an active open picks by itself.
+    pub ephemeral_first: u16,
+    /// Connection attempts answered with a cookie from the first on (tests).
+    pub always_cookies: bool,
+}
+
+impl StackConfig {
+    /// Settings for a stack of `conns_max` connections, with buffers for as many of them as one
+    /// core can keep busy.
+    pub fn for_connections(conns_max: u32) -> Self {
+        let half_open_max = (conns_max / 64).clamp(1 << 10, 1 << 16);
+        Self {
+            conns_max,
+            half_open_max,
+            time_wait_max: (conns_max / 8).clamp(1 << 10, 1 << 20),
+            neighbours_max: 1 << 12,
+            snd_buf_bytes: 1 << 20,
+            rcv_buf_bytes: 256 << 10,
+            pool: Self::pool_for(conns_max),
+            ack_delay_ms: 40,
+            rto_initial_ms: 1_000,
+            rto_min_ms: 200,
+            rto_max_ms: 60_000,
+            syn_retries: 6,
+            data_retries: 15,
+            time_wait_ms: 60_000,
+            fin_wait_2_ms: 60_000,
+            keepalive_idle_ms: None,
+            keepalive_interval_ms: 75_000,
+            keepalive_probes: 9,
+            nodelay: false,
+            timestamps: true,
+            sack: true,
+            initial_window_segments: 10,
+            answers_for_link: true,
+            ephemeral_first: 32_768,
+            always_cookies: false,
+        }
+    }
+
+    /// Small, medium and full-size blocks: 40 bytes of payload memory a connection in all, with
+    /// floors so that few connections can still fill fat pipes.
+    fn pool_for(conns_max: u32) -> [PoolClass; 3] {
+        [
+            PoolClass { payload_bytes: 96, count: (conns_max / 16).clamp(1 << 11, 1 << 20) },
+            PoolClass { payload_bytes: 480, count: (conns_max / 64).clamp(1 << 10, 1 << 17) },
+            PoolClass { payload_bytes: 2016, count: (conns_max / 128).clamp(1 << 12, 1 << 16) },
+        ]
+    }
+
+    /// Refuses what cannot work, saying why.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.conns_max == 0 || self.conns_max > CONNS_LIMIT {
+            return Err("conns_max must be between 1 and 2^30 - 1");
+        }
+        if self.half_open_max == 0 || self.half_open_max > CONNS_LIMIT {
+            return Err("half_open_max must be between 1 and 2^30 - 1");
+        }
+        if self.time_wait_max == 0 || self.time_wait_max > CONNS_LIMIT {
+            return Err("time_wait_max must be between 1 and 2^30 - 1");
+        }
+        if self.rcv_buf_bytes < 4096 || self.rcv_buf_bytes > 1 << 30 {
+            return Err("rcv_buf_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.snd_buf_bytes < 4096 || self.snd_buf_bytes > 1 << 30 {
+            return Err("snd_buf_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.ack_delay_ms >= 500 {
+            return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
+        }
+        if self.neighbours_max == 0 || self.neighbours_max > u32::from(u16::MAX) {
+            return Err("neighbours_max must be between 1 and 65,535");
+        }
+        Ok(())
+    }
+
+    /// The shift of the window field that lets the whole receive buffer be advertised
+    /// (RFC 7323 2.2).
+    pub fn rcv_scale(&self) -> u8 {
+        let mut shift = 0;
+        while shift < 14 && self.rcv_buf_bytes >> shift > 65_535 {
+            shift += 1;
+        }
+        shift
+    }
+}
+
+/// Index values are below this: the two bits above tell the kinds of records apart.
+pub(crate) const CONNS_LIMIT: u32 = (1 << 30) - 1;

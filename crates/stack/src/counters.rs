@@ -1,0 +1,196 @@
+//! What one core counted: frames and segments by fate, each dropped one under its reason.
+
+use zerocopy::FromZeros;
+
+/// Why a frame or segment was not processed further. Each has a counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Drop {
+    /// Shorter than its headers say, or a length field that cannot be.
+    Malformed,
+    /// The IP header's checksum is wrong.
+    IpChecksum,
+    /// The TCP or ICMP checksum is wrong.
+    Checksum,
+    /// Not our hardware address.
+    NotOurMac,
+    /// Not our VLAN.
+    NotOurVlan,
+    /// Not one of our addresses.
+    NotOurAddress,
+    /// A source address that no host may have.
+    BadSource,
+    /// Neither IP nor ARP.
+    UnknownEtherType,
+    /// Neither TCP nor ICMP.
+    UnknownProtocol,
+    /// A fragment; fragments are not put together.
+    Fragment,
+    /// A TCP option with an impossible length.
+    BadOption,
+    /// No connection and no listener: answered with a reset.
+    NoConnection,
+    /// A reset for a connection that is not.
+    ResetForNobody,
+    /// A SYN-ACK or ACK outside the handshake: answered with a reset.
+    BadHandshake,
+    /// The acknowledgment carries no valid cookie and matches no half-open connection.
+    BadCookie,
+    /// No control block free.
+    ConnTableFull,
+    /// No room in the flow table.
+    FlowTableFull,
+    /// No next hop known, and no room to learn one.
+    NeighbourUnknown,
+    /// Outside the receive window: answered with an acknowledgment (RFC 9293 3.10.7.4).
+    OutsideWindow,
+    /// An older timestamp (PAWS, RFC 7323 5).
+    OldTimestamp,
+    /// Acknowledges what was never sent (RFC 5961 5).
+    AckOutsideWindow,
+    /// No ACK bit where one must be.
+    NoAck,
+    /// A reset that does not hit RCV.NXT: challenged (RFC 5961 3).
+    ResetChallenged,
+    /// A SYN within a connection: challenged (RFC 5961 4).
+    SynChallenged,
+    /// No pool block for out-of-order or unread octets.
+    PoolEmpty,
+    /// Out-of-order octets beyond what one connection may hold.
+    OutOfOrderFull,
+    /// No room in the transmit ring for a reply.
+    TxFull,
+    /// A resend of a SYN, or the like, for a half-open connection: answered from its record.
+    HalfOpenRepeat,
+    /// A segment for a connection in TIME-WAIT.
+    TimeWait,
+    /// Replies to strangers are limited in rate.
+    RateLimited,
+    /// Data after the application closed or for a state that takes none: answered with a reset.
+    DataAfterClose,
+    /// A neighbour message of no use to us.
+    NeighbourIgnored,
+    /// An ICMP message about no flow of ours, or of a kind we do not act on.
+    IcmpIgnored,
+}
+
+/// Number of reasons in [`Drop`].
+pub const DROP_REASONS: usize = Drop::IcmpIgnored as usize + 1;
+
+/// The names of the reasons, as a reader sees them, in the order of [`Drop`].
+pub const DROP_NAMES: [&str; DROP_REASONS] = [
+    "malformed",
+    "ip_checksum",
+    "checksum",
+    "not_our_mac",
+    "not_our_vlan",
+    "not_our_address",
+    "bad_source",
+    "unknown_ether_type",
+    "unknown_protocol",
+    "fragment",
+    "bad_option",
+    "no_connection",
+    "reset_for_nobody",
+    "bad_handshake",
+    "bad_cookie",
+    "conn_table_full",
+    "flow_table_full",
+    "neighbour_unknown",
+    "outside_window",
+    "old_timestamp",
+    "ack_outside_window",
+    "no_ack",
+    "reset_challenged",
+    "syn_challenged",
+    "pool_empty",
+    "out_of_order_full",
+    "tx_full",
+    "half_open_repeat",
+    "time_wait",
+    "rate_limited",
+    "data_after_close",
+    "neighbour_ignored",
+    "icmp_ignored",
+];
+
+/// The counters of one core. Only that core writes them.
+#[derive(Clone, Copy, Debug, FromZeros)]
+pub struct Counters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes in them.
+    pub rx_bytes: u64,
+    /// Frames written for transmission.
+    pub tx_frames: u64,
+    /// Bytes in them.
+    pub tx_bytes: u64,
+    /// TCP segments received for a connection.
+    pub segments_in: u64,
+    /// TCP segments sent.
+    pub segments_out: u64,
+    /// Connections opened by peers.
+    pub accepted: u64,
+    /// Connections opened by us.
+    pub connected: u64,
+    /// Connections that ended, for whatever reason.
+    pub closed: u64,
+    /// Connections that ended by a peer's reset.
+    pub resets_in: u64,
+    /// Resets sent.
+    pub resets_out: u64,
+    /// Segments sent again.
+    pub retransmits: u64,
+    /// Timeouts of the retransmission timer.
+    pub timeouts: u64,
+    /// Fast retransmissions begun.
+    pub fast_retransmits: u64,
+    /// Keepalive and zero-window probes sent.
+    pub probes: u64,
+    /// Challenge acknowledgments sent (RFC 5961).
+    pub challenges: u64,
+    /// Payload octets delivered in order.
+    pub octets_in: u64,
+    /// Payload octets sent, first transmissions only.
+    pub octets_out: u64,
+    /// Segments that arrived out of order and were kept.
+    pub out_of_order: u64,
+    /// SYN cookies sent.
+    pub cookies_sent: u64,
+    /// Connections made from a cookie.
+    pub cookies_accepted: u64,
+    /// TIME-WAIT records forgotten before their time, for want of room.
+    pub time_wait_evicted: u64,
+    /// Half-open connections given up.
+    pub half_open_expired: u64,
+    /// Timer entries handled.
+    pub timers: u64,
+    /// Pings answered.
+    pub pings: u64,
+    /// Dropped frames and segments by reason, in the order of [`Drop`].
+    pub drops: [u64; DROP_REASONS],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new_zeroed()
+    }
+}
+
+impl Counters {
+    /// Counts a dropped frame or segment.
+    #[inline]
+    pub fn drop(&mut self, reason: Drop) {
+        self.drops[reason as usize] += 1;
+    }
+
+    /// How many were dropped for `reason`.
+    pub fn dropped(&self, reason: Drop) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// Each reason's name and count, those that happened only.
+    pub fn dropped_by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        DROP_NAMES.iter().copied().zip(self.drops).filter(|&(_, n)| n > 0)
+    }
+}

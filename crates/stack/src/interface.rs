@@ -1,0 +1,210 @@
+//! The link as the stack sees it: its hardware address, its addresses and its way out.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A run of addresses of ours on one prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// The first address.
+    pub first: IpAddr,
+    /// How many, one after the other.
+    pub count: u32,
+    /// Length of the on-link prefix, in bits of the address's own family.
+    pub prefix_len: u8,
+}
+
+impl AddressRange {
+    /// One address with its prefix length.
+    pub fn one(address: IpAddr, prefix_len: u8) -> Self {
+        Self { first: address, count: 1, prefix_len }
+    }
+}
+
+/// What the stack must know of its link.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Our hardware address.
+    pub mac: [u8; 6],
+    /// The largest packet, in octets, Ethernet header not counted.
+    pub mtu: u16,
+    /// Our VLAN, when frames are tagged.
+    pub vlan: Option<u16>,
+    /// Our addresses; 65,535 in all at most.
+    pub addresses: Vec<AddressRange>,
+    /// Where packets go whose destination is not on the link.
+    pub gateway_v4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub gateway_v6: Option<Ipv6Addr>,
+    /// Verify checksums of what arrives; false only where the driver's peer leaves them unfinished.
+    pub verify_checksums: bool,
+}
+
+/// Ranges of addresses, in numbers: what look-ups use.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    first: u128,
+    count: u32,
+    base_id: u16,
+    /// Bits of the mapped form that must agree for an address to be on the link.
+    mask: u128,
+}
+
+/// The addresses of an interface, numbered from 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    ranges: Vec<Range>,
+    gateway_v4: Option<u128>,
+    gateway_v6: Option<u128>,
+}
+
+/// IPv4 in its mapped form, IPv6 as it is.
+#[inline]
+pub fn mapped(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => mapped_v4(v4),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// `::ffff:a.b.c.d`.
+#[inline]
+pub(crate) fn mapped_v4(address: Ipv4Addr) -> u128 {
+    0xffff_0000_0000 | u128::from(address.to_bits())
+}
+
+/// The reverse of [`mapped`].
+#[inline]
+pub fn unmapped(address: u128) -> IpAddr {
+    if address >> 32 == 0xffff {
+        IpAddr::V4(Ipv4Addr::from_bits(address as u32))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(address))
+    }
+}
+
+impl Addresses {
+    pub(crate) fn new(interface: &Interface) -> Result<Self, &'static str> {
+        let mut ranges = Vec::new();
+        let mut base_id = 0u32;
+        for range in &interface.addresses {
+            let host_bits = match range.first {
+                IpAddr::V4(_) => 32u32.checked_sub(u32::from(range.prefix_len)),
+                IpAddr::V6(_) => 128u32.checked_sub(u32::from(range.prefix_len)),
+            };
+            let host_bits = host_bits.ok_or("a prefix longer than its address")?;
+            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+            let first = mapped(range.first);
+            ranges.push(Range { first, count: range.count, base_id: base_id as u16, mask });
+            base_id += range.count;
+            if base_id > 65_535 {
+                return Err("more than 65,535 addresses on one interface");
+            }
+        }
+        Ok(Self {
+            ranges,
+            gateway_v4: interface.gateway_v4.map(mapped_v4),
+            gateway_v6: interface.gateway_v6.map(Ipv6Addr::to_bits),
+        })
+    }
+
+    /// The number of one of our addresses.
+    #[inline]
+    pub(crate) fn id_of(&self, address: u128) -> Option<u16> {
+        for range in &self.ranges {
+            let offset = address.wrapping_sub(range.first);
+            if offset < u128::from(range.count) {
+                return Some(range.base_id + offset as u16);
+            }
+        }
+        None
+    }
+
+    /// The address of a number; of an unknown number the unspecified one.
+    #[inline]
+    pub(crate) fn address(&self, id: u16) -> u128 {
+        for range in &self.ranges {
+            let offset = u32::from(id.wrapping_sub(range.base_id));
+            if id >= range.base_id && offset < range.count {
+                return range.first + u128::from(offset);
+            }
+        }
+        0
+    }
+
+    /// Which address to send to so that a packet for `remote` gets there; `None`: no way known.
+    #[inline]
+    pub(crate) fn next_hop(&self, remote: u128) -> Option<u128> {
+        let is_v4 = remote >> 32 == 0xffff;
+        for range in &self.ranges {
+            let same_family = (range.first >> 32 == 0xffff) == is_v4;
+            if same_family && (remote ^ range.first) & range.mask == 0 {
+                return Some(remote);
+            }
+        }
+        // Link-local addresses are always on the link (RFC 4291 2.5.6).
+        if remote >> 118 == 0xfe80 >> 6 {
+            return Some(remote);
+        }
+        if is_v4 { self.gateway_v4 } else { self.gateway_v6 }
+    }
+
+    /// One of our addresses of the same family, to send from: on the same prefix when there is one.
+    pub(crate) fn source_for(&self, remote: u128) -> Option<u128> {
+        let is_v4 = remote >> 32 == 0xffff;
+        let family = |r: &&Range| (r.first >> 32 == 0xffff) == is_v4;
+        let on_link = |r: &&Range| (remote ^ r.first) & r.mask == 0;
+        let near = self.ranges.iter().filter(family).find(on_link);
+        near.or_else(|| self.ranges.iter().find(family)).map(|r| r.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn interface() -> Interface {
+        Interface {
+            mac: [2; 6],
+            mtu: 1500,
+            vlan: None,
+            addresses: vec![
+                AddressRange { first: "10.0.0.1".parse().unwrap(), count: 300, prefix_len: 16 },
+                AddressRange::one("fd00::1".parse().unwrap(), 64),
+            ],
+            gateway_v4: Some("10.0.255.254".parse().unwrap()),
+            gateway_v6: None,
+            verify_checksums: true,
+        }
+    }
+
+    fn ip(text: &str) -> u128 {
+        mapped(text.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_are_numbered_in_order_and_found_again() {
+        let addresses = Addresses::new(&interface()).unwrap();
+        assert_eq!(addresses.id_of(ip("10.0.0.1")), Some(0));
+        assert_eq!(addresses.id_of(ip("10.0.1.44")), Some(299));
+        assert_eq!(addresses.id_of(ip("10.0.1.45")), None);
+        assert_eq!(addresses.id_of(ip("fd00::1")), Some(300));
+        for id in [0, 17, 299, 300] {
+            assert_eq!(addresses.id_of(addresses.address(id)), Some(id));
+        }
+        assert_eq!(addresses.address(301), 0);
+    }
+
+    #[test]
+    fn packets_for_strangers_go_to_the_gateway_of_their_family() {
+        let addresses = Addresses::new(&interface()).unwrap();
+        assert_eq!(addresses.next_hop(ip("10.0.9.9")), Some(ip("10.0.9.9")));
+        assert_eq!(addresses.next_hop(ip("192.0.2.1")), Some(ip("10.0.255.254")));
+        assert_eq!(addresses.next_hop(ip("fd00::99")), Some(ip("fd00::99")));
+        assert_eq!(addresses.next_hop(ip("fe80::99")), Some(ip("fe80::99")));
+        assert_eq!(addresses.next_hop(ip("2001:db8::1")), None);
+        assert_eq!(addresses.source_for(ip("192.0.2.1")), Some(ip("10.0.0.1")));
+        assert_eq!(addresses.source_for(ip("2001:db8::1")), Some(ip("fd00::1")));
+    }
+}

@@ -1,0 +1,53 @@
+//! One core's TCP/IP as a pure state machine: no clock, no operating system, no luck of its own.
+//!
+//! ```text
+//!   frames ─> arrival ─> flow (find) ─> tcp (arrives, ack, receive) ─> event ─> the application
+//!   frames <─ path <──── tcp (output) <──── send queue <──────────── tcp (user) <──┘
+//!                             ^ wheel: timers
+//! ```
+//!
+//! | module | what it does | what it does not |
+//! |---|---|---|
+//! | `stack` | holds all state; the stages of a turn | read clocks, touch drivers |
+//! | `arrival` | a frame's headers, checked, in numbers | change anything |
+//! | `flow`, `hash` | 4-tuple to record | know what a record is |
+//! | `tcp` | RFC 9293 and its family | frames, addresses of the link |
+//! | `path`, `link` | frames out; ARP, neighbour discovery, ICMP | TCP's decisions |
+//! | `neighbour` | next hops and their hardware addresses | send |
+//! | `wheel` | when to look at a connection | know why |
+//! | `secret` | sequence numbers, cookies, ports | draw randomness: it is given a seed |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod arrival;
+mod config;
+mod counters;
+mod event;
+pub mod flow;
+pub mod hash;
+mod interface;
+mod link;
+pub mod neighbour;
+mod output_list;
+mod path;
+mod record;
+pub mod secret;
+mod seq;
+mod stack;
+mod tcb;
+mod tcp;
+pub mod wheel;
+mod wire_key;
+
+pub use arrival::Burst;
+pub use config::StackConfig;
+pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
+pub use crore_mem::BlockId;
+pub use event::{Closed, EVENTS_MAX, Event, Events, What};
+pub use interface::{AddressRange, Interface, mapped, unmapped};
+pub use seq::Seq;
+pub use stack::{Stack, StackError};
+pub use tcb::{Flags, State, Tcb};
+pub use tcp::{APP_TIMER_MAX_MS, ConnectError, Output};

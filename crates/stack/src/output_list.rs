@@ -1,0 +1,54 @@
+//! The connections that may have something to send: a ring with a place for each.
+
+use crore_mem::{Memory, MemoryError, Table};
+
+/// First in, first out. A flag in the control block keeps a connection from being in it twice.
+#[derive(Debug)]
+pub(crate) struct OutputList {
+    ring: Table<u32>,
+    first: u32,
+    len: u32,
+}
+
+impl OutputList {
+    pub(crate) fn new(memory: &mut Memory, conns_max: u32) -> Result<Self, MemoryError> {
+        Ok(Self { ring: memory.table("output list", 1, conns_max)?, first: 0, len: 0 })
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, index: u32) {
+        debug_assert!(self.len < self.ring.len());
+        let at = self.wrapped(u64::from(self.first) + u64::from(self.len));
+        self.ring[at] = index;
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let index = self.ring[self.first];
+        self.first = self.wrapped(u64::from(self.first) + 1);
+        self.len -= 1;
+        Some(index)
+    }
+
+    /// The entry `ahead` places behind the next one, for prefetching.
+    #[inline]
+    pub(crate) fn peek(&self, ahead: u32) -> Option<u32> {
+        let at = u64::from(self.first) + u64::from(ahead);
+        (ahead < self.len).then(|| self.ring[self.wrapped(at)])
+    }
+
+    #[inline]
+    fn wrapped(&self, at: u64) -> u32 {
+        let len = u64::from(self.ring.len());
+        (if at >= len { at - len } else { at }) as u32
+    }
+}

@@ -1,0 +1,257 @@
+//! The way out: next hop, and the frame around a segment.
+
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::neighbour::Resolution;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcp::send_queue;
+use crate::wire_key::Endpoints;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use crore_mem::BlockId;
+use crore_mem::frames::TxBurst;
+use crore_wire::checksum::{self, Sum};
+use crore_wire::ethernet::{self, EtherType, MacAddr};
+use crore_wire::{Protocol, ipv4, ipv6, tcp};
+
+/// Where a connection's frames go, for one stage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathTo {
+    mac: [u8; 6],
+    local: u128,
+    remote: u128,
+}
+
+impl PathTo {
+    /// The way to `endpoints` over a neighbour that was looked up before; `None` when it is gone.
+    pub(crate) fn of(stack: &mut Stack, endpoints: &Endpoints, neighbour: u16) -> Option<Self> {
+        let hop = stack.next_hop_or_sender(endpoints.remote);
+        let mac = stack.neighbours.mac_for(u32::from(neighbour), hop)?;
+        let local = stack.addresses.address(endpoints.local_id);
+        Some(Self { mac, local, remote: endpoints.remote })
+    }
+
+    fn is_v4(&self) -> bool {
+        self.remote >> 32 == 0xffff
+    }
+}
+
+impl Stack {
+    /// The next hop for `remote`. A remote that is off the link, without a gateway configured, is
+    /// reached through whoever forwarded its frames to us: its own entry has that one's address.
+    #[inline]
+    pub(crate) fn next_hop_or_sender(&self, remote: u128) -> u128 {
+        self.addresses.next_hop(remote).unwrap_or(remote)
+    }
+
+    /// The way of a connection. Asks for the next hop's hardware address when it is not known.
+    #[inline]
+    pub(crate) fn path_of(&mut self, index: u32, tx: &mut TxBurst) -> Option<PathTo> {
+        let tcb = &self.tcbs[index];
+        let (endpoints, neighbour) = (tcb.endpoints(), tcb.neighbour);
+        if let Some(path) = PathTo::of(self, &endpoints, neighbour) {
+            return Some(path);
+        }
+        let hop = self.next_hop_or_sender(endpoints.remote);
+        match self.neighbours.resolve(hop, self.now.tick) {
+            Resolution::Known(neighbour) => {
+                self.tcbs[index].neighbour = neighbour as u16;
+                PathTo::of(self, &endpoints, neighbour as u16)
+            }
+            Resolution::AskNow(neighbour) => {
+                self.tcbs[index].neighbour = neighbour as u16;
+                self.ask_for(hop, tx);
+                None
+            }
+            Resolution::Wait(_) | Resolution::Unreachable(_) => None,
+            Resolution::Full => {
+                self.counters.drop(Drop::NeighbourUnknown);
+                None
+            }
+        }
+    }
+
+    /// The neighbour to answer an arrival through: its next hop, learned from the frame itself
+    /// when it is not known yet.
+    pub(crate) fn neighbour_of_arrival(&mut self, arrival: &Arrival, frame: &[u8]) -> Option<u16> {
+        let hop = self.next_hop_or_sender(arrival.remote);
+        if let Some(neighbour) = self.neighbours.lookup(hop)
+            && self.neighbours.mac_for(neighbour, hop).is_some()
+        {
+            return Some(neighbour as u16);
+        }
+        let (header, _) = ethernet::Header::parse(frame).ok()?;
+        self.neighbours.learn(hop, header.src.0, self.now.tick).map(|index| index as u16)
+    }
+
+    /// Writes a segment without payload, or with a short one; false when there is no frame.
+    pub(crate) fn write_segment(
+        &mut self,
+        path: &PathTo,
+        header: &tcp::Header,
+        payload: &[u8],
+        tx: &mut TxBurst,
+    ) -> bool {
+        let Some(frame) = tx.frame() else {
+            self.counters.drop(Drop::TxFull);
+            return false;
+        };
+        let header_len = header.header_len();
+        let start = write_ip(self.mac, self.vlan, path, header_len + payload.len(), frame);
+        let at = start + header_len;
+        let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
+        finish(path, header, payload.len(), sum, &mut frame[start..]);
+        self.commit(at + payload.len(), tx);
+        true
+    }
+
+    /// Writes a segment with `len` octets of a send queue's block, from `skip` on.
+    #[inline]
+    pub(crate) fn write_block(
+        &mut self,
+        path: &PathTo,
+        header: &tcp::Header,
+        id: BlockId,
+        skip: usize,
+        len: usize,
+        tx: &mut TxBurst,
+    ) -> bool {
+        let Some(frame) = tx.frame() else {
+            self.counters.drop(Drop::TxFull);
+            return false;
+        };
+        let header_len = header.header_len();
+        let start = write_ip(self.mac, self.vlan, path, header_len + len, frame);
+        let at = start + header_len;
+        let payload = send_queue::octets(&self.pool, id, skip, len);
+        let sum = checksum::copy_and_sum(&mut frame[at..at + len], payload);
+        finish(path, header, len, sum, &mut frame[start..]);
+        self.commit(at + len, tx);
+        true
+    }
+
+    #[inline]
+    fn commit(&mut self, len: usize, tx: &mut TxBurst) {
+        tx.commit(len);
+        self.counters.segments_out += 1;
+        self.counters.tx_frames += 1;
+        self.counters.tx_bytes += len as u64;
+    }
+
+    /// Answers a segment that belongs to no connection with a reset (RFC 9293 3.10.7.1).
+    pub(crate) fn reset_stranger(&mut self, arrival: &Arrival, frame: &[u8], tx: &mut TxBurst) {
+        if !self.may_reply_to_stranger() {
+            return;
+        }
+        let has_ack = arrival.flags.contains(tcp::Flags::ACK);
+        let len = u32::from(arrival.payload_len)
+            + u32::from(arrival.flags.contains(tcp::Flags::SYN))
+            + u32::from(arrival.flags.contains(tcp::Flags::FIN));
+        let (seq, ack, flags) = if has_ack {
+            (arrival.ack, 0, tcp::Flags::RST)
+        } else {
+            let ack = (Seq(arrival.seq) + len).0;
+            (0, ack, tcp::Flags::RST | tcp::Flags::ACK)
+        };
+        if self.reply(arrival, frame, seq, ack, flags, tcp::Options::NONE, tx) {
+            self.counters.resets_out += 1;
+        }
+    }
+
+    /// The acknowledgment that a TIME-WAIT record gives.
+    pub(crate) fn reply_from_time_wait(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        rcv_nxt: Seq,
+        ts_recent: u32,
+        tx: &mut TxBurst,
+    ) {
+        let mut options = tcp::Options::NONE;
+        if ts_recent != 0 {
+            let value = self.ts_now();
+            options.timestamps = Some(tcp::Timestamps { value, echo: ts_recent });
+        }
+        self.reply(arrival, frame, arrival.ack, rcv_nxt.0, tcp::Flags::ACK, options, tx);
+    }
+
+    /// A segment without payload back to where an arrival came from, hardware address included.
+    #[expect(clippy::too_many_arguments, reason = "the fields of a segment")]
+    fn reply(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        seq: u32,
+        ack: u32,
+        flags: tcp::Flags,
+        options: tcp::Options,
+        tx: &mut TxBurst,
+    ) -> bool {
+        let Ok((ethernet, _)) = ethernet::Header::parse(frame) else { return false };
+        let local = self.addresses.address(arrival.local_id);
+        let path = PathTo { mac: ethernet.src.0, local, remote: arrival.remote };
+        let header = tcp::Header {
+            src_port: arrival.local_port,
+            dst_port: arrival.remote_port,
+            seq,
+            ack,
+            flags,
+            window: 0,
+            urgent: 0,
+            options,
+        };
+        self.write_segment(&path, &header, &[], tx)
+    }
+}
+
+/// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.
+#[inline]
+fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &mut [u8]) -> usize {
+    let is_v4 = path.is_v4();
+    let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
+    let ethernet = ethernet::Header { dst: MacAddr(path.mac), src: MacAddr(mac), vlan, ether_type };
+    let at = ethernet.write(frame);
+    if is_v4 {
+        let header = ipv4::Header {
+            src: Ipv4Addr::from_bits(path.local as u32),
+            dst: Ipv4Addr::from_bits(path.remote as u32),
+            protocol: Protocol::TCP,
+            ttl: 64,
+            dscp_ecn: 0,
+            // RFC 6864 4.1: an atomic packet needs no identification.
+            ident: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            payload_len: len as u16,
+        };
+        at + header.write(&mut frame[at..])
+    } else {
+        let header = ipv6::Header {
+            src: Ipv6Addr::from_bits(path.local),
+            dst: Ipv6Addr::from_bits(path.remote),
+            next_header: Protocol::TCP,
+            hop_limit: 64,
+            traffic_class: 0,
+            flow_label: 0,
+            payload_len: len as u16,
+        };
+        at + header.write(&mut frame[at..])
+    }
+}
+
+/// Writes the TCP header in front of a payload whose sum is known.
+#[inline]
+fn finish(path: &PathTo, header: &tcp::Header, len: usize, sum: Sum, segment: &mut [u8]) {
+    let total = header.header_len() + len;
+    let pseudo = if path.is_v4() {
+        let (src, dst) = (path.local as u32, path.remote as u32);
+        let (src, dst) = (Ipv4Addr::from_bits(src), Ipv4Addr::from_bits(dst));
+        Sum::pseudo_v4(src, dst, Protocol::TCP, total as u16)
+    } else {
+        let (src, dst) = (Ipv6Addr::from_bits(path.local), Ipv6Addr::from_bits(path.remote));
+        Sum::pseudo_v6(src, dst, Protocol::TCP, total as u32)
+    };
+    let checksum = pseudo.add_sum(header.sum()).add_sum(sum).finish();
+    header.write(segment, checksum);
+}

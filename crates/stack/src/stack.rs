@@ -1,0 +1,317 @@
+//! One core's TCP/IP: all its state, and the stages of a turn.
+//!
+//! ```text
+//!   begin_turn(now)
+//!   parse ─> look_up ─> input ─────> (engine tells the application) ─> output
+//!                       timers ────> (engine tells the application) ─┘
+//! ```
+//!
+//! Frames, time and randomness come in as arguments: the same code runs in production, in the
+//! simulator and under the fuzzer.
+
+use crate::arrival::{Burst, Kind};
+use crate::config::StackConfig;
+use crate::counters::{Counters, Drop};
+use crate::event::Events;
+use crate::flow::FlowTable;
+use crate::hash::{FlowHasher, FlowKey};
+use crate::interface::{Addresses, Interface};
+use crate::neighbour::Neighbours;
+use crate::output_list::OutputList;
+use crate::record::Record;
+use crate::secret::Secrets;
+use crate::tcb::{Flags, Tcb};
+use crate::tcp::half_open::HalfOpens;
+use crate::tcp::send_queue::Segment;
+use crate::tcp::time_wait::TimeWaits;
+use crate::wheel::Wheel;
+use crate::wire_key::Endpoints;
+use alloc::boxed::Box;
+use alloc::vec;
+use core::fmt;
+use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
+use crore_mem::{Memory, MemoryError, Pool, Slab};
+
+/// The time of a turn, read once and passed down.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// Microseconds since some start.
+    pub(crate) us: u64,
+    /// Milliseconds, on a circle: what timers and timestamps count in.
+    pub(crate) tick: u32,
+}
+
+/// One core's stack.
+pub struct Stack {
+    pub(crate) config: StackConfig,
+    pub(crate) mac: [u8; 6],
+    pub(crate) mtu: u16,
+    pub(crate) vlan: Option<u16>,
+    pub(crate) verify_checksums: bool,
+    pub(crate) addresses: Addresses,
+    pub(crate) now: Now,
+    pub(crate) tcbs: Slab<Tcb>,
+    pub(crate) flows: FlowTable,
+    pub(crate) hasher: FlowHasher,
+    pub(crate) secrets: Secrets,
+    pub(crate) wheel: Wheel,
+    pub(crate) pool: Pool<Segment>,
+    pub(crate) half_opens: HalfOpens,
+    pub(crate) time_waits: TimeWaits,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) output_list: OutputList,
+    /// A bit for each port that is listened on.
+    pub(crate) listening: Box<[u64]>,
+    /// Replies to strangers left in this tick.
+    pub(crate) stranger_replies: u32,
+    /// Where our timestamps start (RFC 7323 5.4).
+    pub(crate) ts_offset: u32,
+    pub(crate) ephemeral_next: u32,
+    pub(crate) counters: Counters,
+}
+
+/// Why a stack cannot be made.
+#[derive(Debug)]
+pub enum StackError {
+    /// A setting that cannot work.
+    Config(&'static str),
+    /// The memory cannot be had.
+    Memory(MemoryError),
+}
+
+impl fmt::Display for StackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StackError::Config(why) => write!(f, "the settings cannot work: {why}"),
+            StackError::Memory(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StackError {}
+
+impl From<MemoryError> for StackError {
+    fn from(error: MemoryError) -> Self {
+        StackError::Memory(error)
+    }
+}
+
+impl Stack {
+    /// A stack with all the memory it will ever have. `seed` must be random and secret: sequence
+    /// numbers, cookies and the flow hash come from it.
+    pub fn new(
+        config: StackConfig,
+        interface: &Interface,
+        memory: &mut Memory,
+        seed: [u8; 32],
+    ) -> Result<Self, StackError> {
+        config.check().map_err(StackError::Config)?;
+        let addresses = Addresses::new(interface).map_err(StackError::Config)?;
+        if interface.mtu < 576 {
+            return Err(StackError::Config("an MTU below 576 octets"));
+        }
+        let records = config.conns_max + config.half_open_max + config.time_wait_max;
+        let secrets = Secrets::new(seed);
+        Ok(Self {
+            mac: interface.mac,
+            mtu: interface.mtu,
+            vlan: interface.vlan,
+            verify_checksums: interface.verify_checksums,
+            addresses,
+            now: Now::default(),
+            tcbs: memory.slab("control blocks", Tcb::LAYOUT, config.conns_max)?,
+            flows: FlowTable::new(memory, "flow table", records)?,
+            hasher: secrets.flow_hasher(),
+            secrets,
+            wheel: Wheel::new(memory, "timing wheel", config.conns_max, 0)?,
+            pool: memory.pool("buffers", &config.pool)?,
+            half_opens: HalfOpens::new(memory, config.half_open_max)?,
+            time_waits: TimeWaits::new(memory, config.time_wait_max)?,
+            neighbours: Neighbours::new(memory, secrets.neighbour_key(), config.neighbours_max)?,
+            output_list: OutputList::new(memory, config.conns_max)?,
+            listening: vec![0; 1024].into_boxed_slice(),
+            stranger_replies: STRANGER_REPLIES_PER_TICK,
+            ts_offset: secrets.ts_offset(0, 0),
+            ephemeral_next: 0,
+            counters: Counters::default(),
+            config,
+        })
+    }
+
+    /// Sets the time of this turn, in microseconds since any fixed start.
+    #[inline]
+    pub fn begin_turn(&mut self, now_us: u64) {
+        let tick = (now_us / 1000) as u32;
+        if tick != self.now.tick {
+            self.stranger_replies = STRANGER_REPLIES_PER_TICK;
+        }
+        self.now = Now { us: now_us, tick };
+    }
+
+    /// First stage: every frame's headers into numbers; the flow table's buckets are asked for.
+    #[inline]
+    pub fn parse(&mut self, rx: &RxBurst, burst: &mut Burst) {
+        let count = rx.len();
+        burst.count = count;
+        let mut keys = [FlowKey::default(); RX_BURST_MAX];
+        let mut hashes = [0; RX_BURST_MAX];
+        for i in 0..count {
+            let frame = rx.frame(i);
+            self.counters.rx_frames += 1;
+            self.counters.rx_bytes += frame.len() as u64;
+            let arrival = &mut burst.arrivals[i];
+            if let Err(reason) = self.parse_frame(frame, arrival) {
+                self.counters.drop(reason);
+                arrival.kind = Kind::Nothing;
+            }
+            keys[i] = arrival.endpoints().key(&self.addresses);
+        }
+        self.hasher.hash_burst(&keys[..count], &mut hashes[..count]);
+        for i in 0..count {
+            burst.arrivals[i].hash = hashes[i];
+            self.flows.prefetch(hashes[i]);
+        }
+    }
+
+    /// Second stage: every segment's record is found, most likely, and asked for.
+    #[inline]
+    pub fn look_up(&mut self, burst: &mut Burst) {
+        for arrival in &mut burst.arrivals[..burst.count] {
+            arrival.record =
+                if arrival.kind == Kind::Tcp { self.flows.first(arrival.hash) } else { None };
+            match arrival.record.map(Record::of) {
+                Some(Record::Conn(index)) => {
+                    self.tcbs.prefetch_line(index, 0);
+                    self.tcbs.prefetch_line(index, 1);
+                }
+                Some(Record::HalfOpen(index)) => self.half_opens.slab.prefetch(index),
+                Some(Record::TimeWait(index)) => self.time_waits.prefetch(index),
+                None => {}
+            }
+        }
+    }
+
+    /// The control block's slot that frame `i` of the burst most likely is for, so that the
+    /// engine can ask for the application's state beside it.
+    #[inline]
+    pub fn likely_conn(&self, burst: &Burst, i: usize) -> Option<u32> {
+        match burst.arrivals[i].record.map(Record::of) {
+            Some(Record::Conn(index)) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Third stage: every segment takes effect, in order. At most one event a frame.
+    #[inline]
+    pub fn input(&mut self, rx: &RxBurst, burst: &Burst, events: &mut Events, tx: &mut TxBurst) {
+        for i in 0..burst.count {
+            let arrival = &burst.arrivals[i];
+            match arrival.kind {
+                Kind::Tcp => self.segment_arrives(arrival, rx.frame(i), i as u16, events, tx),
+                Kind::Nothing => {}
+                Kind::Arp => self.arp_arrives(arrival, rx.frame(i), tx),
+                Kind::Icmpv4 => self.icmpv4_arrives(arrival, rx.frame(i), events, tx),
+                Kind::Icmpv6 => self.icmpv6_arrives(arrival, rx.frame(i), events, tx),
+            }
+        }
+    }
+
+    /// What was counted so far.
+    #[inline]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &StackConfig {
+        &self.config
+    }
+
+    /// Control blocks in use.
+    pub fn conns(&self) -> u32 {
+        self.tcbs.len()
+    }
+
+    /// Half-open connections.
+    pub fn half_open(&self) -> u32 {
+        self.half_opens.slab.len()
+    }
+
+    /// Records in TIME-WAIT.
+    pub fn time_wait(&self) -> u32 {
+        self.time_waits.len()
+    }
+
+    /// Pool blocks in use.
+    pub fn blocks_in_use(&self) -> u32 {
+        self.pool.in_use()
+    }
+
+    /// Timer entries in the wheel.
+    pub fn timer_entries(&self) -> u32 {
+        self.wheel.len()
+    }
+
+    /// Entries of the flow table: connections, half-open ones and TIME-WAIT records.
+    pub fn flow_entries(&self) -> u32 {
+        self.flows.len()
+    }
+
+    /// Starts to accept connections to `port` on all our addresses.
+    pub fn listen(&mut self, port: u16) {
+        self.listening[usize::from(port >> 6)] |= 1 << (port & 63);
+    }
+
+    #[inline]
+    pub(crate) fn is_listening(&self, port: u16) -> bool {
+        self.listening[usize::from(port >> 6)] & 1 << (port & 63) != 0
+    }
+
+    /// True when `id` is the record of `endpoints`.
+    #[inline]
+    pub(crate) fn is_record_of(&self, id: u32, endpoints: &Endpoints) -> bool {
+        match Record::of(id) {
+            Record::Conn(index) => self.tcbs[index].endpoints() == *endpoints,
+            Record::HalfOpen(index) => self.half_opens.slab[index].endpoints() == *endpoints,
+            Record::TimeWait(index) => self.time_waits.get(index).endpoints() == *endpoints,
+        }
+    }
+
+    /// The flow table's hash for endpoints of ours.
+    #[inline]
+    pub(crate) fn hash_of(&self, endpoints: &Endpoints) -> u64 {
+        self.hasher.hash(&endpoints.key(&self.addresses))
+    }
+
+    /// Puts a connection into the list of those that may have something to send.
+    #[inline]
+    pub(crate) fn queue_output(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        if !tcb.flags.any(Flags::IN_OUTPUT) {
+            tcb.flags.set(Flags::IN_OUTPUT);
+            self.output_list.push(index);
+        }
+    }
+
+    /// One reply to somebody who has no connection; false when there were too many in this tick.
+    pub(crate) fn may_reply_to_stranger(&mut self) -> bool {
+        if self.stranger_replies == 0 {
+            self.counters.drop(Drop::RateLimited);
+            return false;
+        }
+        self.stranger_replies -= 1;
+        true
+    }
+
+    /// Checks every invariant of every connection, for the simulator.
+    pub fn check(&self) {
+        for index in self.tcbs.live() {
+            self.tcbs[index].check();
+        }
+        let records = self.tcbs.len() + self.half_open() + self.time_wait();
+        assert!(self.flows.len() <= records, "no flow without a record");
+    }
+}
+
+/// Resets and pings answered in a millisecond, at most: a million a second.
+const STRANGER_REPLIES_PER_TICK: u32 = 1000;

@@ -1,0 +1,175 @@
+//! Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 3.10.7.4, RFC 5961 5, RFC 6298).
+
+use super::arrives::Step;
+use super::send_queue;
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Event, What};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crore_wire::tcp;
+
+impl Stack {
+    /// Takes in the acknowledgment and the window.
+    #[inline]
+    pub(super) fn check_ack(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+    ) -> Step {
+        let ack = Seq(arrival.ack);
+        let tcb = &mut self.tcbs[index];
+        if tcb.state() == State::SynReceived {
+            match self.ack_of_our_syn(index, arrival, event) {
+                Step::On => {}
+                stop => return stop,
+            }
+        }
+        let tcb = &mut self.tcbs[index];
+        if ack.gt(tcb.snd_nxt) || ack.lt(tcb.snd_una.back(tcb.snd_wnd_max_octets())) {
+            // RFC 5961 5.2: what lies outside is answered and dropped.
+            self.counters.challenges += 1;
+            return Step::StopAndAck(Drop::AckOutsideWindow);
+        }
+        if arrival.has_options && tcb.flags.any(Flags::SACK) && tcb.in_flight() > 0 {
+            self.take_sack(index, arrival, frame);
+        }
+        let tcb = &mut self.tcbs[index];
+        if ack.gt(tcb.snd_una) {
+            self.new_ack(index, arrival, event);
+        } else if tcb.in_flight() > 0 && ack == tcb.snd_una {
+            self.maybe_duplicate_ack(index, arrival);
+        }
+        self.update_window(index, arrival);
+        self.after_ack_of_fin(index, event)
+    }
+
+    /// SYN-RECEIVED after a simultaneous open: the first acceptable ACK establishes.
+    fn ack_of_our_syn(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
+        let tcb = &mut self.tcbs[index];
+        if Seq(arrival.ack) != tcb.snd_nxt {
+            return Step::Stop(Drop::BadHandshake);
+        }
+        tcb.snd_una = tcb.snd_nxt;
+        tcb.flags.clear(Flags::TIMED);
+        tcb.backoff = 0;
+        tcb.snd_wl1 = Seq(arrival.seq);
+        self.establish(index);
+        event.what.set(What::CONNECTED);
+        Step::On
+    }
+
+    /// SEG.ACK is beyond SND.UNA: something was acknowledged for the first time.
+    #[inline]
+    fn new_ack(&mut self, index: u32, arrival: &Arrival, event: &mut Event) {
+        let ack = Seq(arrival.ack);
+        let tcb = &mut self.tcbs[index];
+        let newly = ack.since(tcb.snd_una);
+        let flight_before = tcb.in_flight();
+        let sample = send_queue::acknowledge(tcb, &mut self.pool, ack);
+        tcb.snd_una = ack;
+        tcb.dup_acks = 0;
+        tcb.backoff = 0;
+        tcb.flags.clear(Flags::PROBING);
+        if let Some(sent_at_us) = sample {
+            tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
+        }
+        self.congestion_on_ack(index, newly, flight_before);
+        let tcb = &mut self.tcbs[index];
+        // RFC 6298 5.2, 5.3: nothing in flight, no timer; else it starts anew.
+        if tcb.in_flight() == 0 {
+            tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
+        } else {
+            self.start_timer(index);
+        }
+        let tcb = &mut self.tcbs[index];
+        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
+        if tcb.flags.any(Flags::WANT_WRITABLE) && room >= self.config.snd_buf_bytes / 2 {
+            tcb.flags.clear(Flags::WANT_WRITABLE);
+            event.what.set(What::WRITABLE);
+        }
+        if tcb.unsent() > 0 || tcb.flags.any(Flags::FIN_QUEUED | Flags::LOSS | Flags::RECOVERY) {
+            self.queue_output(index);
+        }
+    }
+
+    /// RFC 5681 2: an ACK that acknowledges nothing new, carries nothing and changes nothing.
+    fn maybe_duplicate_ack(&mut self, index: u32, arrival: &Arrival) {
+        let tcb = &self.tcbs[index];
+        let window = u32::from(arrival.window) << tcb.snd_scale();
+        let carries = arrival.payload_len > 0
+            || arrival.flags.contains(tcp::Flags::FIN)
+            || arrival.flags.contains(tcp::Flags::SYN);
+        if !carries && window == tcb.snd_wnd {
+            self.congestion_on_duplicate(index);
+        }
+    }
+
+    /// SND.WND from segments that are not older than the one that set it last. SND.WL2 needs no
+    /// place of its own: acceptable acknowledgments are never before SND.UNA.
+    #[inline]
+    fn update_window(&mut self, index: u32, arrival: &Arrival) {
+        let tcb = &mut self.tcbs[index];
+        if Seq(arrival.ack).lt(tcb.snd_una) || Seq(arrival.seq).lt(tcb.snd_wl1) {
+            return;
+        }
+        let window = u32::from(arrival.window) << tcb.snd_scale();
+        tcb.snd_wl1 = Seq(arrival.seq);
+        tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
+        let opened = window > tcb.snd_wnd;
+        tcb.snd_wnd = window;
+        if opened && tcb.unsent() > 0 {
+            if tcb.flags.any(Flags::PERSIST) {
+                tcb.flags.clear(Flags::PERSIST);
+                tcb.backoff = 0;
+            }
+            self.queue_output(index);
+        }
+    }
+
+    /// What the acknowledgment of our FIN changes.
+    #[inline]
+    fn after_ack_of_fin(&mut self, index: u32, event: &mut Event) -> Step {
+        let tcb = &mut self.tcbs[index];
+        if !tcb.fin_acked() {
+            return Step::On;
+        }
+        match tcb.state() {
+            State::FinWait1 => {
+                tcb.set_state(State::FinWait2);
+                let wait = self.config.fin_wait_2_ms;
+                self.set_deadline(index, wait);
+            }
+            State::Closing => self.enter_time_wait(index, event),
+            State::LastAck => self.finish(index, crate::event::Closed::Finished, event),
+            _ => {}
+        }
+        Step::On
+    }
+}
+
+impl Tcb {
+    /// The largest window the peer ever offered, in octets.
+    #[inline]
+    pub(super) fn snd_wnd_max_octets(&self) -> u32 {
+        u32::from(self.snd_wnd_max) << self.snd_scale()
+    }
+
+    /// Takes in one round-trip time (RFC 6298 2.2, 2.3).
+    #[inline]
+    pub(super) fn measure_rtt(&mut self, rtt_us: u32) {
+        let rtt = rtt_us.clamp(1, 1 << 28);
+        if self.srtt_us8 == 0 {
+            self.srtt_us8 = rtt << 3;
+            self.rttvar_us4 = rtt << 1;
+            return;
+        }
+        let error = rtt as i32 - (self.srtt_us8 >> 3) as i32;
+        self.rttvar_us4 =
+            (self.rttvar_us4 as i32 + (error.abs() - (self.rttvar_us4 >> 2) as i32)).max(0) as u32;
+        self.srtt_us8 = (self.srtt_us8 as i32 + error).max(1) as u32;
+    }
+}

@@ -1,0 +1,279 @@
+//! Active OPEN (RFC 9293 3.10.1) and SYN-SENT (3.10.7.3).
+
+use super::arrives::Step;
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Closed, Event, What};
+use crate::interface::mapped;
+use crate::record::Record;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crate::wire_key::Endpoints;
+use core::net::SocketAddr;
+use crore_mem::{BlockId, Slot};
+use crore_wire::tcp;
+use zerocopy::FromZeros;
+
+/// Why a connection cannot be opened, the caller's faults first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectError {
+    /// The local address is not one of ours, or there is none of the remote's family.
+    NotOurAddress,
+    /// The remote address or port is none that can be connected to.
+    BadRemote,
+    /// This very connection exists, or is in TIME-WAIT.
+    InUse,
+    /// No free port from this address to that remote.
+    NoPort,
+    /// No way to the remote: not on the link, and no gateway.
+    NoRoute,
+    /// All control blocks are in use.
+    TableFull,
+}
+
+impl core::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            ConnectError::NotOurAddress => "the local address is not one of ours",
+            ConnectError::BadRemote => "the remote address cannot be connected to",
+            ConnectError::InUse => "this connection exists already or is in TIME-WAIT",
+            ConnectError::NoPort => "no free local port to that remote; use more local addresses",
+            ConnectError::NoRoute => "no route to the remote: not on the link, and no gateway",
+            ConnectError::TableFull => "as many connections as this stack was made for",
+        })
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+impl Stack {
+    /// Opens a connection; the SYN goes out with the next output stage. Without `local`, or with
+    /// port 0, the stack picks (RFC 6056 3.3.3). Returns the slot.
+    pub fn connect(
+        &mut self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Result<u32, ConnectError> {
+        let to = mapped(remote.ip());
+        if remote.ip().is_multicast() || remote.ip().is_unspecified() || remote.port() == 0 {
+            return Err(ConnectError::BadRemote);
+        }
+        let from = match local {
+            Some(local) => mapped(local.ip()),
+            None => self.addresses.source_for(to).ok_or(ConnectError::NotOurAddress)?,
+        };
+        let local_id = self.addresses.id_of(from).ok_or(ConnectError::NotOurAddress)?;
+        self.addresses.next_hop(to).ok_or(ConnectError::NoRoute)?;
+        let mut endpoints =
+            Endpoints { remote: to, remote_port: remote.port(), local_port: 0, local_id };
+        let hash = match local.map_or(0, |local| local.port()) {
+            0 => self.pick_port(&mut endpoints)?,
+            port => {
+                endpoints.local_port = port;
+                self.free_tuple(&endpoints).ok_or(ConnectError::InUse)?
+            }
+        };
+        self.open(&endpoints, hash)
+    }
+
+    /// The tuple's hash when nothing has it; a TIME-WAIT record counts as taken.
+    fn free_tuple(&self, endpoints: &Endpoints) -> Option<u64> {
+        let hash = self.hash_of(endpoints);
+        let taken = self.flows.find(hash, |id| self.is_record_of(id, endpoints)).is_some();
+        (!taken).then_some(hash)
+    }
+
+    /// RFC 6056 3.3.3: a keyed offset for this remote, then one port after the other.
+    fn pick_port(&mut self, endpoints: &mut Endpoints) -> Result<u64, ConnectError> {
+        let first = u32::from(self.config.ephemeral_first.max(1));
+        let ports = 65_536 - first;
+        let local = self.addresses.address(endpoints.local_id);
+        let offset = self.secrets.port_offset(local, endpoints.remote, endpoints.remote_port);
+        for _ in 0..PORT_TRIES {
+            let n = offset.wrapping_add(self.ephemeral_next);
+            self.ephemeral_next = self.ephemeral_next.wrapping_add(1);
+            endpoints.local_port = (first + n % ports) as u16;
+            if let Some(hash) = self.free_tuple(endpoints) {
+                return Ok(hash);
+            }
+        }
+        Err(ConnectError::NoPort)
+    }
+
+    fn open(&mut self, endpoints: &Endpoints, hash: u64) -> Result<u32, ConnectError> {
+        let index = self.tcbs.insert().ok_or(ConnectError::TableFull)?;
+        if self.flows.insert(hash, Record::Conn(index).id()).is_err() {
+            self.tcbs[index].clear_for(endpoints);
+            self.tcbs.remove(index);
+            return Err(ConnectError::TableFull);
+        }
+        let iss = Seq(self.secrets.isn(&endpoints.key(&self.addresses), self.now.us));
+        let mtu_mss = self.mss_for(endpoints.remote);
+        let options = if self.config.timestamps { tcp_timestamps_len() } else { 0 };
+        let (scale, nodelay) = (self.config.rcv_scale(), self.config.nodelay);
+        let tcb = &mut self.tcbs[index];
+        tcb.clear_for(endpoints);
+        tcb.set_state(State::SynSent);
+        tcb.flags.set(Flags::ACTIVE);
+        if nodelay {
+            tcb.flags.set(Flags::NODELAY);
+        }
+        tcb.mss = mtu_mss - options;
+        tcb.scales = scale;
+        tcb.snd_una = iss;
+        tcb.snd_nxt = iss;
+        tcb.snd_end = iss + 1;
+        tcb.recover = iss;
+        tcb.neighbour = u16::MAX;
+        self.queue_output(index);
+        Ok(index)
+    }
+
+    /// The most payload octets that fit the link, options not counted (RFC 6691).
+    #[inline]
+    pub(super) fn mss_for(&self, remote: u128) -> u16 {
+        self.mtu - if remote >> 32 == 0xffff { 40 } else { 60 }
+    }
+
+    /// SYN-SENT (RFC 9293 3.10.7.3), its steps in order.
+    pub(super) fn in_syn_sent(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+    ) -> Step {
+        let tcb = &self.tcbs[index];
+        let (ack, has_ack) = (Seq(arrival.ack), arrival.flags.contains(tcp::Flags::ACK));
+        let ack_good = has_ack && ack.gt(tcb.snd_una) && ack.le(tcb.snd_nxt);
+        if has_ack && !ack_good {
+            // First: an ACK of something never sent. The reset for it comes from whoever it is.
+            return Step::Stop(Drop::BadHandshake);
+        }
+        if arrival.flags.contains(tcp::Flags::RST) {
+            if ack_good {
+                self.counters.resets_in += 1;
+                self.finish(index, Closed::Refused, event);
+                return Step::On;
+            }
+            return Step::Stop(Drop::ResetChallenged);
+        }
+        if !arrival.flags.contains(tcp::Flags::SYN) {
+            return Step::Stop(Drop::BadHandshake);
+        }
+        let segment = &frame[usize::from(arrival.start)..];
+        let Ok((header, _)) = tcp::Header::parse(segment) else {
+            return Step::Stop(Drop::Malformed);
+        };
+        self.agree_on_options(index, &header);
+        let tcb = &mut self.tcbs[index];
+        tcb.rcv_nxt = Seq(arrival.seq) + 1;
+        tcb.rcv_adv = tcb.rcv_nxt;
+        tcb.last_ack_sent = tcb.rcv_nxt;
+        tcb.snd_wl1 = Seq(arrival.seq);
+        // The window of a SYN is never scaled (RFC 7323 2.2).
+        tcb.snd_wnd = u32::from(arrival.window);
+        tcb.snd_wnd_max = (tcb.snd_wnd >> tcb.snd_scale()).max(1) as u16;
+        tcb.flags.clear(Flags::TIMED);
+        if ack_good {
+            if tcb.backoff == 0 && tcb.srtt_us8 != 0 {
+                // `srtt_us8` held the time of the only SYN sent (RFC 6298 2.2, Karn).
+                let sent_at_us = tcb.srtt_us8;
+                tcb.srtt_us8 = 0;
+                tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
+            } else {
+                tcb.srtt_us8 = 0;
+            }
+            tcb.backoff = 0;
+            tcb.snd_una = ack;
+            tcb.flags.set(Flags::ACK_NOW);
+            self.establish(index);
+            event.what.set(What::CONNECTED);
+        } else {
+            // Simultaneous open: answer with SYN and ACK.
+            tcb.srtt_us8 = 0;
+            tcb.set_state(State::SynReceived);
+            tcb.snd_nxt = tcb.snd_una;
+        }
+        self.queue_output(index);
+        Step::On
+    }
+
+    /// What both SYNs offer holds (RFC 7323 1.3, RFC 2018 2, RFC 9293 3.7.1).
+    fn agree_on_options(&mut self, index: u32, header: &tcp::Header) {
+        let offered_mss = self.mss_for(self.tcbs[index].remote);
+        let (timestamps, sack) = (self.config.timestamps, self.config.sack);
+        let tcb = &mut self.tcbs[index];
+        let peer_mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        let mut mss = peer_mss.min(offered_mss);
+        if let Some(peer) = header.options.timestamps
+            && timestamps
+        {
+            tcb.flags.set(Flags::TIMESTAMPS);
+            tcb.ts_recent = peer.value;
+            mss -= tcp_timestamps_len();
+        }
+        tcb.mss = mss;
+        if header.options.sack_permitted && sack {
+            tcb.flags.set(Flags::SACK);
+        }
+        match header.options.window_scale {
+            Some(shift) => tcb.scales |= shift.min(14) << 4,
+            None => tcb.scales = 0,
+        }
+    }
+
+    /// The state becomes ESTABLISHED.
+    pub(super) fn establish(&mut self, index: u32) {
+        let initial = self.config.initial_window_segments;
+        let keepalive = self.config.keepalive_idle_ms;
+        let tick = self.now.tick;
+        let tcb = &mut self.tcbs[index];
+        tcb.set_state(State::Established);
+        tcb.cwnd = initial * u32::from(tcb.mss);
+        tcb.ssthresh_segments = u16::MAX;
+        tcb.recover = tcb.snd_una;
+        tcb.heard_at = (tick >> 10) as u16;
+        if let Some(idle) = keepalive {
+            self.wheel.arm(&mut tcb.mark, index, tick.wrapping_add(idle));
+        }
+        self.counters.connected += u64::from(self.tcbs[index].flags.any(Flags::ACTIVE));
+    }
+}
+
+impl Tcb {
+    /// Forgets the slot's last connection, except what the wheel and the output list still know
+    /// of the slot.
+    pub(super) fn clear_for(&mut self, endpoints: &Endpoints) {
+        let (mark, generation) = (self.mark, self.generation());
+        let listed = self.flags & Flags::IN_OUTPUT;
+        self.zero();
+        self.mark = mark;
+        self.generation = generation;
+        self.flags = listed;
+        self.remote = endpoints.remote;
+        self.remote_port = endpoints.remote_port;
+        self.local_port = endpoints.local_port;
+        self.local_id = endpoints.local_id;
+        self.snd_head = BlockId::NONE;
+        self.snd_tail = BlockId::NONE;
+        self.snd_unsent = BlockId::NONE;
+        self.rcv_queue = BlockId::NONE;
+    }
+}
+
+/// Octets that the timestamps option takes from every segment.
+#[inline]
+pub(super) const fn tcp_timestamps_len() -> u16 {
+    12
+}
+
+/// RFC 9293 3.7.1: what a peer takes that does not say.
+pub(super) const DEFAULT_MSS: u16 = 536;
+
+/// A smaller offer counts as this: tiny segments cost more than they carry.
+pub(super) const MIN_MSS: u16 = 88;
+
+/// Ports tried before the caller is told that there is none.
+const PORT_TRIES: u32 = 64;

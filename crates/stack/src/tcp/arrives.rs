@@ -1,0 +1,224 @@
+//! SEGMENT ARRIVES (RFC 9293 3.10.7) for a tuple that has a record: the steps in the RFC's order.
+
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Closed, Event, Events, What};
+use crate::record::Record;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
+
+/// What a step decided.
+pub(super) enum Step {
+    /// Go on with the next step.
+    On,
+    /// Drop the segment for this reason; nothing more.
+    Stop(Drop),
+    /// Drop it and send an acknowledgment that says where we are.
+    StopAndAck(Drop),
+}
+
+impl Stack {
+    /// A segment for one of our addresses.
+    #[inline]
+    pub(crate) fn segment_arrives(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        match self.record_of(arrival) {
+            Some(Record::Conn(index)) => {
+                self.conn_segment(index, arrival, frame, frame_number, events, tx);
+            }
+            Some(Record::HalfOpen(index)) => {
+                self.half_open_segment(index, arrival, frame, frame_number, events, tx);
+            }
+            Some(Record::TimeWait(index)) => self.time_wait_segment(index, arrival, frame, tx),
+            None => self.stranger_segment(arrival, frame, frame_number, events, tx),
+        }
+    }
+
+    /// The record of the arrival's tuple: the one guessed for the burst, or after another look.
+    #[inline]
+    fn record_of(&self, arrival: &Arrival) -> Option<Record> {
+        let endpoints = arrival.endpoints();
+        if let Some(id) = arrival.record
+            && self.is_record_of(id, &endpoints)
+            && self.still_listed(id)
+        {
+            return Some(Record::of(id));
+        }
+        self.flows.find(arrival.hash, |id| self.is_record_of(id, &endpoints)).map(Record::of)
+    }
+
+    /// An earlier frame of the burst may have ended what the burst's look-up found.
+    #[inline]
+    fn still_listed(&self, id: u32) -> bool {
+        match Record::of(id) {
+            Record::Conn(index) => self.tcbs[index].state() != State::Closed,
+            _ => false,
+        }
+    }
+
+    /// A segment for a connection with a control block.
+    #[inline]
+    pub(super) fn conn_segment(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        self.counters.segments_in += 1;
+        let tcb = &mut self.tcbs[index];
+        let mut event =
+            Event { index, generation: tcb.generation, frame: frame_number, ..Event::default() };
+        let step = if tcb.state() == State::SynSent {
+            self.in_syn_sent(index, arrival, frame, &mut event)
+        } else {
+            self.in_synchronized(index, arrival, frame, &mut event, tx)
+        };
+        match step {
+            Step::On => {}
+            Step::Stop(reason) => self.counters.drop(reason),
+            Step::StopAndAck(reason) => {
+                self.counters.drop(reason);
+                self.send_ack(index, None, tx);
+            }
+        }
+        if event.what != What::default() {
+            events.push(event);
+        }
+    }
+
+    /// RFC 9293 3.10.7.4: all states but CLOSED, LISTEN and SYN-SENT.
+    #[inline]
+    fn in_synchronized(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Step {
+        let tcb = &mut self.tcbs[index];
+        tcb.heard_at = (self.now.tick >> 10) as u16;
+        if let Step::Stop(reason) = check_timestamps(tcb, arrival) {
+            // RFC 7323 5.3 R1: an older timestamp is answered, unless it is a reset's.
+            return match reason {
+                Drop::OldTimestamp => Step::StopAndAck(reason),
+                _ => Step::Stop(reason),
+            };
+        }
+        match check_sequence(tcb, arrival) {
+            Step::On => {}
+            stop => return stop,
+        }
+        if arrival.flags.contains(tcp::Flags::RST) {
+            return self.check_reset(index, arrival, event);
+        }
+        // RFC 5961 4.2: a SYN within a connection is answered, whatever its sequence number.
+        if arrival.flags.contains(tcp::Flags::SYN) {
+            self.counters.challenges += 1;
+            return Step::StopAndAck(Drop::SynChallenged);
+        }
+        if !arrival.flags.contains(tcp::Flags::ACK) {
+            return Step::Stop(Drop::NoAck);
+        }
+        update_ts_recent(tcb, arrival);
+        match self.check_ack(index, arrival, frame, event) {
+            Step::On => {}
+            stop => return stop,
+        }
+        // The URG bit is ignored: urgent data is ordinary data here (RFC 6093).
+        if arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN) {
+            let step = self.segment_text(index, arrival, frame, event, tx);
+            self.settle(index, event, tx);
+            return step;
+        }
+        Step::On
+    }
+
+    /// Second step: the RST bit, as RFC 5961 3.2 has it.
+    fn check_reset(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
+        let tcb = &self.tcbs[index];
+        if Seq(arrival.seq) != tcb.rcv_nxt {
+            self.counters.challenges += 1;
+            return Step::StopAndAck(Drop::ResetChallenged);
+        }
+        self.counters.resets_in += 1;
+        // RFC 9293 3.10.7.4: in the last three states all that mattered had been said.
+        let why = match tcb.state() {
+            State::SynReceived => Closed::Refused,
+            State::Closing | State::LastAck => Closed::Finished,
+            _ => Closed::Reset,
+        };
+        self.finish(index, why, event);
+        Step::On
+    }
+}
+
+/// PAWS (RFC 7323 5.3) and the rule that timestamps, once agreed on, are on every segment (3.2).
+#[inline]
+fn check_timestamps(tcb: &Tcb, arrival: &Arrival) -> Step {
+    if !tcb.flags.any(Flags::TIMESTAMPS) || arrival.flags.contains(tcp::Flags::RST) {
+        return Step::On;
+    }
+    if !arrival.has_timestamps {
+        return Step::Stop(Drop::NoAck);
+    }
+    if (arrival.ts_value.wrapping_sub(tcb.ts_recent) as i32) < 0 {
+        return Step::Stop(Drop::OldTimestamp);
+    }
+    Step::On
+}
+
+/// First step: is any of the segment inside the receive window (RFC 9293 3.10.7.4, table 6)?
+#[inline]
+fn check_sequence(tcb: &Tcb, arrival: &Arrival) -> Step {
+    let seq = Seq(arrival.seq);
+    let len = segment_len(arrival);
+    // The common case: the next octet expected, all of it within the window.
+    if seq == tcb.rcv_nxt && (seq + len).le(tcb.rcv_adv) {
+        return Step::On;
+    }
+    let window = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
+    let inside = |s: Seq| tcb.rcv_nxt.le(s) && s.lt(tcb.rcv_nxt + window);
+    let acceptable = match (len, window) {
+        // With a shut window the acknowledgment of a segment at its edge still counts.
+        (_, 0) => seq == tcb.rcv_nxt,
+        (0, _) => inside(seq),
+        _ => inside(seq) || inside(seq + (len - 1)),
+    };
+    if acceptable {
+        return Step::On;
+    }
+    if arrival.flags.contains(tcp::Flags::RST) {
+        return Step::Stop(Drop::OutsideWindow);
+    }
+    Step::StopAndAck(Drop::OutsideWindow)
+}
+
+/// SEG.LEN: payload, SYN and FIN counted.
+#[inline]
+pub(super) fn segment_len(arrival: &Arrival) -> u32 {
+    u32::from(arrival.payload_len)
+        + u32::from(arrival.flags.contains(tcp::Flags::SYN))
+        + u32::from(arrival.flags.contains(tcp::Flags::FIN))
+}
+
+/// RFC 7323 4.3 (2): the timestamp to echo is that of the segment that the next acknowledgment
+/// covers from its start.
+#[inline]
+fn update_ts_recent(tcb: &mut Tcb, arrival: &Arrival) {
+    if tcb.flags.any(Flags::TIMESTAMPS) && Seq(arrival.seq).le(tcb.last_ack_sent) {
+        tcb.ts_recent = arrival.ts_value;
+    }
+}

@@ -1,0 +1,133 @@
+//! The end of a connection: TIME-WAIT, and giving everything back.
+
+use super::{receive_queue, send_queue};
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Closed, Event, What};
+use crate::record::Record;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State};
+use crore_mem::BlockId;
+use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
+
+impl Stack {
+    /// The connection is over: its tuple is free again, what it had queued to send is given back.
+    /// The slot stays until the application was told ([`Stack::release`]).
+    pub(crate) fn finish(&mut self, index: u32, why: Closed, event: &mut Event) {
+        if self.tcbs[index].state() == State::Closed {
+            return;
+        }
+        let endpoints = self.tcbs[index].endpoints();
+        let hash = self.hash_of(&endpoints);
+        let listed = self.flows.remove(hash, Record::Conn(index).id());
+        debug_assert!(listed, "a connection that is not closed is in the flow table");
+        self.detach(index, why, event);
+    }
+
+    /// RFC 9293 3.6.1: the tuple stays taken for 2 MSL, in a compact record.
+    pub(super) fn enter_time_wait(&mut self, index: u32, event: &mut Event) {
+        if self.time_waits.is_full() {
+            self.counters.time_wait_evicted += 1;
+            self.expire_time_wait();
+        }
+        let tcb = &self.tcbs[index];
+        let endpoints = tcb.endpoints();
+        let ts_recent = if tcb.flags.any(Flags::TIMESTAMPS) { tcb.ts_recent } else { 0 };
+        let (rcv_nxt, tick, wait) = (tcb.rcv_nxt, self.now.tick, self.config.time_wait_ms);
+        let hash = self.hash_of(&endpoints);
+        if self.time_waits.is_full() {
+            // The oldest could not be taken away in bounded work: this one goes without.
+            self.flows.remove(hash, Record::Conn(index).id());
+        } else {
+            let record = self.time_waits.insert(&endpoints, rcv_nxt, ts_recent, tick, wait);
+            let (old, new) = (Record::Conn(index).id(), Record::TimeWait(record).id());
+            let replaced = self.flows.replace(hash, old, new);
+            debug_assert!(replaced, "a connection that is not closed is in the flow table");
+        }
+        self.detach(index, Closed::Finished, event);
+    }
+
+    fn detach(&mut self, index: u32, why: Closed, event: &mut Event) {
+        let tcb = &mut self.tcbs[index];
+        send_queue::clear(tcb, &mut self.pool);
+        tcb.set_state(State::Closed);
+        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED | Flags::APP_TIMED | Flags::ABORT);
+        self.counters.closed += 1;
+        event.what.set(What::CLOSED);
+        event.why = why;
+    }
+
+    /// Gives the slot of a closed connection back, after the application's last call.
+    ///
+    /// # Panics
+    /// When the connection is not closed.
+    pub fn release(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        assert!(tcb.state() == State::Closed, "only a closed connection is given back");
+        receive_queue::clear(tcb, &mut self.pool);
+        self.tcbs.remove(index);
+    }
+
+    /// Both FINs are in: acknowledge the peer's if that is still owed, and wait in TIME-WAIT.
+    #[inline]
+    pub(super) fn settle(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
+        let tcb = &self.tcbs[index];
+        let over = tcb.flags.any(Flags::PEER_FIN) && tcb.fin_acked();
+        if over && matches!(tcb.state(), State::FinWait2 | State::Closing) {
+            self.send_ack(index, None, tx);
+            self.enter_time_wait(index, event);
+        }
+    }
+
+    /// A segment for a tuple in TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191, RFC 1337).
+    pub(super) fn time_wait_segment(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        tx: &mut TxBurst,
+    ) {
+        let record = *self.time_waits.get(index);
+        if arrival.flags.contains(tcp::Flags::RST) {
+            // RFC 1337: a reset does not end TIME-WAIT early.
+            return self.counters.drop(Drop::TimeWait);
+        }
+        let fresh_ts = record.ts_recent != 0
+            && arrival.has_timestamps
+            && (arrival.ts_value.wrapping_sub(record.ts_recent) as i32) > 0;
+        let newer = fresh_ts || Seq(arrival.seq).gt(record.rcv_nxt);
+        let is_syn =
+            arrival.flags.contains(tcp::Flags::SYN) && !arrival.flags.contains(tcp::Flags::ACK);
+        if is_syn && newer && self.is_listening(arrival.local_port) {
+            // RFC 6191: a newer incarnation may begin.
+            self.flows.remove(arrival.hash, Record::TimeWait(index).id());
+            self.time_waits.remove(index);
+            return self.syn_to_listener(arrival, frame, tx);
+        }
+        self.counters.drop(Drop::TimeWait);
+        if arrival.flags.contains(tcp::Flags::ACK) && self.may_reply_to_stranger() {
+            // The peer did not get our last acknowledgment.
+            let ack = record.rcv_nxt;
+            self.reply_from_time_wait(arrival, frame, ack, record.ts_recent, tx);
+        }
+    }
+
+    /// Forgets the oldest TIME-WAIT record if it is due or room is needed; false when none is.
+    pub(super) fn expire_time_wait(&mut self) -> bool {
+        let Some(index) = self.time_waits.due(self.now.tick) else { return false };
+        let endpoints = self.time_waits.get(index).endpoints();
+        let hash = self.hash_of(&endpoints);
+        self.flows.remove(hash, Record::TimeWait(index).id());
+        self.time_waits.remove(index);
+        true
+    }
+
+    /// True when nothing is owed to the application any more: no unread octets.
+    #[inline]
+    pub fn is_drained(&self, index: u32) -> bool {
+        let tcb = &self.tcbs[index];
+        tcb.rcv_unread == 0 || tcb.rcv_queue == BlockId::NONE
+    }
+}

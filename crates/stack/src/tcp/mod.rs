@@ -1,0 +1,35 @@
+//! TCP (RFC 9293). The files are its table of contents:
+//!
+//! | file | what |
+//! |---|---|
+//! | `arrives` | SEGMENT ARRIVES (3.10.7) for a connection, as named steps in the RFC's order |
+//! | `passive` | SYNs to a listening port, half-open connections, cookies, the third segment |
+//! | `active` | OPEN (3.10.1) and SYN-SENT |
+//! | `ack` | the acknowledgment step: send queue, window, round-trip time |
+//! | `congestion` | NewReno and recovery from loss |
+//! | `receive` | the segment text and FIN steps |
+//! | `output` | what may be sent now, and its header |
+//! | `timers` | retransmission, persist, keepalive, delayed acknowledgment |
+//! | `user` | SEND, RECEIVE, CLOSE, ABORT (3.10.2 to 3.10.5) |
+//! | `ending` | the end of a connection, TIME-WAIT |
+//! | `send_queue`, `receive_queue` | the two chains of blocks |
+//! | `half_open`, `time_wait` | compact records |
+
+mod ack;
+mod active;
+mod arrives;
+mod congestion;
+mod ending;
+pub(crate) mod half_open;
+mod output;
+mod passive;
+mod receive;
+pub(crate) mod receive_queue;
+pub(crate) mod send_queue;
+pub(crate) mod time_wait;
+mod timers;
+mod user;
+
+pub use active::ConnectError;
+pub use output::Output;
+pub use user::APP_TIMER_MAX_MS;

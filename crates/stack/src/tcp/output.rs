@@ -1,0 +1,477 @@
+//! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
+
+use super::receive_queue;
+use super::send_queue::Marks;
+use crate::event::{Closed, Event, Events};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crore_mem::BlockId;
+use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
+
+pub(crate) use crate::path::PathTo;
+
+/// How an output stage ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Every connection in the list was served.
+    Done,
+    /// The budget is used up; the rest waits in the list.
+    Budget,
+    /// The transmit burst is full; the rest waits in the list.
+    TxFull,
+}
+
+/// Why a connection's turn at sending ended.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    /// Nothing more may be sent now.
+    All,
+    /// No transmit frame: go on in the next burst.
+    NoFrame,
+    /// The next hop is not known yet: go on when it is, or when a timer says so.
+    NoPath,
+}
+
+impl Stack {
+    /// Serves the connections that may have something to send, at most `budget` of them.
+    pub fn output(&mut self, events: &mut Events, tx: &mut TxBurst, budget: usize) -> Output {
+        for _ in 0..budget {
+            if tx.room() == 0 {
+                return Output::TxFull;
+            }
+            if events.room() == 0 {
+                return Output::Budget;
+            }
+            let Some(index) = self.output_list.pop() else { return Output::Done };
+            if let Some(ahead) = self.output_list.peek(PREFETCH_AHEAD) {
+                self.prefetch_conn(ahead);
+            }
+            let tcb = &mut self.tcbs[index];
+            tcb.flags.clear(Flags::IN_OUTPUT);
+            if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
+                continue;
+            }
+            if self.serve(index, events, tx) == Sent::NoFrame {
+                self.queue_output(index);
+                return Output::TxFull;
+            }
+        }
+        if self.output_list.len() > 0 { Output::Budget } else { Output::Done }
+    }
+
+    /// True when connections wait for [`Stack::output`].
+    pub fn has_output(&self) -> bool {
+        self.output_list.len() > 0
+    }
+
+    /// One connection: all it may send.
+    #[inline]
+    fn serve(&mut self, index: u32, events: &mut Events, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        if tcb.flags.any(Flags::ABORT) {
+            return self.abort_now(index, events, tx);
+        }
+        let Some(path) = self.path_of(index, tx) else {
+            return self.path_unknown(index, events);
+        };
+        match self.tcbs[index].state() {
+            State::SynSent | State::SynReceived => return self.send_syn(index, &path, tx),
+            _ => {}
+        }
+        let sent = self.send_data(index, &path, tx);
+        if sent != Sent::All {
+            return sent;
+        }
+        self.send_owed_ack(index, &path, tx)
+    }
+
+    fn abort_now(&mut self, index: u32, events: &mut Events, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        let mut event = Event { index, generation: tcb.generation, ..Event::default() };
+        self.send_reset(index, tx);
+        self.finish(index, Closed::Aborted, &mut event);
+        events.push(event);
+        Sent::All
+    }
+
+    /// The next hop has no hardware address yet. Asking goes on by itself; the connection looks
+    /// again when a timer runs out, and gives up when the asking failed while it opens.
+    fn path_unknown(&mut self, index: u32, events: &mut Events) -> Sent {
+        let opening = self.tcbs[index].state() == State::SynSent;
+        if opening && self.next_hop_failed(index) {
+            let generation = self.tcbs[index].generation;
+            let mut event = Event { index, generation, ..Event::default() };
+            self.finish(index, Closed::Unreachable, &mut event);
+            events.push(event);
+            return Sent::All;
+        }
+        self.tcbs[index].flags.set(Flags::STARVED);
+        self.set_deadline(index, PATH_RETRY_MS);
+        Sent::NoPath
+    }
+
+    /// SYN of an active open, or SYN-ACK of a simultaneous one.
+    fn send_syn(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        if tcb.in_flight() > 0 {
+            return Sent::All;
+        }
+        let answer = tcb.state() == State::SynReceived;
+        let agreed = |flag| !answer || tcb.flags.any(flag);
+        let options = tcp::Options {
+            mss: Some(self.mss_for(tcb.remote)),
+            window_scale: (!answer || tcb.scales != 0).then(|| self.config.rcv_scale()),
+            sack_permitted: self.config.sack && agreed(Flags::SACK),
+            timestamps: (self.config.timestamps && agreed(Flags::TIMESTAMPS))
+                .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
+            ..tcp::Options::NONE
+        };
+        let flags = if answer { tcp::Flags::SYN | tcp::Flags::ACK } else { tcp::Flags::SYN };
+        let header = tcp::Header {
+            src_port: tcb.local_port,
+            dst_port: tcb.remote_port,
+            seq: tcb.snd_una.0,
+            ack: if answer { tcb.rcv_nxt.0 } else { 0 },
+            flags,
+            window: self.config.rcv_buf_bytes.min(65_535) as u16,
+            urgent: 0,
+            options,
+        };
+        if !self.write_segment(path, &header, &[], tx) {
+            return Sent::NoFrame;
+        }
+        let window = self.config.rcv_buf_bytes.min(65_535);
+        let first = self.tcbs[index].backoff == 0;
+        let now_us = (self.now.us as u32).max(1);
+        let tcb = &mut self.tcbs[index];
+        tcb.snd_nxt = tcb.snd_una + 1;
+        tcb.rcv_adv = tcb.rcv_nxt + window;
+        if first {
+            tcb.srtt_us8 = now_us;
+        }
+        self.start_timer(index);
+        Sent::All
+    }
+
+    /// Data and FIN, lost ones first, as the windows allow.
+    #[inline]
+    fn send_data(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        if tcb.flags.any(Flags::LOSS | Flags::RECOVERY | Flags::FIN_LOST) {
+            let sent = self.send_lost(index, path, tx);
+            if sent != Sent::All {
+                return sent;
+            }
+        }
+        while self.tcbs[index].unsent() > 0 {
+            let Some((id, skip, len)) = self.next_unsent(index) else { break };
+            if !self.send_block(index, id, skip, len, path, tx) {
+                return Sent::NoFrame;
+            }
+        }
+        self.send_fin(index, path, tx)
+    }
+
+    /// Blocks marked as lost, as long as the congestion window has room.
+    fn send_lost(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let mut id = self.tcbs[index].snd_head;
+        let mut pipe = self.pipe(&self.tcbs[index]);
+        while id != BlockId::NONE {
+            let tcb = &self.tcbs[index];
+            let segment = self.pool.header(id);
+            let next = segment.next;
+            if segment.marks & Marks::SENT == 0 {
+                break;
+            }
+            if segment.marks & Marks::LOST != 0 {
+                if pipe > 0 && pipe + u32::from(segment.len) > tcb.cwnd {
+                    return Sent::All;
+                }
+                let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));
+                if !self.send_block(index, id, 0, sent as u16, path, tx) {
+                    return Sent::NoFrame;
+                }
+                pipe += sent;
+                if self.pool.header(id).marks & Marks::LOST != 0 {
+                    // Cut in two by a smaller MSS: the rest is the next block.
+                    return Sent::All;
+                }
+            }
+            id = next;
+        }
+        Sent::All
+    }
+
+    /// The next unsent octets that may go: their block, where in it, and how many.
+    #[inline]
+    fn next_unsent(&mut self, index: u32) -> Option<(BlockId, u16, u16)> {
+        let tcb = &self.tcbs[index];
+        let id = tcb.snd_unsent;
+        if id == BlockId::NONE {
+            return None;
+        }
+        let segment = self.pool.header(id);
+        let skip = tcb.snd_nxt.since(segment.seq) as u16;
+        let mss = tcb.mss;
+        let whole = (segment.len - skip).min(mss);
+        let flight = tcb.in_flight();
+        let window = tcb.snd_wnd.saturating_sub(flight);
+        let len = u32::from(whole).min(window) as u16;
+        let pipe =
+            if tcb.flags.any(Flags::LOSS | Flags::RECOVERY) { self.pipe(tcb) } else { flight };
+        if pipe > 0 && pipe + u32::from(len) > tcb.cwnd {
+            return None;
+        }
+        let is_last = id == tcb.snd_tail;
+        if len == whole {
+            // Nagle (RFC 9293 3.7.4): a small last segment waits while anything is in flight.
+            let small = len < mss && is_last && flight > 0;
+            let held = small && !tcb.flags.any(Flags::NODELAY | Flags::FIN_QUEUED);
+            return (!held).then_some((id, skip, len));
+        }
+        // Cut by the window: silly-window avoidance (RFC 9293 3.8.6.2.1).
+        if len > 0 && u32::from(len) >= tcb.snd_wnd_max_octets() / 2 {
+            return Some((id, skip, len));
+        }
+        if flight == 0 && !tcb.flags.any(Flags::PERSIST) {
+            self.begin_persist(index);
+        }
+        None
+    }
+
+    /// The window is shut and nothing is in flight that would make it speak: probe it.
+    fn begin_persist(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.set(Flags::PERSIST);
+        tcb.backoff = 0;
+        self.start_timer(index);
+    }
+
+    /// The persist timer ran out: one octet beyond the window (RFC 9293 3.8.6.1). A peer that
+    /// answers keeps the connection open for as long as it likes.
+    pub(super) fn persist_timeout(&mut self, index: u32, tx: &mut TxBurst) {
+        let tcb = &mut self.tcbs[index];
+        tcb.backoff = tcb.backoff.saturating_add(1).min(PERSIST_BACKOFF_MAX);
+        self.counters.probes += 1;
+        if let Some(path) = self.path_of(index, tx) {
+            let tcb = &self.tcbs[index];
+            if tcb.in_flight() > 0 {
+                let (id, sent) = (tcb.snd_head, tcb.in_flight().min(u32::from(tcb.mss)) as u16);
+                if id != BlockId::NONE {
+                    let len = sent.min(self.pool.header(id).len);
+                    self.send_block(index, id, 0, len, &path, tx);
+                }
+            } else if tcb.snd_unsent != BlockId::NONE {
+                let skip = tcb.snd_nxt.since(self.pool.header(tcb.snd_unsent).seq) as u16;
+                self.send_block(index, tcb.snd_unsent, skip, 1, &path, tx);
+            }
+        }
+        self.start_timer(index);
+    }
+
+    /// Sends `len` octets of a block, from `skip` on, and notes that they went.
+    #[inline]
+    fn send_block(
+        &mut self,
+        index: u32,
+        id: BlockId,
+        skip: u16,
+        len: u16,
+        path: &PathTo,
+        tx: &mut TxBurst,
+    ) -> bool {
+        let len = len.min(self.tcbs[index].mss);
+        let segment = self.pool.header(id);
+        let seq = segment.seq + u32::from(skip);
+        let again = seq.lt(self.tcbs[index].snd_nxt);
+        let is_last = id == self.tcbs[index].snd_tail && skip + len == segment.len;
+        let mut flags = tcp::Flags::ACK;
+        if is_last {
+            flags = flags | tcp::Flags::PSH;
+        }
+        let header = self.header_for(index, seq, flags, None);
+        if !self.write_block(path, &header, id, usize::from(skip), usize::from(len), tx) {
+            return false;
+        }
+        self.note_sent(index, id, seq, len, again);
+        true
+    }
+
+    #[inline]
+    fn note_sent(&mut self, index: u32, id: BlockId, seq: Seq, len: u16, again: bool) {
+        let now_us = self.now.us as u32;
+        let tcb = &mut self.tcbs[index];
+        let segment = self.pool.header_mut(id);
+        let end = seq + u32::from(len);
+        segment.sent_at_us = now_us;
+        segment.marks |= Marks::SENT;
+        if again {
+            segment.marks |= Marks::RESENT;
+            self.counters.retransmits += 1;
+            let sent_end = (segment.seq + u32::from(segment.len)).earlier(tcb.snd_nxt);
+            if end.ge(sent_end) {
+                segment.marks &= !Marks::LOST;
+            }
+        }
+        if end.gt(tcb.snd_nxt) {
+            self.counters.octets_out += u64::from(end.since(tcb.snd_nxt));
+            tcb.snd_nxt = end;
+            if end == segment.seq + u32::from(segment.len) {
+                tcb.snd_unsent = segment.next;
+            }
+        }
+        if !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
+            tcb.flags.clear(Flags::STARVED);
+            self.start_timer(index);
+        }
+    }
+
+    /// Our FIN, when all before it was sent.
+    #[inline]
+    fn send_fin(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        let first = !tcb.flags.any(Flags::FIN_SENT);
+        let due = tcb.flags.any(Flags::FIN_QUEUED) && (first || tcb.flags.any(Flags::FIN_LOST));
+        if !due || tcb.unsent() > 0 || tcb.fin_acked() {
+            return Sent::All;
+        }
+        let header = self.header_for(index, tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN, None);
+        if !self.write_segment(path, &header, &[], tx) {
+            return Sent::NoFrame;
+        }
+        let tcb = &mut self.tcbs[index];
+        tcb.snd_nxt = tcb.snd_end + 1;
+        tcb.flags.clear(Flags::FIN_LOST);
+        tcb.flags.set(Flags::FIN_SENT);
+        match tcb.state() {
+            State::Established => tcb.set_state(State::FinWait1),
+            State::CloseWait => tcb.set_state(State::LastAck),
+            _ => {}
+        }
+        self.counters.retransmits += u64::from(!first);
+        if !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
+            tcb.flags.clear(Flags::STARVED);
+            self.start_timer(index);
+        }
+        Sent::All
+    }
+
+    /// An acknowledgment, now or after the delay.
+    #[inline]
+    fn send_owed_ack(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        if tcb.flags.any(Flags::ACK_NOW) {
+            let header = self.header_for(index, tcb.snd_nxt, tcp::Flags::ACK, None);
+            if !self.write_segment(path, &header, &[], tx) {
+                self.tcbs[index].flags.set(Flags::ACK_NOW);
+                return Sent::NoFrame;
+            }
+        } else if tcb.flags.any(Flags::ACK_OWED) {
+            self.delay_ack(index);
+        }
+        Sent::All
+    }
+
+    /// A pure acknowledgment at once. `latest`: an octet of the out-of-order segment it answers.
+    /// Without a frame or a way it is owed instead.
+    pub(super) fn send_ack(&mut self, index: u32, latest: Option<Seq>, tx: &mut TxBurst) {
+        let Some(path) = self.path_of(index, tx) else { return };
+        let header = self.header_for(index, self.tcbs[index].snd_nxt, tcp::Flags::ACK, latest);
+        if !self.write_segment(&path, &header, &[], tx) {
+            self.tcbs[index].flags.set(Flags::ACK_NOW);
+            self.queue_output(index);
+        }
+    }
+
+    /// A segment before the window: whoever is there must answer (RFC 9293 3.8.4).
+    pub(super) fn send_probe(&mut self, index: u32, tx: &mut TxBurst) {
+        let Some(path) = self.path_of(index, tx) else { return };
+        let before = self.tcbs[index].snd_una.back(1);
+        let header = self.header_for(index, before, tcp::Flags::ACK, None);
+        self.write_segment(&path, &header, &[], tx);
+    }
+
+    /// RFC 9293 3.10.5: the connection is aborted; the peer is told if it knows of it.
+    pub(super) fn send_reset(&mut self, index: u32, tx: &mut TxBurst) {
+        if self.tcbs[index].state() == State::SynSent {
+            return;
+        }
+        let Some(path) = self.path_of(index, tx) else { return };
+        let flags = tcp::Flags::RST | tcp::Flags::ACK;
+        let header = self.header_for(index, self.tcbs[index].snd_nxt, flags, None);
+        if self.write_segment(&path, &header, &[], tx) {
+            self.counters.resets_out += 1;
+        }
+    }
+
+    /// The header of a segment of this connection. It carries the acknowledgment and the window
+    /// of the moment, so nothing is owed after it.
+    #[inline]
+    fn header_for(
+        &mut self,
+        index: u32,
+        seq: Seq,
+        flags: tcp::Flags,
+        latest: Option<Seq>,
+    ) -> tcp::Header {
+        let ts_now = self.ts_now();
+        let buffer = self.config.rcv_buf_bytes;
+        let tcb = &mut self.tcbs[index];
+        let window = window_field(tcb, buffer);
+        tcb.last_ack_sent = tcb.rcv_nxt;
+        tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
+        let mut options = tcp::Options::NONE;
+        if tcb.flags.any(Flags::TIMESTAMPS) {
+            options.timestamps = Some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
+        }
+        if tcb.rcv_queue != BlockId::NONE && tcb.flags.any(Flags::SACK) {
+            let mut blocks = [(0, 0); 3];
+            let count = receive_queue::sack_blocks(tcb, &self.pool, latest, &mut blocks);
+            for &(left, right) in &blocks[..count] {
+                options.sack.push(left, right);
+            }
+        }
+        tcp::Header {
+            src_port: tcb.local_port,
+            dst_port: tcb.remote_port,
+            seq: seq.0,
+            ack: tcb.rcv_nxt.0,
+            flags,
+            window,
+            urgent: 0,
+            options,
+        }
+    }
+
+    /// Our clock for the timestamps option, in milliseconds from a secret start (RFC 7323 5.4).
+    #[inline]
+    pub(crate) fn ts_now(&self) -> u32 {
+        self.now.tick.wrapping_add(self.ts_offset)
+    }
+}
+
+/// The window to advertise, in the header's form. The right edge never moves back (RFC 9293
+/// 3.8.6.2.1), and forward only by a worthwhile step (3.8.6.2.2). Notes the edge.
+#[inline]
+fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
+    let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
+    let step = (buffer / 2).min(u32::from(tcb.mss));
+    let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
+    let target = if edge.ge(promised + step) { edge } else { promised };
+    let scale = tcb.rcv_scale();
+    let field = (target.since(tcb.rcv_nxt) >> scale).min(65_535);
+    // What the field cannot say is not promised.
+    tcb.rcv_adv = promised.later(tcb.rcv_nxt + (field << scale));
+    field as u16
+}
+
+/// How far ahead in the output list control blocks are asked for.
+const PREFETCH_AHEAD: u32 = 4;
+
+/// How often a connection looks whether its next hop is known.
+const PATH_RETRY_MS: u32 = 20;
+
+/// The persist timer doubles this often at most.
+const PERSIST_BACKOFF_MAX: u8 = 8;

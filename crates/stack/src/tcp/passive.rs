@@ -1,0 +1,386 @@
+//! LISTEN and SYN-RECEIVED of passive opens (RFC 9293 3.10.7.2, 3.10.7.4, RFC 4987).
+//!
+//! ```text
+//!   SYN ──> a compact record ── SYN-ACK ──> third segment ──> control block, ACCEPTED
+//!     └───> no record free:  ── SYN-ACK with a cookie ──> third segment with the cookie ──┘
+//! ```
+
+use super::active::{DEFAULT_MSS, MIN_MSS, tcp_timestamps_len};
+use super::half_open::HalfOpen;
+use super::output::PathTo;
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Event, Events, What};
+use crate::record::Record;
+use crate::secret::{self, SynOptions};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::Flags;
+use crate::wire_key::Endpoints;
+use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
+
+/// What a handshake agreed on, from a record or a cookie.
+struct Agreed {
+    irs: Seq,
+    iss: Seq,
+    /// What the peer takes, options not counted.
+    mss: u16,
+    /// As in a control block.
+    scales: u8,
+    timestamps: bool,
+    sack: bool,
+    neighbour: u16,
+}
+
+impl Stack {
+    /// A segment that belongs to nothing we know (RFC 9293 3.10.7.1, 3.10.7.2).
+    pub(super) fn stranger_segment(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        let flags = arrival.flags;
+        if flags.contains(tcp::Flags::RST) {
+            return self.counters.drop(Drop::ResetForNobody);
+        }
+        if !self.is_listening(arrival.local_port) {
+            self.counters.drop(Drop::NoConnection);
+            return self.reset_stranger(arrival, frame, tx);
+        }
+        if flags.contains(tcp::Flags::ACK) {
+            if flags.contains(tcp::Flags::SYN) {
+                self.counters.drop(Drop::BadHandshake);
+                return self.reset_stranger(arrival, frame, tx);
+            }
+            return self.maybe_cookie(arrival, frame, frame_number, events, tx);
+        }
+        if flags.contains(tcp::Flags::SYN) {
+            return self.syn_to_listener(arrival, frame, tx);
+        }
+        self.counters.drop(Drop::NoAck);
+    }
+
+    /// LISTEN, third step: a SYN. Payload on it is not taken: the peer sends it again.
+    pub(super) fn syn_to_listener(&mut self, arrival: &Arrival, frame: &[u8], tx: &mut TxBurst) {
+        let segment = &frame[usize::from(arrival.start)..];
+        let Ok((header, _)) = tcp::Header::parse(segment) else {
+            return self.counters.drop(Drop::Malformed);
+        };
+        let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
+            return self.counters.drop(Drop::NeighbourUnknown);
+        };
+        let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
+        if full {
+            return self.send_cookie(arrival, &header, neighbour, tx);
+        }
+        let Some(index) = self.half_opens.insert() else { return };
+        if self.flows.insert(arrival.hash, Record::HalfOpen(index).id()).is_err() {
+            self.half_opens.slab.remove(index);
+            return self.counters.drop(Drop::FlowTableFull);
+        }
+        let key = arrival.endpoints().key(&self.addresses);
+        let iss = Seq(self.secrets.isn(&key, self.now.us));
+        let (options, scales) = self.options_of_syn(&header);
+        let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
+        let record = &mut self.half_opens.slab[index];
+        record.set_endpoints(&arrival.endpoints());
+        record.neighbour = neighbour;
+        record.irs = Seq(arrival.seq);
+        record.iss = iss;
+        record.ts_recent = arrival.ts_value;
+        record.deadline = deadline;
+        record.snd_wnd = arrival.window;
+        record.mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        record.scales = scales;
+        record.options = options;
+        record.tries = 1;
+        self.send_syn_ack(index, tx);
+    }
+
+    fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
+        let mut options = 0;
+        let mut scales = 0;
+        if header.options.timestamps.is_some() && self.config.timestamps {
+            options |= HalfOpen::TIMESTAMPS;
+        }
+        if header.options.sack_permitted && self.config.sack {
+            options |= HalfOpen::SACK;
+        }
+        if let Some(shift) = header.options.window_scale {
+            options |= HalfOpen::SCALE;
+            scales = shift.min(14) << 4 | self.config.rcv_scale();
+        }
+        (options, scales)
+    }
+
+    /// The SYN-ACK of a record.
+    fn send_syn_ack(&mut self, index: u32, tx: &mut TxBurst) {
+        let record = self.half_opens.slab[index];
+        let has = |bit: u8| record.options & bit != 0;
+        let options = tcp::Options {
+            mss: Some(self.mss_for(record.endpoints().remote)),
+            window_scale: has(HalfOpen::SCALE).then(|| self.config.rcv_scale()),
+            sack_permitted: has(HalfOpen::SACK),
+            timestamps: has(HalfOpen::TIMESTAMPS)
+                .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent }),
+            ..tcp::Options::NONE
+        };
+        let (seq, ack) = (record.iss, record.irs + 1);
+        self.write_syn_ack(&record.endpoints(), record.neighbour, seq, ack, options, tx);
+    }
+
+    /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
+    fn send_cookie(
+        &mut self,
+        arrival: &Arrival,
+        header: &tcp::Header,
+        neighbour: u16,
+        tx: &mut TxBurst,
+    ) {
+        let key = arrival.endpoints().key(&self.addresses);
+        let mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        let class = secret::mss_class(mss);
+        let iss = Seq(self.secrets.cookie(&key, arrival.seq, class, self.minute()));
+        let (bits, _) = self.options_of_syn(header);
+        let timestamps = bits & HalfOpen::TIMESTAMPS != 0;
+        let shift = header.options.window_scale;
+        // Without timestamps there is no place for scale and SACK: they are not agreed to.
+        let sack_permitted = bits & HalfOpen::SACK != 0;
+        let kept = SynOptions { window_scale: shift, sack_permitted, ecn: false };
+        let value = kept.encode(self.ts_now());
+        let options = tcp::Options {
+            mss: Some(self.mss_for(arrival.remote)),
+            window_scale: (timestamps && shift.is_some()).then(|| self.config.rcv_scale()),
+            sack_permitted: timestamps && sack_permitted,
+            timestamps: timestamps.then_some(tcp::Timestamps { value, echo: arrival.ts_value }),
+            ..tcp::Options::NONE
+        };
+        self.counters.cookies_sent += 1;
+        let ack = Seq(arrival.seq) + 1;
+        self.write_syn_ack(&arrival.endpoints(), neighbour, iss, ack, options, tx);
+    }
+
+    fn write_syn_ack(
+        &mut self,
+        endpoints: &Endpoints,
+        neighbour: u16,
+        seq: Seq,
+        ack: Seq,
+        options: tcp::Options,
+        tx: &mut TxBurst,
+    ) {
+        let header = tcp::Header {
+            src_port: endpoints.local_port,
+            dst_port: endpoints.remote_port,
+            seq: seq.0,
+            ack: ack.0,
+            flags: tcp::Flags::SYN | tcp::Flags::ACK,
+            window: self.config.rcv_buf_bytes.min(65_535) as u16,
+            urgent: 0,
+            options,
+        };
+        let Some(path) = PathTo::of(self, endpoints, neighbour) else {
+            return self.counters.drop(Drop::NeighbourUnknown);
+        };
+        self.write_segment(&path, &header, &[], tx);
+    }
+
+    /// SYN-RECEIVED in a record.
+    pub(super) fn half_open_segment(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        let record = self.half_opens.slab[index];
+        let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
+        let flags = arrival.flags;
+        if flags.contains(tcp::Flags::RST) {
+            // RFC 5961 3.2: only an exact hit counts.
+            if seq == record.irs + 1 {
+                self.drop_half_open(index, arrival.hash);
+                self.counters.resets_in += 1;
+            } else {
+                self.counters.drop(Drop::ResetChallenged);
+            }
+            return;
+        }
+        if flags.contains(tcp::Flags::SYN) {
+            self.counters.drop(Drop::HalfOpenRepeat);
+            return self.send_syn_ack(index, tx);
+        }
+        if !flags.contains(tcp::Flags::ACK) {
+            return self.counters.drop(Drop::NoAck);
+        }
+        if ack != record.iss + 1 {
+            self.counters.drop(Drop::BadHandshake);
+            return self.reset_stranger(arrival, frame, tx);
+        }
+        let window = self.config.rcv_buf_bytes.min(65_535);
+        if seq.lt(record.irs + 1) || seq.gt(record.irs + 1 + window) {
+            self.counters.drop(Drop::OutsideWindow);
+            return self.send_syn_ack(index, tx);
+        }
+        let has = |bit: u8| record.options & bit != 0;
+        let agreed = Agreed {
+            irs: record.irs,
+            iss: record.iss,
+            mss: record.mss,
+            scales: record.scales,
+            timestamps: has(HalfOpen::TIMESTAMPS),
+            sack: has(HalfOpen::SACK),
+            neighbour: record.neighbour,
+        };
+        if self.tcbs.next_free().is_none() {
+            // The record stays: the peer's next segment may find a free block.
+            return self.counters.drop(Drop::ConnTableFull);
+        }
+        self.half_opens.slab.remove(index);
+        self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
+    }
+
+    /// An ACK to a listening port without a record: with a valid cookie it opens a connection.
+    fn maybe_cookie(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        let key = arrival.endpoints().key(&self.addresses);
+        let irs = arrival.seq.wrapping_sub(1);
+        let cookie = arrival.ack.wrapping_sub(1);
+        let Some(class) = self.secrets.check(&key, irs, cookie, self.minute()) else {
+            self.counters.drop(Drop::BadCookie);
+            return self.reset_stranger(arrival, frame, tx);
+        };
+        let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
+            return self.counters.drop(Drop::NeighbourUnknown);
+        };
+        let kept = if arrival.has_timestamps {
+            SynOptions::decode(arrival.ts_echo)
+        } else {
+            SynOptions::default()
+        };
+        let agreed = Agreed {
+            irs: Seq(irs),
+            iss: Seq(cookie),
+            mss: secret::class_mss(class),
+            scales: kept.window_scale.map_or(0, |s| s.min(14) << 4 | self.config.rcv_scale()),
+            timestamps: arrival.has_timestamps && self.config.timestamps,
+            sack: kept.sack_permitted && self.config.sack,
+            neighbour,
+        };
+        if self.tcbs.next_free().is_none() {
+            return self.counters.drop(Drop::ConnTableFull);
+        }
+        self.counters.cookies_accepted += 1;
+        self.accept(&agreed, None, arrival, frame, frame_number, events, tx);
+    }
+
+    /// The handshake is complete: a control block, ESTABLISHED, and on with the segment.
+    #[expect(clippy::too_many_arguments, reason = "a segment and where its effects go")]
+    fn accept(
+        &mut self,
+        agreed: &Agreed,
+        record: Option<u32>,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        let Some(index) = self.tcbs.insert() else { return };
+        let endpoints = arrival.endpoints();
+        let new = Record::Conn(index).id();
+        let listed = match record {
+            Some(old) => self.flows.replace(arrival.hash, Record::HalfOpen(old).id(), new),
+            None => self.flows.insert(arrival.hash, new).is_ok(),
+        };
+        self.tcbs[index].clear_for(&endpoints);
+        if !listed {
+            self.tcbs.remove(index);
+            return self.counters.drop(Drop::FlowTableFull);
+        }
+        self.fill_accepted(index, agreed, arrival);
+        self.establish(index);
+        self.counters.accepted += 1;
+        let generation = self.tcbs[index].generation;
+        let what = What::ACCEPTED;
+        events.push(Event { index, generation, what, ..Event::default() });
+        if arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN) {
+            self.conn_segment(index, arrival, frame, frame_number, events, tx);
+        }
+    }
+
+    fn fill_accepted(&mut self, index: u32, agreed: &Agreed, arrival: &Arrival) {
+        let link_mss = self.mss_for(arrival.remote);
+        let window = self.config.rcv_buf_bytes.min(65_535);
+        let nodelay = self.config.nodelay;
+        let tcb = &mut self.tcbs[index];
+        tcb.neighbour = agreed.neighbour;
+        tcb.snd_una = agreed.iss + 1;
+        tcb.snd_nxt = tcb.snd_una;
+        tcb.snd_end = tcb.snd_una;
+        tcb.rcv_nxt = agreed.irs + 1;
+        tcb.rcv_adv = tcb.rcv_nxt + window;
+        tcb.last_ack_sent = tcb.rcv_nxt;
+        tcb.scales = agreed.scales;
+        tcb.snd_wl1 = Seq(arrival.seq);
+        tcb.snd_wnd = u32::from(arrival.window) << tcb.snd_scale();
+        tcb.snd_wnd_max = arrival.window.max(1);
+        tcb.mss = agreed.mss.min(link_mss);
+        if agreed.timestamps {
+            tcb.flags.set(Flags::TIMESTAMPS);
+            tcb.ts_recent = arrival.ts_value;
+            tcb.mss -= tcp_timestamps_len();
+        }
+        if agreed.sack {
+            tcb.flags.set(Flags::SACK);
+        }
+        if nodelay {
+            tcb.flags.set(Flags::NODELAY);
+        }
+    }
+
+    fn drop_half_open(&mut self, index: u32, hash: u64) {
+        self.flows.remove(hash, Record::HalfOpen(index).id());
+        self.half_opens.slab.remove(index);
+    }
+
+    /// Minutes, for the age of cookies.
+    fn minute(&self) -> u32 {
+        (self.now.us / 60_000_000) as u32
+    }
+
+    /// Sends SYN-ACKs again that are due, and gives up on those that had their tries.
+    pub(super) fn half_open_timers(&mut self, tx: &mut TxBurst) {
+        let mut visits = 0;
+        while let Some(index) = self.half_opens.due(self.now.tick, &mut visits) {
+            let record = &mut self.half_opens.slab[index];
+            if record.tries > self.config.syn_retries.min(SYN_ACK_TRIES) {
+                let endpoints = record.endpoints();
+                let hash = self.hash_of(&endpoints);
+                self.drop_half_open(index, hash);
+                self.counters.half_open_expired += 1;
+                continue;
+            }
+            let wait = self.config.rto_initial_ms << record.tries.min(6);
+            record.deadline = self.now.tick.wrapping_add(wait);
+            record.tries += 1;
+            self.counters.retransmits += 1;
+            self.send_syn_ack(index, tx);
+        }
+    }
+}
+
+/// SYN-ACKs sent for one record, at most.
+const SYN_ACK_TRIES: u8 = 5;

@@ -1,0 +1,169 @@
+//! Seventh and eighth step of SEGMENT ARRIVES: the segment text and the FIN bit.
+
+use super::arrives::Step;
+use super::receive_queue::{self, Inserted};
+use crate::arrival::Arrival;
+use crate::counters::Drop;
+use crate::event::{Event, What};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crore_mem::BlockId;
+use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
+
+impl Stack {
+    /// Takes in payload and FIN.
+    #[inline]
+    pub(super) fn segment_text(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Step {
+        let tcb = &mut self.tcbs[index];
+        // After the peer's FIN nothing more can come; a repeat of it is answered.
+        if !matches!(tcb.state(), State::Established | State::FinWait1 | State::FinWait2) {
+            if tcb.state() != State::Closed {
+                tcb.flags.set(Flags::ACK_NOW);
+                self.queue_output(index);
+            }
+            return Step::On;
+        }
+        let text = Text::within_window(tcb, arrival, frame);
+        if text.seq == tcb.rcv_nxt && tcb.rcv_queue == BlockId::NONE {
+            self.text_in_order(index, &text, event);
+            return Step::On;
+        }
+        self.text_through_queue(index, &text, event, tx)
+    }
+
+    /// The next octets expected, and none waiting: the application reads them in the frame.
+    #[inline]
+    fn text_in_order(&mut self, index: u32, text: &Text<'_>, event: &mut Event) {
+        let tcb = &mut self.tcbs[index];
+        let len = text.octets.len() as u32;
+        if len > 0 {
+            tcb.rcv_nxt += len;
+            event.what.set(What::DATA);
+            event.seq = text.seq.0;
+            event.start = text.start;
+            event.len = len as u16;
+            self.counters.octets_in += u64::from(len);
+        }
+        if text.cut {
+            tcb.flags.set(Flags::ACK_NOW);
+        }
+        if text.fin {
+            self.peer_fin(index, event);
+        }
+        self.owe_ack(index);
+    }
+
+    /// Out of order, or behind octets that wait: into the queue, and from it what is now in order.
+    fn text_through_queue(
+        &mut self,
+        index: u32,
+        text: &Text<'_>,
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Step {
+        let out_of_order = text.seq.gt(self.tcbs[index].rcv_nxt);
+        let tcb = &mut self.tcbs[index];
+        let blocks = receive_queue::out_of_order_blocks(tcb, &self.pool, OUT_OF_ORDER_BLOCKS_MAX);
+        if out_of_order && blocks == OUT_OF_ORDER_BLOCKS_MAX {
+            return Step::StopAndAck(Drop::OutOfOrderFull);
+        }
+        let inserted = receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+        let unread = tcb.rcv_unread;
+        let fin = receive_queue::advance(tcb, &self.pool);
+        let arrived = tcb.rcv_unread - unread;
+        self.counters.octets_in += u64::from(arrived);
+        if arrived > 0 {
+            event.what.set(What::QUEUED);
+        }
+        if fin {
+            self.peer_fin(index, event);
+        }
+        if inserted == Inserted::PoolEmpty {
+            self.counters.drop(Drop::PoolEmpty);
+        }
+        if out_of_order {
+            // RFC 5681 4.2: at once, one for each, so that the sender can count them.
+            self.counters.out_of_order += 1;
+            self.send_ack(index, Some(text.seq), tx);
+        } else {
+            self.tcbs[index].flags.set(Flags::ACK_NOW);
+            self.owe_ack(index);
+        }
+        Step::On
+    }
+
+    /// The peer's FIN is in order: RCV.NXT counts it, the state changes (RFC 9293 3.10.7.4).
+    fn peer_fin(&mut self, index: u32, event: &mut Event) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::PEER_FIN) {
+            return;
+        }
+        tcb.rcv_nxt += 1;
+        tcb.flags.set(Flags::PEER_FIN | Flags::ACK_NOW);
+        event.what.set(What::PEER_CLOSED);
+        match tcb.state() {
+            State::Established => tcb.set_state(State::CloseWait),
+            State::FinWait1 => tcb.set_state(State::Closing),
+            // FIN-WAIT-2 ends as soon as the FIN is acknowledged: see `settle`.
+            _ => {}
+        }
+    }
+
+    /// Every second full segment is acknowledged at once, others may wait (RFC 9293 3.8.6.3).
+    #[inline]
+    fn owe_ack(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.state() == State::Closed {
+            return;
+        }
+        let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
+        if self.config.ack_delay_ms == 0 || unacknowledged >= 2 * u32::from(tcb.mss) {
+            tcb.flags.set(Flags::ACK_NOW);
+        } else {
+            tcb.flags.set(Flags::ACK_OWED);
+        }
+        self.queue_output(index);
+    }
+}
+
+/// The part of a segment that lies within the window and is new.
+struct Text<'a> {
+    seq: Seq,
+    octets: &'a [u8],
+    /// Where `octets` begins in the frame.
+    start: u16,
+    /// The FIN follows the last octet.
+    fin: bool,
+    /// Octets beyond the window were cut off.
+    cut: bool,
+}
+
+impl<'a> Text<'a> {
+    #[inline]
+    fn within_window(tcb: &Tcb, arrival: &Arrival, frame: &'a [u8]) -> Self {
+        let seq = Seq(arrival.seq);
+        let old = if seq.lt(tcb.rcv_nxt) { tcb.rcv_nxt.since(seq) } else { 0 };
+        let skip = old.min(u32::from(arrival.payload_len));
+        let from = seq + skip;
+        let room = if tcb.rcv_adv.gt(from) { tcb.rcv_adv.since(from) } else { 0 };
+        let len = (u32::from(arrival.payload_len) - skip).min(room);
+        let cut = len < u32::from(arrival.payload_len) - skip;
+        let start = arrival.payload_start + skip as u16;
+        let octets = &frame[usize::from(start)..usize::from(start) + len as usize];
+        // A FIN that was taken before, or that octets cut off precede, is not seen.
+        let fin = arrival.flags.contains(tcp::Flags::FIN) && !cut && old <= skip;
+        Self { seq: from, octets, start, fin, cut }
+    }
+}
+
+/// Out-of-order blocks that one connection may hold.
+const OUT_OF_ORDER_BLOCKS_MAX: u32 = 256;

@@ -1,0 +1,226 @@
+//! The receive queue: octets the application has not consumed, and octets out of order.
+//!
+//! ```text
+//!   rcv_queue ──> [unread ...] ──> [unread ...] ──> (hole) ──> [out of order] ──> [out of order]
+//!                                        RCV.NXT ^
+//! ```
+//!
+//! Sorted by sequence number, no overlaps. In-order octets of a connection whose queue is empty
+//! never come here: the application reads them in the frame.
+
+use super::send_queue::{Marks, Segment};
+use crate::seq::Seq;
+use crate::tcb::Tcb;
+use crore_mem::{BlockId, Pool};
+
+/// What became of an insertion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Inserted {
+    /// Kept; or nothing of it was new.
+    Yes,
+    /// No block was free: dropped from some octet on.
+    PoolEmpty,
+}
+
+/// Keeps `bytes`, whose first octet is `seq`, where nothing of them is there yet. `fin`: the
+/// peer's FIN follows the last octet. Does not move RCV.NXT.
+pub(crate) fn insert(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    seq: Seq,
+    bytes: &[u8],
+    fin: bool,
+) -> Inserted {
+    let end = seq + bytes.len() as u32;
+    let (mut at, mut before) = (seq, BlockId::NONE);
+    let mut after = tcb.rcv_queue;
+    loop {
+        let (hole_end, next_end) = match after {
+            BlockId::NONE => (end, end),
+            id => {
+                let segment = pool.header(id);
+                (segment.seq.earlier(end), segment.seq + u32::from(segment.len))
+            }
+        };
+        while at.lt(hole_end) {
+            let rest = &bytes[at.since(seq) as usize..hole_end.since(seq) as usize];
+            let Some(id) = new_block(pool, at, rest) else { return Inserted::PoolEmpty };
+            at += u32::from(pool.header(id).len);
+            link(tcb, pool, before, id, after);
+            before = id;
+        }
+        if after == BlockId::NONE || (at.ge(end) && pool.header(after).seq.ge(end)) {
+            break;
+        }
+        at = at.later(next_end);
+        before = after;
+        after = pool.header(after).next;
+    }
+    if fin { keep_fin(tcb, pool, before, end) } else { Inserted::Yes }
+}
+
+/// A block with as much of `bytes` as it holds.
+fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId> {
+    let id = pool.alloc(bytes.len().min(pool.payload_max()))?;
+    let (segment, payload) = pool.parts_mut(id);
+    let len = bytes.len().min(payload.len());
+    payload[..len].copy_from_slice(&bytes[..len]);
+    segment.seq = seq;
+    segment.len = len as u16;
+    Some(id)
+}
+
+/// Marks the block that ends at `end` as the last one; an empty block when there is none.
+fn keep_fin(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, end: Seq) -> Inserted {
+    let mut last = before;
+    if last == BlockId::NONE || pool.header(last).seq + u32::from(pool.header(last).len) != end {
+        let Some(id) = new_block(pool, end, &[]) else { return Inserted::PoolEmpty };
+        let after = match before {
+            BlockId::NONE => tcb.rcv_queue,
+            id => pool.header(id).next,
+        };
+        link(tcb, pool, before, id, after);
+        last = id;
+    }
+    pool.header_mut(last).marks |= Marks::FIN;
+    Inserted::Yes
+}
+
+fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, id: BlockId, after: BlockId) {
+    pool.header_mut(id).next = after;
+    if before == BlockId::NONE {
+        tcb.rcv_queue = id;
+    } else {
+        pool.header_mut(before).next = id;
+    }
+}
+
+/// Moves RCV.NXT over all blocks that are now in order. Returns whether the peer's FIN is among
+/// them; RCV.NXT does not count it yet.
+pub(crate) fn advance(tcb: &mut Tcb, pool: &Pool<Segment>) -> bool {
+    let mut id = tcb.rcv_queue;
+    let mut fin = false;
+    while id != BlockId::NONE {
+        let segment = pool.header(id);
+        if segment.seq.gt(tcb.rcv_nxt) {
+            break;
+        }
+        let end = segment.seq + u32::from(segment.len);
+        if end.gt(tcb.rcv_nxt) {
+            tcb.rcv_unread += end.since(tcb.rcv_nxt);
+            tcb.rcv_nxt = end;
+        }
+        fin |= segment.marks & Marks::FIN != 0 && end == tcb.rcv_nxt;
+        id = segment.next;
+    }
+    fin
+}
+
+/// Copies unread octets, from the oldest on and without a hole, into `out`; says how many.
+pub(crate) fn gather(tcb: &Tcb, pool: &Pool<Segment>, out: &mut [u8]) -> usize {
+    let mut id = tcb.rcv_queue;
+    let mut copied = 0;
+    let mut expected = None;
+    while id != BlockId::NONE && copied < out.len() {
+        let segment = pool.header(id);
+        if segment.seq.ge(tcb.rcv_nxt) || expected.is_some_and(|seq| seq != segment.seq) {
+            break;
+        }
+        let len = usize::from(segment.len).min(out.len() - copied);
+        let start = usize::from(segment.offset);
+        out[copied..copied + len].copy_from_slice(&pool.payload(id)[start..start + len]);
+        copied += len;
+        expected = Some(segment.seq + u32::from(segment.len));
+        id = segment.next;
+    }
+    copied
+}
+
+/// The application consumed the first `octets` of what `gather` gave it.
+pub(crate) fn consume(tcb: &mut Tcb, pool: &mut Pool<Segment>, octets: usize) {
+    let mut left = octets;
+    while tcb.rcv_queue != BlockId::NONE {
+        let id = tcb.rcv_queue;
+        let segment = pool.header_mut(id);
+        let len = usize::from(segment.len);
+        if len > left || segment.seq.ge(tcb.rcv_nxt) {
+            segment.seq += left as u32;
+            segment.offset += left as u16;
+            segment.len -= left as u16;
+            left = 0;
+            break;
+        }
+        left -= len;
+        tcb.rcv_queue = segment.next;
+        pool.free(id);
+    }
+    debug_assert!(left == 0, "no more is consumed than was there");
+    tcb.rcv_unread -= octets as u32;
+}
+
+/// Octets beyond RCV.NXT.
+pub(crate) fn out_of_order_blocks(tcb: &Tcb, pool: &Pool<Segment>, limit: u32) -> u32 {
+    let (mut id, mut count) = (tcb.rcv_queue, 0);
+    while id != BlockId::NONE && count < limit {
+        let segment = pool.header(id);
+        count += u32::from(segment.seq.gt(tcb.rcv_nxt));
+        id = segment.next;
+    }
+    count
+}
+
+/// Gives everything back.
+pub(crate) fn clear(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
+    while tcb.rcv_queue != BlockId::NONE {
+        let id = tcb.rcv_queue;
+        tcb.rcv_queue = pool.header(id).next;
+        pool.free(id);
+    }
+    tcb.rcv_unread = 0;
+}
+
+/// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018 4): the one that
+/// holds `latest` first, then from the left.
+pub(crate) fn sack_blocks(
+    tcb: &Tcb,
+    pool: &Pool<Segment>,
+    latest: Option<Seq>,
+    blocks: &mut [(u32, u32)],
+) -> usize {
+    let mut count = 0;
+    let mut id = tcb.rcv_queue;
+    let mut run: Option<(Seq, Seq)> = None;
+    let mut put = |run: (Seq, Seq), blocks: &mut [(u32, u32)]| {
+        let is_latest = latest.is_some_and(|seq| run.0.le(seq) && seq.lt(run.1));
+        if count < blocks.len() {
+            blocks[count] = (run.0.0, run.1.0);
+            count += 1;
+        } else if is_latest && count > 0 {
+            blocks[count - 1] = (run.0.0, run.1.0);
+        } else {
+            return;
+        }
+        if is_latest {
+            blocks[..count].rotate_right(1);
+        }
+    };
+    while id != BlockId::NONE {
+        let segment = pool.header(id);
+        let end = segment.seq + u32::from(segment.len);
+        if segment.seq.gt(tcb.rcv_nxt) && segment.len > 0 {
+            run = match run {
+                Some((start, run_end)) if run_end == segment.seq => Some((start, end)),
+                Some(done) => {
+                    put(done, blocks);
+                    Some((segment.seq, end))
+                }
+                None => Some((segment.seq, end)),
+            };
+        }
+        id = segment.next;
+    }
+    if let Some(done) = run {
+        put(done, blocks);
+    }
+    count
+}

@@ -1,0 +1,187 @@
+//! The send queue: what was queued and is not acknowledged, as a chain of pool blocks.
+//!
+//! ```text
+//!   snd_head ──> [seq,len] ──> [seq,len] ──> [seq,len] <── snd_tail
+//!                 holds SND.UNA    ^ snd_unsent holds SND.NXT
+//! ```
+//!
+//! A segment never spans two blocks, so a block is at most one segment long; small sends are
+//! gathered in the last block while none of it was sent. An idle connection has no block.
+
+use crate::seq::Seq;
+use crate::tcb::Tcb;
+use crore_mem::{BlockId, Pool};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What the pool keeps in front of a block's payload.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Segment {
+    /// The next block of the chain.
+    pub next: BlockId,
+    /// With [`Marks::SHARED`]: the block that holds the payload for this one and others.
+    pub shared: BlockId,
+    /// Sequence number of the first octet still needed.
+    pub seq: Seq,
+    /// Low 32 bits of the time it was sent last, in microseconds.
+    pub sent_at_us: u32,
+    /// Where the first octet still needed lies in the payload.
+    pub offset: u16,
+    /// Octets from there on.
+    pub len: u16,
+    /// See [`Marks`].
+    pub marks: u8,
+    _reserved: [u8; 3],
+}
+
+const _: () = assert!(size_of::<Segment>() == 24);
+
+/// Bits of [`Segment::marks`].
+pub(crate) struct Marks;
+
+impl Marks {
+    /// Was sent (up to SND.NXT).
+    pub(crate) const SENT: u8 = 1;
+    /// Is taken to be lost and not sent again yet.
+    pub(crate) const LOST: u8 = 1 << 1;
+    /// The peer reported that it has it (RFC 2018).
+    pub(crate) const SACKED: u8 = 1 << 2;
+    /// Was sent more than once: no round-trip sample (Karn).
+    pub(crate) const RESENT: u8 = 1 << 3;
+    /// The payload is another block's.
+    pub(crate) const SHARED: u8 = 1 << 5;
+    /// Ends with the peer's FIN (receive queue).
+    pub(crate) const FIN: u8 = 1 << 4;
+}
+
+/// Queues as much of `bytes` as `room` octets and the pool allow; says how much.
+pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
+    let wanted = bytes.len().min(room);
+    let mut taken = append_to_tail(tcb, pool, &bytes[..wanted]);
+    let mss = usize::from(tcb.mss).min(pool.payload_max());
+    while taken < wanted {
+        let Some(id) = pool.alloc((wanted - taken).min(mss)) else { break };
+        let (segment, payload) = pool.parts_mut(id);
+        let len = (wanted - taken).min(mss).min(payload.len());
+        payload[..len].copy_from_slice(&bytes[taken..taken + len]);
+        segment.len = len as u16;
+        link(tcb, pool, id);
+        taken += len;
+    }
+    taken
+}
+
+/// Queues a payload that other queues hold too, without copying it; false when no block is free.
+pub(crate) fn append_shared(tcb: &mut Tcb, pool: &mut Pool<Segment>, payload: BlockId) -> bool {
+    let total = pool.header(payload).len;
+    let (mut offset, mss) = (0, tcb.mss.max(1));
+    let blocks_needed = u32::from(total.div_ceil(mss));
+    if pool.free_blocks() < blocks_needed {
+        return false;
+    }
+    while offset < total {
+        let Some(id) = pool.alloc(0) else { return false };
+        pool.share(payload);
+        let segment = pool.header_mut(id);
+        segment.shared = payload;
+        segment.marks = Marks::SHARED;
+        segment.offset = offset;
+        segment.len = mss.min(total - offset);
+        offset += segment.len;
+        link(tcb, pool, id);
+    }
+    true
+}
+
+/// Fills up the last block when none of it was sent; says how many octets that took.
+fn append_to_tail(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> usize {
+    if tcb.snd_unsent == BlockId::NONE || bytes.is_empty() {
+        return 0;
+    }
+    let (segment, payload) = pool.parts_mut(tcb.snd_tail);
+    if segment.marks & (Marks::SENT | Marks::SHARED) != 0 {
+        return 0;
+    }
+    let end = usize::from(segment.offset + segment.len);
+    let limit = payload.len().min(usize::from(segment.offset) + usize::from(tcb.mss));
+    let len = limit.saturating_sub(end).min(bytes.len());
+    payload[end..end + len].copy_from_slice(&bytes[..len]);
+    segment.len += len as u16;
+    tcb.snd_end += len as u32;
+    len
+}
+
+/// Puts a filled block at the end of the chain.
+fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
+    let segment = pool.header_mut(id);
+    segment.next = BlockId::NONE;
+    segment.seq = tcb.snd_end;
+    tcb.snd_end += u32::from(segment.len);
+    if tcb.snd_head == BlockId::NONE {
+        tcb.snd_head = id;
+    } else {
+        pool.header_mut(tcb.snd_tail).next = id;
+    }
+    tcb.snd_tail = id;
+    if tcb.snd_unsent == BlockId::NONE {
+        tcb.snd_unsent = id;
+    }
+}
+
+/// Gives back what lies before `ack`. Returns the send time of the last block that was
+/// acknowledged whole and sent only once, for a round-trip sample (RFC 6298 3).
+pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> Option<u32> {
+    let mut sample = None;
+    while tcb.snd_head != BlockId::NONE {
+        let id = tcb.snd_head;
+        let segment = pool.header_mut(id);
+        let end = segment.seq + u32::from(segment.len);
+        if end.gt(ack) {
+            if segment.seq.lt(ack) {
+                let octets = ack.since(segment.seq) as u16;
+                segment.offset += octets;
+                segment.len -= octets;
+                segment.seq = ack;
+            }
+            break;
+        }
+        sample = (segment.marks & Marks::RESENT == 0).then_some(segment.sent_at_us);
+        let next = segment.next;
+        if tcb.snd_unsent == id {
+            tcb.snd_unsent = next;
+        }
+        tcb.snd_head = next;
+        release(pool, id);
+    }
+    sample
+}
+
+/// Gives a block back, and its share of a payload.
+pub(crate) fn release(pool: &mut Pool<Segment>, id: BlockId) {
+    let segment = pool.header(id);
+    if segment.marks & Marks::SHARED != 0 {
+        let shared = segment.shared;
+        pool.free(shared);
+    }
+    pool.free(id);
+}
+
+/// Gives the whole queue back.
+pub(crate) fn clear(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
+    while tcb.snd_head != BlockId::NONE {
+        let id = tcb.snd_head;
+        tcb.snd_head = pool.header(id).next;
+        release(pool, id);
+    }
+    tcb.snd_unsent = BlockId::NONE;
+    tcb.snd_end = tcb.snd_end.earlier(tcb.snd_nxt);
+}
+
+/// The octets of a block, `len` from `skip` on.
+#[inline]
+pub(crate) fn octets(pool: &Pool<Segment>, id: BlockId, skip: usize, len: usize) -> &[u8] {
+    let segment = pool.header(id);
+    let start = usize::from(segment.offset) + skip;
+    let holder = if segment.marks & Marks::SHARED == 0 { id } else { segment.shared };
+    &pool.payload(holder)[start..start + len]
+}

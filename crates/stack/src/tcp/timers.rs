@@ -1,0 +1,292 @@
+//! Timers: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (3.8.4), delayed
+//! acknowledgment (3.8.6.3), FIN-WAIT-2, and the application's own.
+//!
+//! The deadlines are in the control block; the wheel only knows when to look. Re-arming writes
+//! the block and, at most, one wheel slot.
+
+use crate::event::{Closed, Event, Events, What};
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use crate::wheel::{Due, Wheel};
+use crore_mem::frames::TxBurst;
+
+impl Stack {
+    /// Handles what is due, at most `budget` timer entries. Returns how many it handled; with a
+    /// full budget there may be more.
+    pub fn timers(&mut self, events: &mut Events, tx: &mut TxBurst, budget: usize) -> usize {
+        let mut due = [Due::default(); DUE_MAX];
+        let budget = budget.min(DUE_MAX).min(events.room());
+        let count = self.wheel.expire(self.now.tick, &mut due[..budget]);
+        for entry in &due[..count] {
+            self.tcbs.prefetch_line(entry.index, 0);
+            self.tcbs.prefetch_line(entry.index, 1);
+        }
+        for entry in &due[..count] {
+            self.timer_due(entry, events, tx);
+        }
+        self.counters.timers += count as u64;
+        self.half_open_timers(tx);
+        for _ in 0..budget {
+            if !self.expire_time_wait() {
+                break;
+            }
+        }
+        self.neighbour_timers(tx);
+        count
+    }
+
+    /// In how many milliseconds the next timer may be due; `None`: none is set.
+    pub fn next_timer_ms(&self) -> Option<u32> {
+        let wheel = self.wheel.next_deadline_hint(self.now.tick);
+        let wheel = wheel.map(|at| at.wrapping_sub(self.now.tick).min(i32::MAX as u32));
+        let coarse = self.half_open() > 0 || self.time_wait() > 0 || !self.neighbours.is_empty();
+        match (wheel, coarse) {
+            (Some(ms), true) => Some(ms.min(COARSE_MS)),
+            (None, true) => Some(COARSE_MS),
+            (ms, false) => ms,
+        }
+    }
+
+    fn timer_due(&mut self, entry: &Due, events: &mut Events, tx: &mut TxBurst) {
+        let index = entry.index;
+        let tcb = &mut self.tcbs[index];
+        if !Wheel::take(&mut tcb.mark, entry.level, entry.slot) || !self.tcbs.is_live(index) {
+            return;
+        }
+        let tcb = &mut self.tcbs[index];
+        let mut event = Event { index, generation: tcb.generation, ..Event::default() };
+        let tick = self.now.tick;
+        if tcb.flags.any(Flags::ACK_TIMED) && reached_u16(tick, tcb.ack_deadline) {
+            tcb.flags.clear(Flags::ACK_TIMED);
+            if tcb.flags.any(Flags::ACK_OWED) {
+                tcb.flags.set(Flags::ACK_NOW);
+                self.queue_output(index);
+            }
+        }
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::APP_TIMED) && reached_u16(tick >> 6, tcb.app_deadline) {
+            tcb.flags.clear(Flags::APP_TIMED);
+            event.what.set(What::TIMER);
+        }
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::TIMED) && reached(tick, tcb.deadline) {
+            tcb.flags.clear(Flags::TIMED);
+            self.timeout(index, &mut event, tx);
+        }
+        self.keepalive(index, &mut event, tx);
+        self.rearm(index);
+        if event.what != What::default() {
+            events.push(event);
+        }
+    }
+
+    /// The retransmission, persist or state timer ran out.
+    fn timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::STARVED) {
+            tcb.flags.clear(Flags::STARVED);
+            if tcb.flags.any(Flags::WANT_WRITABLE) && tcb.queued() == 0 {
+                tcb.flags.clear(Flags::WANT_WRITABLE);
+                event.what.set(What::WRITABLE);
+            }
+            if tcb.in_flight() > 0 {
+                self.start_timer(index);
+            }
+            return self.queue_output(index);
+        }
+        match tcb.state() {
+            State::Closed => {}
+            State::SynSent | State::SynReceived => self.syn_timeout(index, event),
+            State::FinWait2 => self.finish(index, Closed::TimedOut, event),
+            _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, tx),
+            _ if tcb.in_flight() > 0 => self.retransmission_timeout(index, event, tx),
+            _ => self.queue_output(index),
+        }
+    }
+
+    fn syn_timeout(&mut self, index: u32, event: &mut Event) {
+        let retries = self.config.syn_retries;
+        let tcb = &mut self.tcbs[index];
+        if tcb.in_flight() > 0 {
+            tcb.backoff += 1;
+            if tcb.backoff > retries {
+                return self.finish(index, Closed::TimedOut, event);
+            }
+            // The SYN goes out once more, and is no sample any more (Karn).
+            tcb.snd_nxt = tcb.snd_una;
+            tcb.srtt_us8 = 0;
+            self.counters.retransmits += 1;
+            self.counters.timeouts += 1;
+        }
+        self.queue_output(index);
+    }
+
+    fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
+        let retries = self.config.data_retries;
+        let tcb = &mut self.tcbs[index];
+        tcb.backoff = tcb.backoff.saturating_add(1);
+        if tcb.backoff > retries {
+            self.send_reset(index, tx);
+            return self.finish(index, Closed::TimedOut, event);
+        }
+        self.counters.timeouts += 1;
+        self.congestion_on_timeout(index);
+        self.start_timer(index);
+        self.queue_output(index);
+    }
+
+    /// Is the peer still there (RFC 9293 3.8.4)?
+    fn keepalive(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
+        let Some(idle_ms) = self.config.keepalive_idle_ms else { return };
+        let probes = self.config.keepalive_probes;
+        let tcb = &mut self.tcbs[index];
+        let open = matches!(
+            tcb.state(),
+            State::Established | State::CloseWait | State::FinWait2 | State::FinWait1
+        );
+        if !open || tcb.in_flight() > 0 || tcb.flags.any(Flags::PERSIST) {
+            return;
+        }
+        if !self.keepalive_is_due(index, idle_ms) {
+            return;
+        }
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::PROBING) && tcb.backoff >= probes {
+            self.send_reset(index, tx);
+            return self.finish(index, Closed::TimedOut, event);
+        }
+        if !tcb.flags.any(Flags::PROBING) {
+            tcb.flags.set(Flags::PROBING);
+            tcb.backoff = 0;
+        }
+        tcb.backoff += 1;
+        self.counters.probes += 1;
+        self.send_probe(index, tx);
+    }
+
+    fn keepalive_is_due(&mut self, index: u32, idle_ms: u32) -> bool {
+        let interval = self.config.keepalive_interval_ms;
+        let tick = self.now.tick;
+        let tcb = &mut self.tcbs[index];
+        let quiet_units = ((tick >> 10) as u16).wrapping_sub(tcb.heard_at);
+        let quiet_ms = u32::from(quiet_units) << 10;
+        if quiet_ms < (idle_ms & !1023) {
+            // Something was heard meanwhile.
+            if tcb.flags.any(Flags::PROBING) {
+                tcb.flags.clear(Flags::PROBING);
+                tcb.backoff = 0;
+            }
+            return false;
+        }
+        let since = quiet_ms - (idle_ms & !1023);
+        let sent = if tcb.flags.any(Flags::PROBING) { u32::from(tcb.backoff) } else { 0 };
+        since >= sent * (interval & !1023)
+    }
+
+    /// Arms the wheel for the earliest of the connection's deadlines.
+    fn rearm(&mut self, index: u32) {
+        let tick = self.now.tick;
+        let config = &self.config;
+        let tcb = &mut self.tcbs[index];
+        if tcb.state() == State::Closed {
+            return;
+        }
+        let mut earliest: Option<u32> = None;
+        let mut consider = |at: u32| {
+            let sooner = earliest.is_none_or(|e| (at.wrapping_sub(e) as i32) < 0);
+            if sooner {
+                earliest = Some(at);
+            }
+        };
+        if tcb.flags.any(Flags::TIMED) {
+            consider(tcb.deadline);
+        }
+        if tcb.flags.any(Flags::ACK_TIMED) {
+            let ahead = tcb.ack_deadline.wrapping_sub(tick as u16) as i16;
+            consider(tick.wrapping_add(ahead.max(0) as u32));
+        }
+        if tcb.flags.any(Flags::APP_TIMED) {
+            let ahead = tcb.app_deadline.wrapping_sub((tick >> 6) as u16) as i16;
+            consider((tick & !63).wrapping_add((ahead.max(0) as u32) << 6));
+        }
+        if let Some(idle) = config.keepalive_idle_ms {
+            let quiet = u32::from(((tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
+            let sent = if tcb.flags.any(Flags::PROBING) { u32::from(tcb.backoff) } else { 0 };
+            let due = idle + sent * config.keepalive_interval_ms;
+            consider(tick.wrapping_add(due.saturating_sub(quiet).max(1)));
+        }
+        if let Some(at) = earliest {
+            self.wheel.arm(&mut tcb.mark, index, at);
+        }
+    }
+
+    /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3).
+    #[inline]
+    pub(super) fn start_timer(&mut self, index: u32) {
+        let rto = self.rto_ms(&self.tcbs[index]);
+        self.set_deadline(index, rto);
+    }
+
+    /// Sets the connection's deadline `ms` from now.
+    #[inline]
+    pub(super) fn set_deadline(&mut self, index: u32, ms: u32) {
+        let at = self.now.tick.wrapping_add(ms.max(1));
+        let tcb = &mut self.tcbs[index];
+        tcb.deadline = at;
+        tcb.flags.set(Flags::TIMED);
+        self.wheel.arm(&mut tcb.mark, index, at);
+    }
+
+    /// The same unless a deadline is set already.
+    pub(super) fn set_deadline_if_idle(&mut self, index: u32, ms: u32) {
+        if !self.tcbs[index].flags.any(Flags::TIMED) {
+            self.set_deadline(index, ms);
+        }
+    }
+
+    /// An acknowledgment may wait this long for data to go with.
+    #[inline]
+    pub(super) fn delay_ack(&mut self, index: u32) {
+        let at = self.now.tick.wrapping_add(self.config.ack_delay_ms);
+        let tcb = &mut self.tcbs[index];
+        if !tcb.flags.any(Flags::ACK_TIMED) {
+            tcb.ack_deadline = at as u16;
+            tcb.flags.set(Flags::ACK_TIMED);
+            self.wheel.arm(&mut tcb.mark, index, at);
+        }
+    }
+
+    /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 6298 2, 5.5).
+    #[inline]
+    pub(super) fn rto_ms(&self, tcb: &Tcb) -> u32 {
+        let config = &self.config;
+        let base = if tcb.srtt_us8 == 0 || tcb.state() <= State::SynReceived {
+            config.rto_initial_ms
+        } else {
+            let us = (tcb.srtt_us8 >> 3) + tcb.rttvar_us4.max(CLOCK_US);
+            (us / 1000 + 1).clamp(config.rto_min_ms, config.rto_max_ms)
+        };
+        (u64::from(base) << tcb.backoff.min(16)).min(u64::from(config.rto_max_ms)) as u32
+    }
+}
+
+/// True when `tick` is at or after `deadline`.
+#[inline]
+fn reached(tick: u32, deadline: u32) -> bool {
+    (tick.wrapping_sub(deadline) as i32) >= 0
+}
+
+/// The same for the low halves.
+#[inline]
+fn reached_u16(tick: u32, deadline: u16) -> bool {
+    ((tick as u16).wrapping_sub(deadline) as i16) >= 0
+}
+
+/// The clock's granularity, G of RFC 6298.
+const CLOCK_US: u32 = 1000;
+
+/// Timer entries handled in one call, at most.
+const DUE_MAX: usize = 64;
+
+/// How often records without an entry in the wheel are looked at.
+const COARSE_MS: u32 = 64;

@@ -1,0 +1,228 @@
+//! The user's calls: SEND, RECEIVE, CLOSE, ABORT, STATUS (RFC 9293 3.10.2 to 3.10.6), on a slot.
+
+use super::receive_queue::{self, Inserted};
+use super::send_queue;
+use crate::counters::Drop;
+use crate::event::Event;
+use crate::interface::unmapped;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, State, Tcb};
+use core::net::SocketAddr;
+use crore_mem::BlockId;
+
+impl Stack {
+    /// The control block of a live slot.
+    #[inline]
+    pub fn tcb(&self, index: u32) -> &Tcb {
+        &self.tcbs[index]
+    }
+
+    /// True when `index` holds the connection of this generation.
+    #[inline]
+    pub fn is_live(&self, index: u32, generation: u32) -> bool {
+        index < self.tcbs.capacity() && self.tcbs.get(index, generation).is_some()
+    }
+
+    /// Asks for a control block's first line.
+    #[inline]
+    pub fn prefetch_conn(&self, index: u32) {
+        self.tcbs.prefetch_line(index, 0);
+        self.tcbs.prefetch_line(index, 1);
+    }
+
+    /// SEND: queues octets; says how many. Fewer than all: the queue or the pool is full, and
+    /// [`What::WRITABLE`](crate::What::WRITABLE) will tell when to go on.
+    #[inline]
+    pub fn send(&mut self, index: u32, bytes: &[u8]) -> usize {
+        let tcb = &mut self.tcbs[index];
+        if !may_queue(tcb) {
+            return 0;
+        }
+        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
+        let taken = send_queue::append(tcb, &mut self.pool, bytes, room as usize);
+        if taken < bytes.len() {
+            self.want_writable(index);
+        }
+        if taken > 0 {
+            self.queue_output(index);
+        }
+        taken
+    }
+
+    /// SEND of a payload that many queues share: whole or not at all.
+    pub fn send_shared(&mut self, index: u32, payload: BlockId) -> bool {
+        let len = u32::from(self.pool.header(payload).len);
+        let tcb = &mut self.tcbs[index];
+        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
+        if !may_queue(tcb) || len > room {
+            self.want_writable(index);
+            return false;
+        }
+        if !send_queue::append_shared(tcb, &mut self.pool, payload) {
+            self.want_writable(index);
+            return false;
+        }
+        self.queue_output(index);
+        true
+    }
+
+    fn want_writable(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.set(Flags::WANT_WRITABLE);
+        if tcb.queued() == 0 {
+            // Nothing in flight will report progress: the pool was empty. Look again soon.
+            tcb.flags.set(Flags::STARVED);
+            self.set_deadline_if_idle(index, STARVED_RETRY_MS);
+        }
+    }
+
+    /// A payload for [`Stack::send_shared`]; `None` when it is larger than a block or none is free.
+    pub fn share(&mut self, bytes: &[u8]) -> Option<BlockId> {
+        let id = self.pool.alloc(bytes.len())?;
+        let (segment, payload) = self.pool.parts_mut(id);
+        if bytes.len() > payload.len() {
+            self.pool.free(id);
+            return None;
+        }
+        payload[..bytes.len()].copy_from_slice(bytes);
+        segment.len = bytes.len() as u16;
+        Some(id)
+    }
+
+    /// Gives the caller's hold on a shared payload back; queues keep theirs.
+    pub fn release_shared(&mut self, payload: BlockId) {
+        self.pool.free(payload);
+    }
+
+    /// Octets that [`Stack::send`] would take now, pool permitting.
+    #[inline]
+    pub fn send_room(&self, index: u32) -> usize {
+        let tcb = &self.tcbs[index];
+        if may_queue(tcb) {
+            self.config.snd_buf_bytes.saturating_sub(tcb.queued()) as usize
+        } else {
+            0
+        }
+    }
+
+    /// CLOSE: a FIN goes out after all that is queued. Receiving goes on.
+    pub fn close(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        match tcb.state() {
+            State::Closed => {}
+            // RFC 9293 3.10.4: nothing to keep.
+            State::SynSent => self.abort(index),
+            _ if tcb.flags.any(Flags::FIN_QUEUED) => {}
+            _ => {
+                tcb.flags.set(Flags::FIN_QUEUED);
+                self.queue_output(index);
+            }
+        }
+    }
+
+    /// ABORT: what is queued is thrown away, a reset goes out with the next output stage.
+    pub fn abort(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.state() != State::Closed {
+            tcb.flags.set(Flags::ABORT);
+            self.queue_output(index);
+        }
+    }
+
+    /// Keeps octets of an in-order frame that the application did not consume: all of the
+    /// event's from `skip` on. What finds no block is lost to the connection, which is then
+    /// aborted: its octets were acknowledged or will be.
+    pub fn keep(&mut self, event: &Event, bytes: &[u8], skip: usize) {
+        let tcb = &mut self.tcbs[event.index];
+        let seq = Seq(event.seq) + skip as u32;
+        let rest = &bytes[skip..];
+        match receive_queue::insert(tcb, &mut self.pool, seq, rest, false) {
+            Inserted::Yes => tcb.rcv_unread += rest.len() as u32,
+            Inserted::PoolEmpty => {
+                self.counters.drop(Drop::PoolEmpty);
+                self.abort(event.index);
+            }
+        }
+    }
+
+    /// Copies unread octets, oldest first, into `out`; says how many.
+    pub fn gather(&self, index: u32, out: &mut [u8]) -> usize {
+        receive_queue::gather(&self.tcbs[index], &self.pool, out)
+    }
+
+    /// The application consumed `octets` of what [`Stack::gather`] gave.
+    pub fn consumed(&mut self, index: u32, octets: usize) {
+        if octets == 0 {
+            return;
+        }
+        let tcb = &mut self.tcbs[index];
+        receive_queue::consume(tcb, &mut self.pool, octets);
+        let edge = tcb.rcv_nxt + self.config.rcv_buf_bytes.saturating_sub(tcb.rcv_unread);
+        // RFC 9293 3.8.6.2.2: a larger window is announced when it grew by a worthwhile step.
+        let step = (self.config.rcv_buf_bytes / 2).min(4 * u32::from(tcb.mss));
+        if edge.gt(tcb.rcv_adv + step) && tcb.state() != State::Closed {
+            tcb.flags.set(Flags::ACK_NOW);
+            self.queue_output(index);
+        }
+    }
+
+    /// Octets received in order and not consumed.
+    #[inline]
+    pub fn unread(&self, index: u32) -> u32 {
+        self.tcbs[index].rcv_unread
+    }
+
+    /// Sets or clears one of the flags the engine keeps in the control block.
+    #[inline]
+    pub fn set_flag(&mut self, index: u32, flag: Flags, on: bool) {
+        let tcb = &mut self.tcbs[index];
+        if on { tcb.flags.set(flag) } else { tcb.flags.clear(flag) }
+    }
+
+    /// Sets or clears the application's timer. It counts in steps of 64 ms, up to 30 minutes.
+    pub fn set_app_timer(&mut self, index: u32, after_ms: Option<u32>) {
+        let tick = self.now.tick;
+        let tcb = &mut self.tcbs[index];
+        let Some(ms) = after_ms else { return tcb.flags.clear(Flags::APP_TIMED) };
+        let at = tick.wrapping_add(ms.min(APP_TIMER_MAX_MS)).wrapping_add(63);
+        tcb.app_deadline = (at >> 6) as u16;
+        tcb.flags.set(Flags::APP_TIMED);
+        let tcb = &mut self.tcbs[index];
+        self.wheel.arm(&mut tcb.mark, index, at & !63);
+    }
+
+    /// The peer's address and port.
+    pub fn remote(&self, index: u32) -> SocketAddr {
+        let tcb = &self.tcbs[index];
+        SocketAddr::new(unmapped(tcb.remote), tcb.remote_port)
+    }
+
+    /// Our address and port.
+    pub fn local(&self, index: u32) -> SocketAddr {
+        let tcb = &self.tcbs[index];
+        SocketAddr::new(unmapped(self.addresses.address(tcb.local_id)), tcb.local_port)
+    }
+
+    /// The time of this turn, in microseconds.
+    #[inline]
+    pub fn now_us(&self) -> u64 {
+        self.now.us
+    }
+}
+
+/// States in which octets can be queued: before our FIN.
+#[inline]
+fn may_queue(tcb: &Tcb) -> bool {
+    let open = matches!(
+        tcb.state(),
+        State::SynSent | State::SynReceived | State::Established | State::CloseWait
+    );
+    open && !tcb.flags.any(Flags::FIN_QUEUED | Flags::ABORT)
+}
+
+/// How soon a connection that found no pool block looks again.
+const STARVED_RETRY_MS: u32 = 10;
+
+/// The longest time of the application's timer.
+pub const APP_TIMER_MAX_MS: u32 = 30 * 60 * 1000;
