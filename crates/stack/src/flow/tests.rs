@@ -1,7 +1,7 @@
 //! The flow table against a plain map, and its corners: collisions, wrap-around, full.
 
-use std::collections::HashMap;
-use std::vec::Vec;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crore_mem::Memory;
 use proptest::prelude::*;
@@ -214,7 +214,7 @@ proptest! {
     #[test]
     fn the_table_does_what_a_map_does(steps in steps(), homes in 1_u64..6) {
         let mut flows = table(120);
-        let mut model: HashMap<u8, u32> = HashMap::new();
+        let mut model: BTreeMap<u8, u32> = BTreeMap::new();
         let hash = |flow: u8| (u64::from(flow) % homes * (u64::MAX / homes)) & !0xffff
             | u64::from(flow % 3);
         for (step, unique) in steps.into_iter().zip(0_u32..) {

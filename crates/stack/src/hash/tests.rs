@@ -1,7 +1,7 @@
 //! The hash against the reference implementation, and its use in bursts.
 
+use alloc::vec::Vec;
 use core::hash::Hasher as _;
-use std::vec::Vec;
 
 use proptest::prelude::*;
 use siphasher::sip::SipHasher13;
@@ -58,7 +58,7 @@ proptest! {
         keys in prop::collection::vec(prop_oneof![8 => v4_key(), 1 => v6_key()], 0..40),
     ) {
         let hasher = FlowHasher::new(SECRET);
-        let mut hashes = std::vec![0; keys.len()];
+        let mut hashes = alloc::vec![0; keys.len()];
         hasher.hash_burst(&keys, &mut hashes);
         for (key, hash) in keys.iter().zip(hashes) {
             prop_assert_eq!(hash, hasher.hash(key));
@@ -95,5 +95,5 @@ fn neighbouring_ports_and_another_secret_change_about_half_of_the_bits() {
 
 #[test]
 fn the_secret_is_not_printed() {
-    assert_eq!(std::format!("{:?}", FlowHasher::new(SECRET)), "FlowHasher");
+    assert_eq!(alloc::format!("{:?}", FlowHasher::new(SECRET)), "FlowHasher");
 }

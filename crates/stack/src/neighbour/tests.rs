@@ -1,6 +1,6 @@
 //! Neighbours that answer, fall silent, move, and crowd in.
 
-use std::{collections::HashMap, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use crore_mem::Memory;
 use proptest::prelude::*;
@@ -270,8 +270,8 @@ proptest! {
     ) {
         let mut neighbours = neighbours(10);
         let mut now = start;
-        let mut heard: HashMap<u128, [u8; 6]> = HashMap::new();
-        let mut asked_at: HashMap<u128, u32> = HashMap::new();
+        let mut heard: BTreeMap<u128, [u8; 6]> = BTreeMap::new();
+        let mut asked_at: BTreeMap<u128, u32> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Resolve(address) => {

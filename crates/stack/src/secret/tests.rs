@@ -133,7 +133,7 @@ fn timestamps_have_one_offset_for_each_pair_of_hosts() {
 
 #[test]
 fn the_secrets_are_not_printed() {
-    assert_eq!(std::format!("{:?}", secrets()), "Secrets");
+    assert_eq!(alloc::format!("{:?}", secrets()), "Secrets");
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! The wheel against a sorted map of deadlines, and its corners: far, long asleep, wrapped around.
 
-use std::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use crore_mem::Memory;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ struct Conn {
 impl Engine {
     fn new(conns: u32, now: u32, budget: usize) -> Self {
         let wheel = Wheel::new(&mut Memory::heap(), "wheel", conns, now).unwrap();
-        Self { wheel, conns: std::vec![Conn::default(); conns as usize], now, budget, visits: 0 }
+        Self { wheel, conns: alloc::vec![Conn::default(); conns as usize], now, budget, visits: 0 }
     }
 
     fn arm(&mut self, conn: u32, after: u32) {
@@ -42,7 +42,7 @@ impl Engine {
 
     /// One call of `expire`, and what an engine does with its entries. True when there may be more.
     fn expire_once(&mut self, fired: &mut BTreeMap<u32, u32>) -> bool {
-        let mut due = std::vec![Due::default(); self.budget];
+        let mut due = alloc::vec![Due::default(); self.budget];
         let count = self.wheel.expire(self.now, &mut due);
         for &Due { index, level, slot } in &due[..count] {
             let conn = &mut self.conns[index as usize];
