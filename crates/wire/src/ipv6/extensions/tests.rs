@@ -43,7 +43,7 @@ fn a_chain_of_all_kinds_ends_at_the_transport() {
 
 #[test]
 fn the_walk_ends_at_a_real_fragment() {
-    // Offset 185 (1,480 bytes), more to come; what follows is data that looks like an option header.
+    // Offset 185 (1,480 bytes), more to come; what follows is data that looks like options.
     let [high, low] = (185u16 << 3 | 1).to_be_bytes();
     let packet = chain(&[&[DESTINATION, 0, high, low, 0, 0, 0, 9], &[0xff; 8]]);
     let (protocol, rest, fragment) = skip_extensions(Protocol(FRAGMENT), &packet).unwrap();
