@@ -1,0 +1,66 @@
+//! `crore serve` in the server's namespace.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::binary;
+use crate::network::Network;
+use crate::peer;
+use crate::program::{Program, until};
+use crate::scene::Scene;
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts `crore serve WORDS` on the server's interface and waits until it accepts.
+    pub fn start(
+        scene: &Scene,
+        network: &Network,
+        words: &[&str],
+        (address, port): (IpAddr, u16),
+    ) -> Result<Self> {
+        let address = SocketAddr::new(address, port);
+        let listen = address.to_string();
+        let mut all = vec!["serve"];
+        all.extend(words);
+        all.extend(["--link", "xdp:eth0", "--listen", &listen]);
+        let mut command = network.server.command(binary::crore()?, &all);
+        let name = format!("crore {}", all.join(" "));
+        let mut program = Program::start(&name, &mut command, &scene.log("server"))?;
+        until(&format!("{name} to accept"), START_LIMIT, || {
+            if let Some(status) = program.ended()? {
+                bail!("{name} ended: {status}\n{}", program.said());
+            }
+            Ok((peer::probe(scene, network, address)? == "connected").then_some(()))
+        })?;
+        Ok(Self { program, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process ends without a word, as by `kill -9`.
+    pub fn kill(mut self) -> Result<()> {
+        self.program.kill()
+    }
+
+    /// Stops it as Ctrl-C does. It must end without an error and leave nothing on the interface.
+    pub fn stop(mut self, network: &Network) -> Result<()> {
+        let status = self.program.interrupt(STOP_LIMIT).context("after Ctrl-C")?;
+        ensure!(status.success(), "the server ended with {status}\n{}", self.program.said());
+        ensure!(!network.server.has_xdp("eth0")?, "an XDP program is left on the interface");
+        Ok(())
+    }
+}
+
+const START_LIMIT: Duration = Duration::from_mins(1);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
