@@ -1,6 +1,6 @@
 //! What one core counted: frames and segments by fate, each dropped one under its reason.
 
-use zerocopy::FromZeros;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// Why a frame or segment was not processed further. Each has a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +115,8 @@ pub const DROP_NAMES: [&str; DROP_REASONS] = [
 ];
 
 /// The counters of one core. Only that core writes them.
-#[derive(Clone, Copy, Debug, FromZeros)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Counters {
     /// Frames received.
     pub rx_frames: u64,

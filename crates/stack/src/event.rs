@@ -35,6 +35,13 @@ impl What {
     }
 }
 
+impl core::ops::BitOr for What {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// Why a connection is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Closed {
@@ -51,6 +58,21 @@ pub enum Closed {
     Unreachable,
     /// We aborted it.
     Aborted,
+}
+
+impl Closed {
+    /// The reason with this number.
+    pub(crate) fn of(number: u8) -> Self {
+        const ALL: [Closed; 6] = [
+            Closed::Finished,
+            Closed::Reset,
+            Closed::TimedOut,
+            Closed::Refused,
+            Closed::Unreachable,
+            Closed::Aborted,
+        ];
+        ALL.get(usize::from(number)).copied().unwrap_or_default()
+    }
 }
 
 /// One connection's news.

@@ -213,6 +213,9 @@ impl Flags {
     /// A segment found no room in the pool or the transmit ring: try again soon.
     pub const STARVED: Self = Self(1 << 24);
 
+    /// Closed, and `backoff` holds why.
+    pub const ENDED: Self = Self(1 << 25);
+
     /// True when any bit of `other` is set.
     #[inline]
     pub fn any(self, other: Self) -> bool {

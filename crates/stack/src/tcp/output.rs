@@ -2,7 +2,7 @@
 
 use super::receive_queue;
 use super::send_queue::Marks;
-use crate::event::{Closed, Event, Events};
+use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
@@ -50,6 +50,16 @@ impl Stack {
             }
             let tcb = &mut self.tcbs[index];
             tcb.flags.clear(Flags::IN_OUTPUT);
+            if tcb.flags.any(Flags::RESUME) {
+                tcb.flags.clear(Flags::RESUME);
+                let (generation, what) = (tcb.generation, What::QUEUED);
+                events.push(Event { index, generation, what, ..Event::default() });
+            }
+            if events.room() == 0 {
+                self.queue_output(index);
+                return Output::Budget;
+            }
+            let tcb = &self.tcbs[index];
             if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::receive_queue::{self, Inserted};
 use super::send_queue;
 use crate::counters::Drop;
-use crate::event::Event;
+use crate::event::{Closed, Event};
 use crate::interface::unmapped;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -165,6 +165,39 @@ impl Stack {
             tcb.flags.set(Flags::ACK_NOW);
             self.queue_output(index);
         }
+    }
+
+    /// Asks for unread octets to be offered again: the next output stage has an event for it.
+    pub fn resume(&mut self, index: u32) {
+        self.tcbs[index].flags.set(Flags::RESUME);
+        self.queue_output(index);
+    }
+
+    /// Notes why a closed connection ended, until it is released.
+    pub fn note_end(&mut self, index: u32, why: Closed) {
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.set(Flags::ENDED);
+        tcb.backoff = why as u8;
+    }
+
+    /// Why the connection ended, when [`Stack::note_end`] noted it.
+    #[inline]
+    pub fn end_of(&self, index: u32) -> Option<Closed> {
+        let tcb = &self.tcbs[index];
+        tcb.flags.any(Flags::ENDED).then(|| Closed::of(tcb.backoff))
+    }
+
+    /// The generation of a slot that is in use.
+    #[inline]
+    pub fn generation_at(&self, index: u32) -> Option<u32> {
+        let live = index < self.tcbs.capacity() && self.tcbs.is_live(index);
+        live.then(|| self.tcbs[index].generation)
+    }
+
+    /// Connections that wait for the output stage.
+    #[inline]
+    pub fn output_waiting(&self) -> u32 {
+        self.output_list.len()
     }
 
     /// Octets received in order and not consumed.

@@ -1,0 +1,147 @@
+//! A connection, as a service handles it.
+
+use crate::states::States;
+use core::net::SocketAddr;
+use crore_mem::Pod;
+use crore_stack::{BlockId, Flags, Stack, State};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The name of a connection on its core, for as long as it lives: a slot and its generation.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+#[repr(C)]
+pub struct ConnId {
+    /// The slot.
+    pub index: u32,
+    /// Tells one connection in the slot from the next. Never 0 for a connection.
+    pub generation: u32,
+}
+
+/// One payload for many send queues; see [`Conn::share`]. Give it back with `release`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Payload(pub(crate) BlockId);
+
+/// A live connection, for the length of one call.
+pub struct Conn<'a, S: Pod> {
+    pub(crate) stack: &'a mut Stack,
+    pub(crate) states: &'a mut States<S>,
+    pub(crate) index: u32,
+}
+
+impl<S: Pod> Conn<'_, S> {
+    /// The connection's name.
+    #[inline]
+    pub fn id(&self) -> ConnId {
+        ConnId { index: self.index, generation: self.stack.tcb(self.index).generation }
+    }
+
+    /// What the application keeps for it.
+    #[inline]
+    pub fn state(&mut self) -> &mut S {
+        self.states.get_mut(self.index)
+    }
+
+    /// Queues octets to be sent, as many as there is room for; says how many. When it took fewer
+    /// than all, [`Service::writable`](crate::Service::writable) tells when to go on.
+    #[inline]
+    pub fn send(&mut self, bytes: &[u8]) -> usize {
+        self.stack.send(self.index, bytes)
+    }
+
+    /// Queues a shared payload, whole or not at all. One copy serves all queues it is in.
+    pub fn send_shared(&mut self, payload: &Payload) -> bool {
+        self.stack.send_shared(self.index, payload.0)
+    }
+
+    /// A payload to queue on many connections, about 2,000 octets at most; `None` when it is
+    /// longer, or no buffer is free.
+    pub fn share(&mut self, bytes: &[u8]) -> Option<Payload> {
+        self.stack.share(bytes).map(Payload)
+    }
+
+    /// Gives a shared payload back. Queues that have it keep it until it is acknowledged.
+    pub fn release(&mut self, payload: Payload) {
+        self.stack.release_shared(payload.0);
+    }
+
+    /// How many octets [`Conn::send`] would take now.
+    #[inline]
+    pub fn send_room(&self) -> usize {
+        self.stack.send_room(self.index)
+    }
+
+    /// Octets queued and not yet acknowledged by the peer.
+    #[inline]
+    pub fn send_queued(&self) -> usize {
+        self.stack.tcb(self.index).queued() as usize
+    }
+
+    /// Sends no more: a FIN follows what is queued. The peer may go on sending.
+    pub fn close(&mut self) {
+        self.stack.close(self.index);
+    }
+
+    /// Ends the connection at once with a reset; what is queued is lost.
+    pub fn abort(&mut self) {
+        self.stack.abort(self.index);
+    }
+
+    /// Asks for the octets that were not consumed to be offered again, in this turn.
+    pub fn resume(&mut self) {
+        self.stack.resume(self.index);
+    }
+
+    /// Sets the connection's timer, or clears it. It counts in steps of 64 ms, up to 30 minutes.
+    pub fn set_timer_ms(&mut self, after: Option<u32>) {
+        self.stack.set_app_timer(self.index, after);
+    }
+
+    /// Switches Nagle's algorithm off, or on again.
+    pub fn set_nodelay(&mut self, on: bool) {
+        self.stack.set_flag(self.index, Flags::NODELAY, on);
+    }
+
+    /// The peer's address and port.
+    pub fn remote(&self) -> SocketAddr {
+        self.stack.remote(self.index)
+    }
+
+    /// Our address and port.
+    pub fn local(&self) -> SocketAddr {
+        self.stack.local(self.index)
+    }
+
+    /// True while data can pass in at least one direction.
+    pub fn is_open(&self) -> bool {
+        let state = self.stack.tcb(self.index).state();
+        !matches!(state, State::Closed | State::SynSent | State::SynReceived)
+    }
+
+    /// True when both sides have completed the opening and none has closed.
+    pub fn is_established(&self) -> bool {
+        self.stack.tcb(self.index).state() == State::Established
+    }
+
+    /// The time of this turn, in microseconds since the engine started.
+    #[inline]
+    pub fn now_us(&self) -> u64 {
+        self.stack.now_us()
+    }
+
+    /// Another connection of this core, if it still lives.
+    pub fn other(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
+        let live = self.stack.is_live(id.index, id.generation);
+        live.then(|| Conn { stack: self.stack, states: self.states, index: id.index })
+    }
+}

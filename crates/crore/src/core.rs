@@ -1,0 +1,276 @@
+//! A core: an engine with a link, a clock and a thread.
+
+use crate::cycles::{Cycles, Stage, Stopwatch};
+use crate::engine::Engine;
+use crate::service::Service;
+use crate::stats::{Snapshot, StatsPage};
+use crore_driver::{Link, Waker};
+use crore_mem::frames::{RX_BURST_MAX, RxBurst, TX_BURST_MAX, TxBurst};
+use crore_stack::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How a core behaves.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// Frames taken from the link in one turn, at most.
+    pub rx_burst: usize,
+    /// Timer entries handled in one turn, at most.
+    pub timer_budget: usize,
+    /// How long a core turns with nothing to do before it sleeps; `None`: never.
+    pub spin_before_sleep: Option<Duration>,
+    /// The processor to run on; `None`: wherever the system likes.
+    pub pin_to: Option<usize>,
+}
+
+impl Default for CoreConfig {
+    fn default() -> Self {
+        Self {
+            rx_burst: 32,
+            timer_budget: 32,
+            spin_before_sleep: Some(Duration::from_micros(200)),
+            pin_to: None,
+        }
+    }
+}
+
+/// Tells cores to end their loops.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// A switch that is off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the loops. A core that sleeps notices when its sleep ends, in 100 ms at most.
+    pub fn set(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// True after [`Stop::set`].
+    pub fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}
+
+/// One engine on one link: receive, serve, send, over and over.
+pub struct Core<S: Service> {
+    engine: Engine<S>,
+    link: Link,
+    config: CoreConfig,
+    rx: RxBurst,
+    tx: TxBurst,
+    started: Instant,
+    cycles: Cycles,
+    stats: StatsPage,
+    published_us: u64,
+}
+
+impl<S: Service> Core<S> {
+    /// Puts an engine on a link.
+    pub fn new(engine: Engine<S>, link: Link, config: CoreConfig) -> Self {
+        Self {
+            engine,
+            link,
+            config,
+            rx: RxBurst::new(),
+            tx: TxBurst::new(),
+            started: Instant::now(),
+            cycles: Cycles::default(),
+            stats: StatsPage::new(),
+            published_us: 0,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine<S> {
+        &self.engine
+    }
+
+    /// The engine, for the control plane's news between turns.
+    pub fn engine_mut(&mut self) -> &mut Engine<S> {
+        &mut self.engine
+    }
+
+    /// The link.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The page that this core writes its numbers to.
+    pub fn stats(&self) -> StatsPage {
+        self.stats.clone()
+    }
+
+    /// Ends this core's sleep from another thread.
+    pub fn waker(&self) -> Waker {
+        self.link.waker()
+    }
+
+    /// Cycles so far.
+    pub fn cycles(&self) -> &Cycles {
+        &self.cycles
+    }
+
+    /// One turn. Returns whether anything happened.
+    #[inline]
+    pub fn turn(&mut self) -> bool {
+        let mut watch = Stopwatch::start();
+        let begin = watch.at();
+        let now_us = self.started.elapsed().as_micros() as u64;
+        let received = self.link.rx_burst(&mut self.rx, self.config.rx_burst.min(RX_BURST_MAX));
+        watch.lap(&mut self.cycles, Stage::DriverRx);
+        self.link.tx_reserve(&mut self.tx, TX_BURST_MAX);
+        watch.lap(&mut self.cycles, Stage::DriverTx);
+        self.engine.receive(&self.rx, &mut self.tx, now_us, &mut watch, &mut self.cycles);
+        if received > 0 {
+            self.link.rx_release(&mut self.rx);
+            watch.lap(&mut self.cycles, Stage::DriverRx);
+        }
+        let budget = self.config.timer_budget;
+        let due = self.engine.tick(&mut self.tx, budget, &mut watch, &mut self.cycles);
+        let sent = self.transmit(&mut watch);
+        let busy = received + due + sent > 0;
+        self.note_turn(begin, &watch, busy);
+        if now_us.wrapping_sub(self.published_us) > PUBLISH_EVERY_US {
+            self.publish(now_us);
+        }
+        busy
+    }
+
+    /// Sends what connections have, as long as the link takes it. Returns the frames sent.
+    #[inline]
+    fn transmit(&mut self, watch: &mut Stopwatch) -> usize {
+        let mut sent = 0;
+        for _ in 0..TX_ROUNDS_MAX {
+            let output = self.engine.send(&mut self.tx, OUTPUT_BUDGET, watch, &mut self.cycles);
+            if self.tx.is_empty() {
+                break;
+            }
+            let now = self.link.tx_burst(&mut self.tx);
+            sent += now;
+            if output != Output::Done && now > 0 {
+                self.link.tx_reserve(&mut self.tx, TX_BURST_MAX);
+            }
+            watch.lap(&mut self.cycles, Stage::DriverTx);
+            if output == Output::Done || now == 0 {
+                break;
+            }
+        }
+        sent
+    }
+
+    /// Books a turn. One in which nothing happened is idle, whatever its parts cost.
+    #[inline]
+    fn note_turn(&mut self, begin: u64, watch: &Stopwatch, busy: bool) {
+        let took = watch.at().wrapping_sub(begin);
+        if busy {
+            self.cycles.busy_turns += 1;
+            self.cycles.turn_max = self.cycles.turn_max.max(took);
+        } else {
+            self.cycles.idle_turns += 1;
+            self.cycles.stages[Stage::Idle as usize] += took;
+        }
+    }
+
+    fn publish(&mut self, now_us: u64) {
+        self.published_us = now_us;
+        self.stats.write(self.snapshot());
+    }
+
+    /// The core's numbers now.
+    pub fn snapshot(&self) -> Snapshot {
+        let stack = self.engine.stack();
+        Snapshot {
+            counters: *stack.counters(),
+            cycles: self.cycles,
+            conns: u64::from(stack.conns()),
+            half_open: u64::from(stack.half_open()),
+            time_wait: u64::from(stack.time_wait()),
+            blocks: u64::from(stack.blocks_in_use()),
+            timer_entries: u64::from(stack.timer_entries()),
+            flow_entries: u64::from(stack.flow_entries()),
+            now_us: self.started.elapsed().as_micros() as u64,
+        }
+    }
+
+    /// Turns until `stop` is set or the service stops; `between` is called about every 10 ms for
+    /// the control plane's work on this core.
+    pub fn run(&mut self, stop: &Stop, mut between: impl FnMut(&mut Engine<S>)) {
+        if let Some(cpu) = self.config.pin_to {
+            // Being elsewhere only costs speed.
+            let _ = crate::pin::pin_to(cpu);
+        }
+        let mut idle_since: Option<Instant> = None;
+        let mut last_between = Instant::now();
+        let mut turns = 0u32;
+        while !stop.is_set() && !self.engine.is_stopped() {
+            let busy = self.turn();
+            turns = turns.wrapping_add(1);
+            if busy || self.engine.service().wants_turns() {
+                idle_since = None;
+            } else {
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                if self.config.spin_before_sleep.is_some_and(|spin| since.elapsed() >= spin) {
+                    self.park();
+                    last_between = Instant::now();
+                    between(&mut self.engine);
+                }
+            }
+            if turns.is_multiple_of(BETWEEN_TURNS) && last_between.elapsed() > BETWEEN_EVERY {
+                last_between = Instant::now();
+                between(&mut self.engine);
+            }
+        }
+        let now_us = self.started.elapsed().as_micros() as u64;
+        self.publish(now_us);
+    }
+
+    /// Sleeps until a frame may have come or a timer is due.
+    fn park(&mut self) {
+        let stack = self.engine.stack();
+        if stack.has_output() {
+            // The link had no room; it says nothing when it has, so look again soon.
+            return std::thread::sleep(Duration::from_micros(50));
+        }
+        let mut watch = Stopwatch::start();
+        let timer = stack.next_timer_ms().map(|ms| Duration::from_millis(u64::from(ms)));
+        let timeout = timer.map_or(PARK_MAX, |timer| timer.min(PARK_MAX));
+        self.publish(self.started.elapsed().as_micros() as u64);
+        if !timeout.is_zero() {
+            self.cycles.parks += 1;
+            self.link.wait(timeout);
+        }
+        watch.lap(&mut self.cycles, Stage::Idle);
+    }
+}
+
+impl<S: Service> Drop for Core<S> {
+    fn drop(&mut self) {
+        self.link.rx_release(&mut self.rx);
+        self.link.tx_cancel(&mut self.tx);
+    }
+}
+
+/// How often a busy core writes its numbers.
+const PUBLISH_EVERY_US: u64 = 20_000;
+
+/// The longest sleep: then the stop switch is looked at.
+const PARK_MAX: Duration = Duration::from_millis(100);
+
+/// Connections served in one output stage, at most.
+const OUTPUT_BUDGET: usize = 256;
+
+/// Output stages in one turn, at most: the next burst must not wait too long.
+const TX_ROUNDS_MAX: usize = 4;
+
+/// How often the control plane's work is done.
+const BETWEEN_EVERY: Duration = Duration::from_millis(10);
+
+/// The clock is looked at for it once in so many turns.
+const BETWEEN_TURNS: u32 = 256;

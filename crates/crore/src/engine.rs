@@ -1,0 +1,279 @@
+//! A turn without its surroundings: frames and the time come in, frames go out.
+//!
+//! [`Core`](crate::Core) puts a driver, a clock and a thread around it; the simulator and tests put
+//! virtual ones.
+
+use crate::conn::{Conn, ConnId};
+use crate::cycles::{Cycles, Stage, Stopwatch};
+use crate::service::Service;
+use crate::states::States;
+use crate::turn::Turn;
+use crore_mem::Memory;
+use crore_mem::frames::{RxBurst, TxBurst};
+use crore_stack::{
+    Burst, Closed, Event, Events, Flags, Interface, Output, Stack, StackConfig, StackError, What,
+};
+
+/// The most octets that one call of [`Service::data`] is offered.
+pub const OFFER_BYTES_MAX: usize = 64 << 10;
+
+/// One core's stack and service.
+pub struct Engine<S: Service> {
+    stack: Stack,
+    service: S,
+    states: States<S::State>,
+    burst: Burst,
+    events: Events,
+    scratch: Box<[u8]>,
+    stop: bool,
+}
+
+impl<S: Service> Engine<S> {
+    /// An engine with all the memory that it will ever have. `seed` must be random and secret.
+    pub fn new(
+        config: StackConfig,
+        interface: &Interface,
+        service: S,
+        memory: &mut Memory,
+        seed: [u8; 32],
+    ) -> Result<Self, StackError> {
+        let conns_max = config.conns_max;
+        Ok(Self {
+            stack: Stack::new(config, interface, memory, seed)?,
+            service,
+            states: States::new(memory, conns_max)?,
+            burst: Burst::new(),
+            events: Events::new(),
+            scratch: vec![0; OFFER_BYTES_MAX].into_boxed_slice(),
+            stop: false,
+        })
+    }
+
+    /// Accepts connections to `port` on all our addresses.
+    pub fn listen(&mut self, port: u16) {
+        self.stack.listen(port);
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The service.
+    pub fn service_mut(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The stack.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The stack, for the control plane's news.
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// The service and a way to act outside of a turn, for tests and simulators.
+    pub fn with_turn<R>(&mut self, f: impl FnOnce(&mut S, &mut Turn<'_, S::State>) -> R) -> R {
+        let mut turn =
+            Turn { stack: &mut self.stack, states: &mut self.states, stop: &mut self.stop };
+        f(&mut self.service, &mut turn)
+    }
+
+    /// True when the service wants the loop to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop
+    }
+
+    /// Received frames take effect, stage by stage over the burst: parse all, look up all, input
+    /// all, then the service's calls in the frames' order.
+    #[inline]
+    pub fn receive(
+        &mut self,
+        rx: &RxBurst,
+        tx: &mut TxBurst,
+        now_us: u64,
+        watch: &mut Stopwatch,
+        cycles: &mut Cycles,
+    ) {
+        self.stack.begin_turn(now_us);
+        if rx.is_empty() {
+            return;
+        }
+        for i in 0..rx.len() {
+            rx.prefetch(i);
+        }
+        self.stack.parse(rx, &mut self.burst);
+        self.stack.look_up(&mut self.burst);
+        if size_of::<S::State>() > 0 {
+            for i in 0..rx.len() {
+                if let Some(index) = self.stack.likely_conn(&self.burst, i) {
+                    self.states.prefetch(index);
+                }
+            }
+        }
+        self.stack.input(rx, &self.burst, &mut self.events, tx);
+        watch.lap(cycles, Stage::StackIn);
+        self.dispatch(Some(rx));
+        watch.lap(cycles, Stage::Service);
+    }
+
+    /// Due timers, at most `budget` of them; then the service's own turn. Returns how many timers
+    /// were due.
+    #[inline]
+    pub fn tick(
+        &mut self,
+        tx: &mut TxBurst,
+        budget: usize,
+        watch: &mut Stopwatch,
+        cycles: &mut Cycles,
+    ) -> usize {
+        let handled = self.stack.timers(&mut self.events, tx, budget);
+        watch.lap(cycles, Stage::Timers);
+        self.dispatch(None);
+        let mut turn =
+            Turn { stack: &mut self.stack, states: &mut self.states, stop: &mut self.stop };
+        self.service.turn(&mut turn);
+        watch.lap(cycles, Stage::Service);
+        handled
+    }
+
+    /// What connections have to send, until the transmit burst is full or all is said.
+    #[inline]
+    pub fn send(
+        &mut self,
+        tx: &mut TxBurst,
+        budget: usize,
+        watch: &mut Stopwatch,
+        cycles: &mut Cycles,
+    ) -> Output {
+        let output = self.stack.output(&mut self.events, tx, budget);
+        watch.lap(cycles, Stage::StackOut);
+        if !self.events.is_empty() {
+            self.dispatch(None);
+            watch.lap(cycles, Stage::Service);
+        }
+        output
+    }
+
+    /// Tells the service what happened, in order.
+    #[inline]
+    fn dispatch(&mut self, rx: Option<&RxBurst>) {
+        for i in 0..self.events.len() {
+            let event = self.events.get(i);
+            if self.stack.is_live(event.index, event.generation) {
+                self.tell(&event, rx);
+            }
+        }
+        self.events.clear();
+    }
+
+    /// One connection's news, in the order that [`What`] lists them.
+    #[inline]
+    fn tell(&mut self, event: &Event, rx: Option<&RxBurst>) {
+        let (index, what) = (event.index, event.what);
+        if what.any(What::ACCEPTED) {
+            self.states.zero(index);
+            self.service.accepted(&mut conn(&mut self.stack, &mut self.states, index));
+        }
+        if what.any(What::CONNECTED) {
+            self.service.connected(&mut conn(&mut self.stack, &mut self.states, index));
+        }
+        if what.any(What::DATA)
+            && let Some(rx) = rx
+        {
+            self.tell_data(event, rx);
+        }
+        if what.any(What::WRITABLE) {
+            self.service.writable(&mut conn(&mut self.stack, &mut self.states, index));
+        }
+        if what.any(What::QUEUED | What::WRITABLE) {
+            self.offer(index);
+        }
+        if what.any(What::TIMER) {
+            self.service.timer(&mut conn(&mut self.stack, &mut self.states, index));
+        }
+        if what.any(What::PEER_CLOSED | What::CLOSED | What::QUEUED | What::WRITABLE) {
+            self.tell_end(event);
+        }
+    }
+
+    /// Octets in the frame: read in place, unless others wait before them.
+    #[inline]
+    fn tell_data(&mut self, event: &Event, rx: &RxBurst) {
+        let start = usize::from(event.start);
+        let bytes = &rx.frame(usize::from(event.frame))[start..start + usize::from(event.len)];
+        if self.stack.unread(event.index) > 0 {
+            self.stack.keep(event, bytes, 0);
+            if !self.is_send_blocked(event.index) {
+                self.offer(event.index);
+            }
+            return;
+        }
+        let mut conn = conn(&mut self.stack, &mut self.states, event.index);
+        let consumed = self.service.data(&mut conn, bytes).min(bytes.len());
+        if consumed < bytes.len() {
+            self.stack.keep(event, bytes, consumed);
+        }
+    }
+
+    /// Unread octets, in one piece.
+    fn offer(&mut self, index: u32) {
+        while self.stack.unread(index) > 0 {
+            let offered = self.stack.gather(index, &mut self.scratch);
+            if offered == 0 {
+                return;
+            }
+            let mut conn = conn(&mut self.stack, &mut self.states, index);
+            let bytes = &self.scratch[..offered];
+            let consumed = self.service.data(&mut conn, bytes).min(offered);
+            self.stack.consumed(index, consumed);
+            if consumed < offered {
+                return;
+            }
+        }
+    }
+
+    /// The peer's FIN, and the connection's end, once nothing unread stands before them.
+    fn tell_end(&mut self, event: &Event) {
+        let index = event.index;
+        if event.what.any(What::CLOSED) {
+            self.stack.note_end(index, event.why);
+        }
+        let end = self.stack.end_of(index);
+        let abrupt = end.is_some_and(|why| why != Closed::Finished);
+        if self.stack.unread(index) > 0 && !abrupt {
+            return;
+        }
+        let flags = self.stack.tcb(index).flags;
+        if flags.any(Flags::PEER_FIN) && !flags.any(Flags::PEER_FIN_TOLD) && !abrupt {
+            self.stack.set_flag(index, Flags::PEER_FIN_TOLD, true);
+            self.service.peer_closed(&mut conn(&mut self.stack, &mut self.states, index));
+        }
+        if let Some(why) = end {
+            self.service.closed(&mut conn(&mut self.stack, &mut self.states, index), why);
+            self.stack.release(index);
+        }
+    }
+
+    /// True when the service waits for room to send: more to read would not help it.
+    #[inline]
+    fn is_send_blocked(&self, index: u32) -> bool {
+        self.stack.tcb(index).flags.any(Flags::WANT_WRITABLE)
+    }
+
+    /// A live connection's name by its slot, for tests.
+    pub fn conn_id(&self, index: u32) -> Option<ConnId> {
+        self.stack.generation_at(index).map(|generation| ConnId { index, generation })
+    }
+}
+
+#[inline]
+fn conn<'a, S: crore_mem::Pod>(
+    stack: &'a mut Stack,
+    states: &'a mut States<S>,
+    index: u32,
+) -> Conn<'a, S> {
+    Conn { stack, states, index }
+}

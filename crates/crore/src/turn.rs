@@ -1,0 +1,86 @@
+//! What a service can do in a turn without an event.
+
+use crate::conn::{Conn, ConnId, Payload};
+use crate::states::States;
+use core::net::SocketAddr;
+use crore_mem::Pod;
+use crore_stack::{ConnectError, Stack};
+
+/// The engine, for the length of one call of [`Service::turn`](crate::Service::turn).
+pub struct Turn<'a, S: Pod> {
+    pub(crate) stack: &'a mut Stack,
+    pub(crate) states: &'a mut States<S>,
+    pub(crate) stop: &'a mut bool,
+}
+
+impl<S: Pod> Turn<'_, S> {
+    /// The time of this turn, in microseconds since the engine started.
+    #[inline]
+    pub fn now_us(&self) -> u64 {
+        self.stack.now_us()
+    }
+
+    /// A live connection by its name.
+    #[inline]
+    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
+        let live = self.stack.is_live(id.index, id.generation);
+        live.then(|| Conn { stack: self.stack, states: self.states, index: id.index })
+    }
+
+    /// A live connection by its slot.
+    #[inline]
+    pub fn conn_at(&mut self, index: u32) -> Option<Conn<'_, S>> {
+        let generation = self.stack.generation_at(index)?;
+        self.conn(ConnId { index, generation })
+    }
+
+    /// Asks for a connection's memory ahead of a call that will need it.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        self.stack.prefetch_conn(index);
+        self.states.prefetch(index);
+    }
+
+    /// Opens a connection. Without `local`, or with port 0, the stack picks. Its state is zeroed;
+    /// `connected` or `closed` tells how it went.
+    pub fn connect(
+        &mut self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Result<ConnId, ConnectError> {
+        let index = self.stack.connect(remote, local)?;
+        self.states.zero(index);
+        Ok(ConnId { index, generation: self.stack.tcb(index).generation })
+    }
+
+    /// A payload to queue on many connections; see [`Conn::share`].
+    pub fn share(&mut self, bytes: &[u8]) -> Option<Payload> {
+        self.stack.share(bytes).map(Payload)
+    }
+
+    /// Gives a shared payload back.
+    pub fn release(&mut self, payload: Payload) {
+        self.stack.release_shared(payload.0);
+    }
+
+    /// Connections with a control block, opening and closing ones included.
+    pub fn conns(&self) -> u32 {
+        self.stack.conns()
+    }
+
+    /// Connections that have something to send and wait for room in the link: a caller that adds
+    /// more work than the link takes looks here and holds back.
+    pub fn output_waiting(&self) -> u32 {
+        self.stack.output_waiting()
+    }
+
+    /// The stack, to read its counters and tables.
+    pub fn stack(&self) -> &Stack {
+        self.stack
+    }
+
+    /// Ends the core's loop after this turn.
+    pub fn stop(&mut self) {
+        *self.stop = true;
+    }
+}
