@@ -325,11 +325,11 @@ impl Tcb {
             assert!(self.rcv_adv.ge(self.rcv_nxt) || self.flags.any(Flags::PEER_FIN));
             assert!(self.cwnd >= u32::from(self.mss), "a window of one segment at least");
             assert!(self.mss > 0);
+            assert_eq!(self.queued() == 0, self.snd_head == BlockId::NONE, "blocks as queued");
         }
         if self.in_flight() > 0 && state != State::Closed {
             assert!(self.flags.any(Flags::TIMED | Flags::ABORT), "what is in flight is timed");
         }
-        assert_eq!(self.queued() == 0, self.snd_head == BlockId::NONE, "the send queue's blocks");
         if self.rcv_unread > 0 {
             assert!(self.rcv_queue != BlockId::NONE, "unread octets are in blocks");
         }

@@ -481,7 +481,7 @@ fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
 const PREFETCH_AHEAD: u32 = 4;
 
 /// How often a connection looks whether its next hop is known.
-const PATH_RETRY_MS: u32 = 20;
+const PATH_RETRY_MS: u32 = 4;
 
 /// The persist timer doubles this often at most.
 const PERSIST_BACKOFF_MAX: u8 = 8;
