@@ -58,3 +58,6 @@ pub(crate) fn http_date(time: SystemTime) -> String {
 
 /// 9999-12-31 23:59:59, the last second with a four-digit year.
 const YEAR_9999_ENDS_S: u64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests;

@@ -45,8 +45,10 @@ impl Connection {
     pub(crate) const CLOSE: u8 = 1;
     /// The request under way was of HTTP/1.0 and asked to keep the connection.
     pub(crate) const KEEP_1_0: u8 = 2;
-    const TIMED: u8 = 4;
-    const ARMED: u8 = 8;
+    /// It was reset: nothing is asked of it any more.
+    pub(crate) const GONE: u8 = 4;
+    const TIMED: u8 = 8;
+    const ARMED: u8 = 16;
 
     pub(crate) fn phase(&self) -> Phase {
         match self.phase {

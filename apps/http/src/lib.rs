@@ -4,6 +4,7 @@
 //! [`Output`], so the tests drive whole conversations without a packet.
 //!
 //! ```text
+//!   service      the crore Service: one Server a core, Conn as Output
 //!   server       what happens to a connection, and what it does about it
 //!   reading      its requests, one at a time
 //!   sending      its replies to their last byte, and its end
@@ -42,6 +43,7 @@ mod reply;
 mod routes;
 mod sending;
 mod server;
+mod service;
 mod status;
 mod target;
 
@@ -49,6 +51,7 @@ pub use config::{HttpConfig, StartError};
 pub use connection::Connection;
 pub use output::Output;
 pub use server::Server;
+pub use service::Http;
 
 #[cfg(test)]
 mod rig;

@@ -16,7 +16,10 @@ impl Server {
     ) -> usize {
         let blank = blank_lines(bytes);
         if blank > 0 {
-            connection.enter(Phase::Idle);
+            if connection.phase() == Phase::Head {
+                connection.enter(Phase::Idle);
+                connection.limit_ms(output, self.config.idle_timeout_ms);
+            }
             return blank;
         }
         let seen = usize::from(connection.mark).min(bytes.len());

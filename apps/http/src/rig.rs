@@ -58,10 +58,12 @@ impl Output for Line {
     }
 
     fn abort(&mut self) {
+        assert!(!self.is_aborted, "reset twice");
         self.is_aborted = true;
     }
 
     fn resume(&mut self) {
+        assert!(!self.is_aborted, "resumed after a reset");
         self.is_resumed = true;
     }
 
@@ -134,6 +136,13 @@ impl Rig {
         count
     }
 
+    /// The client takes bytes from the queue, and the server is not told yet.
+    pub(crate) fn take_quietly(&mut self, most: usize) {
+        let line = &mut self.line;
+        let count = line.queue.len().min(most);
+        line.received.extend(line.queue.drain(..count));
+    }
+
     /// The client sends its FIN, if the server took all before it.
     pub(crate) fn half_close(&mut self) {
         assert_eq!(self.unread, b"", "a FIN is only seen after all data");
@@ -147,7 +156,9 @@ impl Rig {
             self.line.now_us = due;
             self.line.timer_us = None;
             self.server.timer(&mut self.connection, &mut self.line);
-            self.offer();
+            if self.line.is_resumed {
+                self.offer();
+            }
         }
         self.line.now_us = end;
     }
@@ -218,9 +229,14 @@ impl Site {
 
     /// Writes a file that was last changed at [`CHANGED`].
     pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        self.write_as_of(name, content, CHANGED_S);
+    }
+
+    /// Writes a file that was last changed at this time.
+    pub(crate) fn write_as_of(&self, name: &str, content: &[u8], changed_s: u64) {
         let path = self.root().join(name);
         fs::write(&path, content).expect("a file");
-        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(CHANGED_S);
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(changed_s);
         fs::File::options()
             .write(true)
             .open(path)
@@ -278,7 +294,7 @@ pub(crate) fn echoed(content: &str) -> String {
 pub(crate) const BIG_BYTES: usize = 300_001;
 
 /// When all rigs begin.
-const NOW_S: u64 = 1_700_000_000;
+pub(crate) const NOW_S: u64 = 1_700_000_000;
 pub(crate) const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
 /// When all files of a site were last changed.

@@ -152,7 +152,7 @@ impl Server {
     pub(crate) fn linger(&mut self, connection: &mut Connection, output: &mut impl Output) {
         let mark = queue_mark(output);
         if mark == connection.mark {
-            return output.abort();
+            return self.give_up(connection, output);
         }
         connection.mark = mark;
         connection.limit_ms(output, Some(self.config.linger_timeout_ms));
@@ -162,6 +162,8 @@ impl Server {
     pub(crate) fn give_up(&mut self, connection: &mut Connection, output: &mut impl Output) {
         self.release(connection);
         connection.enter(Phase::Linger);
+        connection.limit_ms(output, None);
+        connection.set(Connection::GONE, true);
         output.abort();
     }
 
@@ -180,6 +182,13 @@ impl Server {
         if let (Some(part), Some(files)) = (self.exchanges.release(slot), &mut self.files) {
             files.release(part.file);
         }
+    }
+}
+
+/// Bytes that were left with the stack may be read again.
+pub(crate) fn resume(connection: &Connection, output: &mut impl Output) {
+    if !connection.has(Connection::GONE) {
+        output.resume();
     }
 }
 

@@ -18,6 +18,7 @@ use crate::exchange::Exchanges;
 use crate::files::Files;
 use crate::output::Output;
 use crate::reply::{Persistence, Reply};
+use crate::sending::resume;
 use crate::status::Status;
 
 /// The server of one core. It keeps nothing about an idle connection but its [`Connection`].
@@ -102,10 +103,10 @@ impl Server {
             Phase::Send | Phase::Collect => {
                 self.pump(connection, output);
                 if connection.phase() != Phase::Send {
-                    output.resume();
+                    resume(connection, output);
                 }
             }
-            Phase::Blocked => output.resume(),
+            Phase::Blocked => resume(connection, output),
             Phase::Idle | Phase::Head | Phase::Discard | Phase::Linger => {}
         }
     }
@@ -134,7 +135,7 @@ impl Server {
             Phase::Blocked => self.retry(connection, output),
             Phase::Linger => self.linger(connection, output),
         }
-        output.resume();
+        resume(connection, output);
     }
 
     /// The connection is gone: what it owned is free again.

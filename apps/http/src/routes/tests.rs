@@ -1,7 +1,9 @@
 //! Requests by table, each with the whole reply it must get.
 
+use crate::HttpConfig;
 use crate::rig::{
-    BIG_BYTES, CHANGED, Rig, Site, big, echoed, error, error_fields, hello, last_error, reply,
+    BIG_BYTES, CHANGED, DATE, NOW_S, Rig, Site, big, echoed, error, error_fields, hello,
+    last_error, reply,
 };
 
 /// The validators of a file of the site, as field lines.
@@ -224,6 +226,22 @@ fn ranges_on_a_condition() {
 }
 
 #[test]
+fn a_date_is_no_strong_validator_within_its_second() {
+    let site = Site::new();
+    site.write_as_of("now.txt", b"0123456789", NOW_S);
+    site.write_as_of("later.txt", b"0123456789", NOW_S + 100);
+    let mut rig = Rig::new(site.config());
+    let range = format!("Range: bytes=0-3\r\nIf-Range: {DATE}\r\n");
+    assert!(rig.ask(ask("GET /now.txt", &range)).starts_with("HTTP/1.1 200 OK\r\n"));
+    // RFC 9110 8.8.2.1: no date later than the reply's own.
+    let later = rig.ask(ask("GET /later.txt", ""));
+    assert!(later.contains(&format!("Last-Modified: {DATE}\r\n")), "{later}");
+    rig.wait_ms(1_000);
+    let part = rig.ask(ask("GET /now.txt", &range));
+    assert!(part.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{part}");
+}
+
+#[test]
 fn conditions() {
     let failed = || error("412 Precondition Failed", "");
     let before = "Sun, 13 Sep 2020 12:26:39 GMT";
@@ -293,6 +311,10 @@ fn a_large_file_is_whole_through_a_small_queue() {
         assert!(received == expected, "through {queue_max} bytes");
         assert!(rig.owns_nothing());
     }
+    // The only descriptor is free for another file once this one is sent.
+    let mut rig = Rig::new(HttpConfig { files_max: 1, ..site.config() });
+    assert!(rig.ask(ask("GET /big.bin", "")).len() > BIG_BYTES);
+    assert_eq!(rig.ask(ask("GET /hello.txt", "")), whole());
     let mut rig = Rig::new(site.config());
     rig.line.queue_max = 777;
     let part_fields = fields(BIG_BYTES, octets, 250_000);

@@ -143,13 +143,34 @@ fn a_client_that_expects_it_is_told_to_continue() {
     assert_eq!(rig.ask("hello"), echoed("hello"));
     // RFC 9110 10.1.1: not when the content is already coming.
     assert_eq!(rig.ask(format!("{head}hello")), echoed("hello"));
+    assert_eq!(rig.ask(format!("{head}he")), "");
+    assert_eq!(rig.ask("llo"), echoed("hello"));
     // The interim reply is sent first even when it still waits for room.
     rig.say(&head);
+    rig.take_quietly(10);
     rig.say("hello");
     assert_eq!(rig.hear(), format!("{continued}{}", echoed("hello")));
     assert!(rig.owns_nothing());
     let bad = format!("{POST}Expect: a-miracle\r\nContent-Length: 5\r\n\r\n");
     assert_eq!(rig.ask(bad), last_error("417 Expectation Failed"));
+}
+
+#[test]
+fn a_wish_to_close_outlasts_the_content() {
+    let mut rig = rig();
+    rig.say(format!("{POST}Connection: close\r\nContent-Length: 2\r\n\r\n"));
+    let reply = rig.ask("ab");
+    assert!(reply.contains("Connection: close\r\n") && reply.ends_with("\r\n\r\nab"));
+    assert!(rig.line.is_closed);
+}
+
+#[test]
+fn content_is_refused_when_the_core_holds_too_much() {
+    let mut rig = Rig::new(HttpConfig { held_bytes_max: 10, ..HttpConfig::default() });
+    rig.say(post(100));
+    rig.say("0123456789");
+    assert_eq!(rig.ask("x"), last_error("503 Service Unavailable"));
+    assert!(rig.line.is_closed && rig.owns_nothing());
 }
 
 #[test]
@@ -215,6 +236,29 @@ fn a_slow_head_is_answered_408_however_steadily_it_drips() {
     assert_eq!(rig.unread, b"");
 }
 
+#[test]
+fn a_slow_head_is_answered_408_line_by_line_too() {
+    let mut rig = rig();
+    rig.say("GET / HTTP/1.1\r\n");
+    for _ in 0..10 {
+        rig.wait_ms(990);
+        rig.say("X: y\r\n");
+        assert_eq!(rig.hear(), "");
+    }
+    rig.wait_ms(200);
+    assert_eq!(rig.hear(), reply_later("408 Request Timeout"));
+}
+
+#[test]
+fn an_empty_line_begins_no_head() {
+    let mut rig = rig();
+    rig.say("\r");
+    rig.say("\n");
+    rig.wait_ms(11_000);
+    assert_eq!(rig.hear(), "");
+    assert!(!rig.line.is_closed);
+}
+
 /// An error that closes, at another time than the rig's first second.
 fn reply_later(status: &str) -> String {
     last_error(status).replace("22:13:20", "22:13:30")
@@ -231,6 +275,18 @@ fn slow_content_is_answered_408() {
     assert_eq!(rig.hear(), "");
     rig.wait_ms(1_000);
     assert!(rig.hear().starts_with("HTTP/1.1 408 "));
+    assert!(rig.line.is_closed && rig.owns_nothing());
+}
+
+#[test]
+fn slow_content_that_nobody_wants_ends_the_connection() {
+    let mut rig = rig();
+    let request = "GET /plaintext HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc";
+    assert_eq!(rig.ask(request), hello());
+    rig.wait_ms(59_000);
+    assert!(!rig.line.is_closed);
+    rig.wait_ms(1_000);
+    assert_eq!(rig.hear(), "");
     assert!(rig.line.is_closed && rig.owns_nothing());
 }
 
@@ -276,7 +332,10 @@ fn a_reader_that_stops_is_reset_and_one_that_is_slow_is_not() {
         assert_eq!(rig.take(100), 100);
     }
     assert!(!rig.line.is_aborted);
-    rig.wait_ms(31_000);
+    rig.wait_ms(29_000);
+    // To be told of room that is not there is no progress.
+    rig.server.writable(&mut rig.connection, &mut rig.line);
+    rig.wait_ms(2_000);
     assert!(rig.line.is_aborted && rig.owns_nothing());
 }
 
