@@ -16,7 +16,8 @@ pub struct LocalPorts {
     /// The address. `0.0.0.0` and `::` stand for any address of their family: then segments that the
     /// kernel would only have forwarded to other hosts are taken as well.
     pub address: IpAddr,
-    /// The ports: one that is listened on, or the range that active opens choose from.
+    /// The ports: one that is listened on, or the range that active opens choose from. The kernel
+    /// must not choose from that range as well: set `net.ipv4.ip_local_reserved_ports`.
     pub ports: RangeInclusive<u16>,
 }
 
