@@ -33,7 +33,8 @@ pub struct InterfaceInfo {
     pub tx_queues_max: u32,
     /// Its addresses, with the length of the prefix that is reached directly.
     pub addresses: Vec<Prefix>,
-    /// Next hops of the main table's default routes through this interface, the preferred one first.
+    /// Next hops of the main table's default routes through this interface, the preferred one
+    /// first.
     pub gateways: Vec<IpAddr>,
 }
 

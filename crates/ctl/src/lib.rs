@@ -7,8 +7,8 @@
 //!   netlink     the conversation with the kernel
 //! ```
 //!
-//! It may block and allocate: it is for the start, and for a thread that has time. It changes nothing
-//! but entries of the neighbour table.
+//! It may block and allocate: it is for the start, and for a thread that has time. It changes
+//! nothing but entries of the neighbour table.
 
 mod error;
 mod interface;

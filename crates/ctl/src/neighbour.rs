@@ -1,8 +1,8 @@
 //! Linux's neighbour table: which MAC a next hop has.
 //!
-//! A stack beside the kernel sends no ARP and no neighbour solicitation of its own: the kernel owns the
-//! interface's addresses and answers for them. But Linux forgets a neighbour that none of its own
-//! traffic goes to. So it is asked to resolve one ([`resolve`]), or to keep doing so by itself
+//! A stack beside the kernel sends no ARP and no neighbour solicitation of its own: the kernel owns
+//! the interface's addresses and answers for them. But Linux forgets a neighbour that none of its
+//! own traffic goes to. So it is asked to resolve one ([`resolve`]), or to keep doing so by itself
 //! ([`keep_resolved`]).
 
 use std::io;

@@ -1,7 +1,7 @@
 //! Changes of interfaces, addresses and neighbours as they happen, polled without a thread.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -99,11 +99,10 @@ impl Watch {
     }
 }
 
-impl AsFd for Watch {
+impl AsRawFd for Watch {
     /// Readable when [`Watch::poll`] would find something.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is the socket's, which lives as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) }
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The two halves never mix, so sending cannot starve receiving, and no ring can overflow. An XDP
-//! socket's rings name chunks; each name is a claim until it is checked here: inside the memory, and
-//! of a chunk that the kernel has. So no chunk is ever ours and the kernel's at once.
+//! socket's rings name chunks; each name is a claim until it is checked here: inside the memory,
+//! and of a chunk that the kernel has. So no chunk is ever ours and the kernel's at once.
 
 use std::sync::Arc;
 
@@ -101,7 +101,8 @@ impl Chunks {
         Some(FramePlace { start, len, capacity, token: chunk.into() })
     }
 
-    /// The bytes of a chunk that waits to be filled, for a driver that fills it by a copy of its own.
+    /// The bytes of a chunk that waits to be filled, for a driver that fills it by a copy of its
+    /// own.
     ///
     /// # Panics
     /// When the chunk is not one to receive into, or not waiting.
@@ -208,8 +209,8 @@ impl Drop for Chunks {
     }
 }
 
-/// XDP takes powers of two. The kernel keeps 256 bytes in front of a received frame, and an Ethernet
-/// header with one tag takes 18.
+/// XDP takes powers of two. The kernel keeps 256 bytes in front of a received frame, and an
+/// Ethernet header with one tag takes 18.
 fn chunk_bytes(mtu: u32) -> u32 {
     (mtu + 256 + 18).next_power_of_two().max(2048)
 }

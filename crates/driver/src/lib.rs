@@ -1,9 +1,9 @@
 //! Where frames come from and where they go: one shape for all, a burst at a time.
 //!
 //! ```text
-//!   pipe   two ends in one process, frames handed over in place     no NIC, no root, no system call
-//!   xdp    a queue of a network interface, beside the kernel        AF_XDP; root
-//!   tap    an interface of this machine's own, the kernel as peer   any Linux; a system call a frame
+//!   pipe   two ends in one process, frames handed over in place     no NIC, no root, no system
+//! call   xdp    a queue of a network interface, beside the kernel        AF_XDP; root   tap    an
+//! interface of this machine's own, the kernel as peer   any Linux; a system call a frame
 //! ```
 //!
 //! A driver lends its frames: `rx_burst` lends what arrived until `rx_release`, and `tx_reserve`
@@ -11,7 +11,8 @@
 //! addresses and resolution are the stack's. All configuration of interfaces beyond what a driver
 //! itself needs (addresses, routes, neighbours) is `crore-ctl`'s.
 //!
-//! Linux only. `pipe` runs as any user; `xdp` and `tap` need privileges, and say so in their errors.
+//! Linux only. `pipe` runs as any user; `xdp` and `tap` need privileges, and say so in their
+//! errors.
 
 mod chunks;
 mod interface;

@@ -1,20 +1,20 @@
-//! Two links in one process, joined: what one end sends, the other receives. No NIC, no root, and no
-//! system call while there is traffic.
+//! Two links in one process, joined: what one end sends, the other receives. No NIC, no root, and
+//! no system call while there is traffic.
 //!
 //! Each direction is a ring of frame slots in one region. A frame is written once, into the slot
 //! where its receiver reads it:
 //!
 //! ```text
 //!   region:  | len 0 | len 1 | ...   | slot 0      | slot 1      | ...
-//!              u16 each, so that       a frame; as many bytes long as an ODD number of cache lines,
+//!              u16 each, so that       a frame; as long as an ODD number of cache lines is,
 //!              a burst reads few lines so that first lines spread over all sets of the cache
 //!
 //!   sender:    tx_reserve lends slots in order, tx_burst publishes them in order
 //!   receiver:  rx_burst lends them in order, rx_release gives them back in order
 //! ```
 //!
-//! The two indices are [`crore_mem::ring`]'s: each side looks at the other's only when its last sight
-//! of it is used up, and shows its own once a burst.
+//! The two indices are [`crore_mem::ring`]'s: each side looks at the other's only when its last
+//! sight of it is used up, and shows its own once a burst.
 
 use std::io;
 use std::sync::Arc;
@@ -51,7 +51,8 @@ pub enum PipeError {
     Descriptor(#[from] io::Error),
 }
 
-/// Makes a pipe with at least `slots` frame slots in each direction, for packets of up to `mtu` bytes.
+/// Makes a pipe with at least `slots` frame slots in each direction, for packets of up to `mtu`
+/// bytes.
 ///
 /// # Errors
 /// When the sizes make no sense, or the system has no memory or descriptor for it.
@@ -152,7 +153,8 @@ impl End {
         }
     }
 
-    /// Hands the committed frames over; returns how many. All of them go: their slots were reserved.
+    /// Hands the committed frames over; returns how many. All of them go: their slots were
+    /// reserved.
     ///
     /// # Panics
     /// When the burst was not reserved from this end, or another one was reserved before it.
@@ -361,8 +363,8 @@ static DIRECTIONS: AtomicU32 = AtomicU32::new(1);
 
 const LINE_BYTES: usize = 64;
 
-/// Bits of a token that count positions. At ten million frames a second they last for 900 hours; then
-/// the direction's name goes up by one, alike at both sides, which harms nobody.
+/// Bits of a token that count positions. At ten million frames a second they last for 900 hours;
+/// then the direction's name goes up by one, alike at both sides, which harms nobody.
 const POSITION_BITS: u32 = 45;
 
 /// What IPv6 demands of a link (RFC 8200 5), and Ethernet's jumbo frames.

@@ -1,9 +1,9 @@
 //! A TAP device: an interface that the kernel believes in, with us at the other end of its wire.
 //!
 //! Slow and simple: one system call a frame, and a copy. Any Linux and any virtual machine has it.
-//! The device goes when we close it, unless it was there before. The kernel is the peer here, so the
-//! stack answers ARP and ping itself, with an address of its own next to the one that
-//! `ip address add` gives to the kernel's side.
+//! The device goes when we close it, unless it was there before. The kernel is the peer here, so
+//! the stack answers ARP and ping itself, with an address of its own next to the one that `ip
+//! address add` gives to the kernel's side.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -25,8 +25,9 @@ use crate::{Capabilities, Counters, RxChecksum};
 pub enum TapError {
     /// The process may not make devices.
     #[error(
-        "not permitted to use the TAP device `{name}`: run as root, give the program CAP_NET_ADMIN, \
-         or have root prepare the device with `ip tuntap add {name} mode tap user $USER`"
+        "not permitted to use the TAP device `{name}`: run as root, give the program \
+         CAP_NET_ADMIN, or have root prepare the device with \
+         `ip tuntap add {name} mode tap user $USER`"
     )]
     NotPermitted {
         /// The device.
@@ -43,8 +44,8 @@ pub enum TapError {
     },
     /// The name is taken by an interface of another kind.
     #[error(
-        "`{name}` cannot be a TAP device with {queues} queue(s): either an interface of another kind \
-         has this name, or it was made with another number of queues; `ip -d link show {name}`"
+        "`{name}` cannot be a TAP device with {queues} queue(s): either an interface of another \
+         kind has this name, or it was made with another number of queues; `ip -d link show {name}`"
     )]
     OtherKind {
         /// The name asked for.

@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Ends the [`wait`](crate::Link::wait) of one link from any thread: for a message that did not come
-/// as a frame, or for the end of the program.
+/// Ends the [`wait`](crate::Link::wait) of one link from any thread: for a message that did not
+/// come as a frame, or for the end of the program.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<Event>);
 

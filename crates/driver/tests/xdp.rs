@@ -2,8 +2,8 @@
 //! peers are not reset.
 //!
 //! The server is a process of its own (this test binary, run again in the server's namespace), so
-//! that it can be killed. It answers each SYN, which is enough for the kernel's TCP at the other end
-//! to take the connection for established.
+//! that it can be killed. It answers each SYN, which is enough for the kernel's TCP at the other
+//! end to take the connection for established.
 //!
 //! Needs root. Without it the tests say that they were skipped.
 

@@ -32,7 +32,7 @@ fn ip(arguments: &str) {
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The next frame of this EtherType.
+/// The next frame with this type behind its addresses.
 fn receive(tap: &mut Tap, ether_type: [u8; 2]) -> Vec<u8> {
     let mut rx = RxBurst::new();
     let end = Instant::now() + Duration::from_secs(10);

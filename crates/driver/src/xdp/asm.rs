@@ -18,7 +18,8 @@ pub(super) struct Instruction {
     immediate: i32,
 }
 
-/// A register. `R1` to `R5` are lost over a call; `R6` to `R9` are kept; `FRAME` is the stack's top.
+/// A register. `R1` to `R5` are lost over a call; `R6` to `R9` are kept; `FRAME` is the stack's
+/// top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Reg {

@@ -13,8 +13,8 @@ use super::program::{self, KEY_BYTES, PORT_BITS_BYTES};
 /// TCP ports of a local address whose segments are ours and not the kernel's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPorts {
-    /// The address. `0.0.0.0` and `::` stand for any address of their family: then segments that the
-    /// kernel would only have forwarded to other hosts are taken as well.
+    /// The address. `0.0.0.0` and `::` stand for any address of their family: then segments that
+    /// the kernel would only have forwarded to other hosts are taken as well.
     pub address: IpAddr,
     /// The ports: one that is listened on, or the range that active opens choose from. The kernel
     /// must not choose from that range as well: set `net.ipv4.ip_local_reserved_ports`.
@@ -28,7 +28,8 @@ impl LocalPorts {
     }
 }
 
-/// The loaded program. It lives in the kernel as long as this, or longer: as long as it is attached.
+/// The loaded program. It lives in the kernel as long as this, or longer: as long as it is
+/// attached.
 #[derive(Debug)]
 pub(super) struct Filter {
     program: OwnedFd,
@@ -59,7 +60,8 @@ impl Filter {
         bpf::map_update(&self.ports, &key, bits.as_slice())
     }
 
-    /// From now on what is ours and arrives on `queue` goes to this `AF_XDP` socket, until it closes.
+    /// From now on what is ours and arrives on `queue` goes to this `AF_XDP` socket, until it
+    /// closes.
     pub(super) fn set_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
         let socket = socket.as_raw_fd() as u32;
         bpf::map_update(&self.sockets, &queue.to_ne_bytes(), &socket.to_ne_bytes())
@@ -78,7 +80,8 @@ fn key_of(address: IpAddr) -> [u8; KEY_BYTES] {
     }
 }
 
-/// How the kernel lists our program (`ip link`, `bpftool`), and how a leftover one is known as ours.
+/// How the kernel lists our program (`ip link`, `bpftool`), and how a leftover one is known as
+/// ours.
 pub(super) const PROGRAM_NAME: &str = "crore_filter";
 
 /// The map's memory is taken as addresses are added: 8 KiB each.

@@ -1,8 +1,8 @@
 //! The filter on an interface: attached, replaced, taken away, and whose is attached now.
 //!
-//! A filter stays attached when its process dies, and from then on drops what was that process's: the
-//! kernel would answer it with resets and end every connection at the peer. The next start finds the
-//! leftover by its name and replaces it in one step; a graceful end takes it away.
+//! A filter stays attached when its process dies, and from then on drops what was that process's:
+//! the kernel would answer it with resets and end every connection at the peer. The next start
+//! finds the leftover by its name and replaces it in one step; a graceful end takes it away.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -193,7 +193,8 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // Who wants to know about a failure calls `detach`; what is left is found at the next start.
+        // Who wants to know about a failure calls `detach`; what is left is found at the next
+        // start.
         let _ = self.take_away();
     }
 }

@@ -18,17 +18,17 @@
 //! | `netlink` | the request that attaches a program                               |
 //! | `error`   | what can go wrong, and what to do then                            |
 //!
-//! **Checksums.** A packet that never leaves the machine (from the other end of a veth pair) arrives
-//! with an unfinished TCP checksum, and nothing that XDP shows tells which ones do (the kernel's
-//! receive metadata are time stamp, hash and VLAN tag; seen up to Linux 6.18). So on interfaces with
-//! such neighbours [`RxChecksum::TrustPartial`](crate::RxChecksum) is reported.
+//! **Checksums.** A packet that never leaves the machine (from the other end of a veth pair)
+//! arrives with an unfinished TCP checksum, and nothing that XDP shows tells which ones do (the
+//! kernel's receive metadata are time stamp, hash and VLAN tag; seen up to Linux 6.18). So on interfaces
+//! with such neighbours [`RxChecksum::TrustPartial`](crate::RxChecksum) is reported.
 //!
 //! **VLAN.** A tag that the interface takes off before XDP is not seen here: switch that off with
 //! `ethtool -K IFACE rxvlan off` (for veth `txvlan off` on the peer).
 //!
-//! **Generic mode** hands over the large packets that a local peer's segmentation offload makes, and
-//! those do not fit: switch it off at the peer (`ethtool -K PEER tso off gso off`). Native mode on
-//! veth does that by itself.
+//! **Generic mode** hands over the large packets that a local peer's segmentation offload makes,
+//! and those do not fit: switch it off at the peer (`ethtool -K PEER tso off gso off`). Native mode
+//! on veth does that by itself.
 
 mod asm;
 mod bpf;

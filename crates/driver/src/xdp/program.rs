@@ -1,9 +1,9 @@
-//! The filter that runs in the kernel on each received frame: ours to our socket, all else on to the
-//! kernel.
+//! The filter that runs in the kernel on each received frame: ours to our socket, all else on to
+//! the kernel.
 //!
 //! Ours is
-//! - TCP to one of our (address, port): over IPv4 or IPv6, with or without one VLAN tag, also behind
-//!   IPv6 extension headers;
+//! - TCP to one of our (address, port): over IPv4 or IPv6, with or without one VLAN tag, also
+//!   behind IPv6 extension headers;
 //! - an ICMP or `ICMPv6` error that quotes a TCP segment *from* one of our (address, port).
 //!
 //! Everything else passes: ARP, neighbour discovery, ping, other ports, what is cut short. Of a
@@ -261,7 +261,8 @@ fn verdicts(asm: &mut Assembler, steps: &Steps, sockets_map: i32) {
     asm.exit();
 }
 
-/// Passes the frame on unless it has `bytes` bytes at `start`. The verifier demands it before a load.
+/// Passes the frame on unless it has `bytes` bytes at `start`. The verifier demands it before a
+/// load.
 fn need(asm: &mut Assembler, start: Reg, bytes: i32, pass: Label) {
     asm.mov(Reg::R5, start);
     asm.add_imm(Reg::R5, bytes);

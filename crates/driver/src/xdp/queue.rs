@@ -54,8 +54,9 @@ impl Queue {
                 self.counters.rx_bad += 1;
                 continue;
             };
-            // SAFETY: `receive` checked that the place is in our memory and was the kernel's, and it
-            // is the kernel's no more: nobody writes it until `rx_release`. The burst is not full.
+            // SAFETY: `receive` checked that the place is in our memory and was the kernel's, and
+            // it is the kernel's no more: nobody writes it until `rx_release`. The burst is not
+            // full.
             unsafe { burst.push(place) };
             count += 1;
         }
@@ -188,8 +189,8 @@ impl Queue {
 
     /// Makes the kernel send what is in the tx ring, where it does not do so by itself.
     ///
-    /// In copy mode a call sends a batch (32 frames in most kernels) and says `EAGAIN` when there is
-    /// more. What the interface has no room for now stays in the ring for the next call.
+    /// In copy mode a call sends a batch (32 frames in most kernels) and says `EAGAIN` when there
+    /// is more. What the interface has no room for now stays in the ring for the next call.
     fn kick(&mut self) {
         let mut pending = self.socket.tx.pending();
         while pending > 0 && self.socket.tx.needs_wakeup() {

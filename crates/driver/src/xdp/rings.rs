@@ -9,8 +9,8 @@
 //! ```
 //!
 //! We produce in the fill and tx rings and consume in the rx and completion rings. What the kernel
-//! writes, an index or an entry, is taken as a claim: an index is cut to what the ring can hold, and
-//! an entry is returned by value for its owner to check.
+//! writes, an index or an entry, is taken as a claim: an index is cut to what the ring can hold,
+//! and an entry is returned by value for its owner to check.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -40,8 +40,8 @@ impl<T: Copy> Producer<T> {
         if self.pending_cached() >= self.ring.size && self.pending() >= self.ring.size {
             return false;
         }
-        // SAFETY: the kernel's index was read with Acquire and is past this entry, so the kernel has
-        // finished reading it and will not look again before `publish`.
+        // SAFETY: the kernel's index was read with Acquire and is past this entry, so the kernel
+        // has finished reading it and will not look again before `publish`.
         unsafe { self.ring.entry(self.next).write(entry) };
         self.next = self.next.wrapping_add(1);
         true
@@ -105,8 +105,8 @@ impl<T: Copy> Consumer<T> {
                 return None;
             }
         }
-        // SAFETY: the kernel's index was read with Acquire and is past this entry, so it is written,
-        // and stays as it is until `release`. Any bits are a value of `T`.
+        // SAFETY: the kernel's index was read with Acquire and is past this entry, so it is
+        // written, and stays as it is until `release`. Any bits are a value of `T`.
         let entry = unsafe { self.ring.entry(self.next).read() };
         self.next = self.next.wrapping_add(1);
         Some(entry)

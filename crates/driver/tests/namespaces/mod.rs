@@ -13,7 +13,8 @@ pub(crate) fn root_or_skip(test: &str) -> bool {
     root
 }
 
-/// Server side with `srv0`, client side with `cli0`; IPv4 `10.66.0.1` and `.2`, IPv6 `fd66::1` and `::2`.
+/// Server side with `srv0`, client side with `cli0`; IPv4 `10.66.0.1` and `.2`, IPv6 `fd66::1` and
+/// `::2`.
 pub(crate) struct Namespaces {
     pub(crate) server: String,
     pub(crate) client: String,
