@@ -97,17 +97,10 @@ impl Server {
         consumed
     }
 
-    /// The send queue has room again.
+    /// The send queue has room again. Unconsumed bytes are offered after this without our asking.
     pub fn writable(&mut self, connection: &mut Connection, output: &mut impl Output) {
-        match connection.phase() {
-            Phase::Send | Phase::Collect => {
-                self.pump(connection, output);
-                if connection.phase() != Phase::Send {
-                    resume(connection, output);
-                }
-            }
-            Phase::Blocked => resume(connection, output),
-            Phase::Idle | Phase::Head | Phase::Discard | Phase::Linger => {}
+        if matches!(connection.phase(), Phase::Send | Phase::Collect) {
+            self.pump(connection, output);
         }
     }
 

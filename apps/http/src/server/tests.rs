@@ -377,7 +377,7 @@ fn a_client_that_ends_early_is_let_go() {
 fn a_connection_that_vanishes_leaves_nothing_behind() {
     let site = Site::new();
     for request in ["GET /big.bin HTTP/1.1\r\nHost: a\r\n\r\n", &format!("{}ab", post(9)), PLAIN] {
-        let mut rig = Rig::new(site.config());
+        let mut rig = Rig::new(HttpConfig { files_max: 1, ..site.config() });
         rig.line.queue_max = 100;
         rig.say(request);
         assert!(!rig.owns_nothing());
@@ -385,6 +385,11 @@ fn a_connection_that_vanishes_leaves_nothing_behind() {
         assert!(rig.owns_nothing());
         rig.server.closed(&mut rig.connection);
         assert!(rig.owns_nothing());
+        // The only descriptor is free for the next connection.
+        rig.connection = crate::Connection::default();
+        rig.hear();
+        let reply = rig.ask("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
     }
 }
 
