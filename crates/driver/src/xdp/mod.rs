@@ -20,8 +20,8 @@
 //!
 //! **Checksums.** A packet that never leaves the machine (from the other end of a veth pair)
 //! arrives with an unfinished TCP checksum, and nothing that XDP shows tells which ones do (the
-//! kernel's receive metadata are time stamp, hash and VLAN tag; seen up to Linux 6.18). So on interfaces
-//! with such neighbours [`RxChecksum::TrustPartial`](crate::RxChecksum) is reported.
+//! kernel's receive metadata are time stamp, hash and VLAN tag; seen up to Linux 6.18). So on
+//! interfaces with such neighbours [`RxChecksum::TrustPartial`](crate::RxChecksum) is reported.
 //!
 //! **VLAN.** A tag that the interface takes off before XDP is not seen here: switch that off with
 //! `ethtool -K IFACE rxvlan off` (for veth `txvlan off` on the peer).
