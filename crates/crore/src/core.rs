@@ -61,14 +61,14 @@ impl Stop {
 /// One engine on one link: receive, serve, send, over and over.
 pub struct Core<S: Service> {
     engine: Engine<S>,
-    link: Link,
+    lent: Lent,
     config: CoreConfig,
-    rx: RxBurst,
-    tx: TxBurst,
     started: Instant,
     cycles: Cycles,
     stats: StatsPage,
     published_us: u64,
+    /// When there was room to send last.
+    held_since_us: u64,
 }
 
 impl<S: Service> Core<S> {
@@ -76,14 +76,13 @@ impl<S: Service> Core<S> {
     pub fn new(engine: Engine<S>, link: Link, config: CoreConfig) -> Self {
         Self {
             engine,
-            link,
+            lent: Lent { link, rx: RxBurst::new(), tx: TxBurst::new() },
             config,
-            rx: RxBurst::new(),
-            tx: TxBurst::new(),
             started: Instant::now(),
             cycles: Cycles::default(),
             stats: StatsPage::new(),
             published_us: 0,
+            held_since_us: 0,
         }
     }
 
@@ -97,9 +96,14 @@ impl<S: Service> Core<S> {
         &mut self.engine
     }
 
+    /// Gives the link's frames back and returns the service.
+    pub fn into_service(self) -> S {
+        self.engine.into_service()
+    }
+
     /// The link.
     pub fn link(&self) -> &Link {
-        &self.link
+        &self.lent.link
     }
 
     /// The page that this core writes its numbers to.
@@ -109,7 +113,7 @@ impl<S: Service> Core<S> {
 
     /// Ends this core's sleep from another thread.
     pub fn waker(&self) -> Waker {
-        self.link.waker()
+        self.lent.link.waker()
     }
 
     /// Cycles so far.
@@ -123,17 +127,18 @@ impl<S: Service> Core<S> {
         let mut watch = Stopwatch::start();
         let begin = watch.at();
         let now_us = self.started.elapsed().as_micros() as u64;
-        let received = self.link.rx_burst(&mut self.rx, self.config.rx_burst.min(RX_BURST_MAX));
-        watch.lap(&mut self.cycles, Stage::DriverRx);
-        self.link.tx_reserve(&mut self.tx, TX_BURST_MAX);
+        self.lent.link.tx_reserve(&mut self.lent.tx, TX_BURST_MAX);
         watch.lap(&mut self.cycles, Stage::DriverTx);
-        self.engine.receive(&self.rx, &mut self.tx, now_us, &mut watch, &mut self.cycles);
+        let max = self.rx_max(now_us);
+        let received = self.lent.link.rx_burst(&mut self.lent.rx, max);
+        watch.lap(&mut self.cycles, Stage::DriverRx);
+        self.engine.receive(&self.lent.rx, &mut self.lent.tx, now_us, &mut watch, &mut self.cycles);
         if received > 0 {
-            self.link.rx_release(&mut self.rx);
+            self.lent.link.rx_release(&mut self.lent.rx);
             watch.lap(&mut self.cycles, Stage::DriverRx);
         }
         let budget = self.config.timer_budget;
-        let due = self.engine.tick(&mut self.tx, budget, &mut watch, &mut self.cycles);
+        let due = self.engine.tick(&mut self.lent.tx, budget, &mut watch, &mut self.cycles);
         let sent = self.transmit(&mut watch);
         let busy = received + due + sent > 0;
         self.note_turn(begin, &watch, busy);
@@ -143,19 +148,34 @@ impl<S: Service> Core<S> {
         busy
     }
 
+    /// How many frames to take: each may need an answer at once, so no more than there is room to
+    /// send. A link without any room holds us back, but not for ever: two peers that wait for each
+    /// other go on after a while, and lose the answers that find no room.
+    #[inline]
+    fn rx_max(&mut self, now_us: u64) -> usize {
+        let wanted = self.config.rx_burst.min(RX_BURST_MAX);
+        let room = self.lent.tx.room();
+        if room > 0 {
+            self.held_since_us = now_us;
+            return wanted.min(room);
+        }
+        if now_us.wrapping_sub(self.held_since_us) > HOLD_MAX_US { RX_WITHOUT_ROOM } else { 0 }
+    }
+
     /// Sends what connections have, as long as the link takes it. Returns the frames sent.
     #[inline]
     fn transmit(&mut self, watch: &mut Stopwatch) -> usize {
         let mut sent = 0;
         for _ in 0..TX_ROUNDS_MAX {
-            let output = self.engine.send(&mut self.tx, OUTPUT_BUDGET, watch, &mut self.cycles);
-            if self.tx.is_empty() {
+            let output =
+                self.engine.send(&mut self.lent.tx, OUTPUT_BUDGET, watch, &mut self.cycles);
+            if self.lent.tx.is_empty() {
                 break;
             }
-            let now = self.link.tx_burst(&mut self.tx);
+            let now = self.lent.link.tx_burst(&mut self.lent.tx);
             sent += now;
             if output != Output::Done && now > 0 {
-                self.link.tx_reserve(&mut self.tx, TX_BURST_MAX);
+                self.lent.link.tx_reserve(&mut self.lent.tx, TX_BURST_MAX);
             }
             watch.lap(&mut self.cycles, Stage::DriverTx);
             if output == Output::Done || now == 0 {
@@ -244,13 +264,20 @@ impl<S: Service> Core<S> {
         self.publish(self.started.elapsed().as_micros() as u64);
         if !timeout.is_zero() {
             self.cycles.parks += 1;
-            self.link.wait(timeout);
+            self.lent.link.wait(timeout);
         }
         watch.lap(&mut self.cycles, Stage::Idle);
     }
 }
 
-impl<S: Service> Drop for Core<S> {
+/// A link with the bursts it lends frames to: they go back to it before it is dropped.
+struct Lent {
+    link: Link,
+    rx: RxBurst,
+    tx: TxBurst,
+}
+
+impl Drop for Lent {
     fn drop(&mut self) {
         self.link.rx_release(&mut self.rx);
         self.link.tx_cancel(&mut self.tx);
@@ -262,6 +289,12 @@ const PUBLISH_EVERY_US: u64 = 20_000;
 
 /// The longest sleep: then the stop switch is looked at.
 const PARK_MAX: Duration = Duration::from_millis(100);
+
+/// How long a full link keeps us from receiving.
+const HOLD_MAX_US: u64 = 20_000;
+
+/// Frames taken in a turn after that.
+const RX_WITHOUT_ROOM: usize = 4;
 
 /// Connections served in one output stage, at most.
 const OUTPUT_BUDGET: usize = 256;

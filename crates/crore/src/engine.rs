@@ -64,6 +64,11 @@ impl<S: Service> Engine<S> {
         &mut self.service
     }
 
+    /// Ends the engine; its connections end without a word.
+    pub fn into_service(self) -> S {
+        self.service
+    }
+
     /// The stack.
     pub fn stack(&self) -> &Stack {
         &self.stack

@@ -29,6 +29,7 @@ mod core;
 mod cycles;
 mod engine;
 pub mod pin;
+mod server;
 mod service;
 mod states;
 mod stats;
@@ -39,11 +40,12 @@ pub use core::{Core, CoreConfig, Stop};
 pub use crore_driver as driver;
 pub use crore_mem as mem;
 pub use crore_stack::{
-    AddressRange, Closed, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Interface, Output,
-    StackConfig, StackError, State,
+    AddressRange, Closed, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Interface,
+    Output, StackConfig, StackError, State,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};
+pub use server::{Server, ServerError};
 pub use service::Service;
 pub use stats::{Snapshot, StatsPage};
 pub use turn::Turn;

@@ -36,7 +36,8 @@ pub struct Interface {
     pub gateway_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub gateway_v6: Option<Ipv6Addr>,
-    /// Verify checksums of what arrives; false only where the driver's peer leaves them unfinished.
+    /// Take complete checksums only. False where peers on the same machine leave TCP's unfinished:
+    /// then the sum of the pseudo-header alone is taken as well.
     pub verify_checksums: bool,
 }
 
