@@ -250,7 +250,8 @@ impl ConsumerIndex {
     /// meanwhile. After waking for whatever reason, call [`ConsumerIndex::woke`].
     #[inline]
     pub fn will_sleep(&mut self) -> bool {
-        self.shared.get().sleeping.0.store(1, Ordering::Relaxed);
+        // A swap, not a store: it comes after the producer's last swap in the order that both see.
+        self.shared.get().sleeping.0.swap(1, Ordering::AcqRel);
         // Pairs with the fence in `must_wake`.
         fence(Ordering::SeqCst);
         if self.available() == 0 {
