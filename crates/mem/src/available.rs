@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes that can be taken now without swapping or being killed: the smaller of what the machine has
-/// available (`MemAvailable`) and what is left under the limit of each control group above us.
+/// Bytes that can be taken now without swapping or being killed: the smaller of what the machine
+/// has available (`MemAvailable`) and what is left under the limit of each control group above us.
 ///
 /// `usize::MAX` when neither can be read. Free reserved huge pages are not counted.
 pub fn available_bytes() -> usize {

@@ -6,7 +6,8 @@
 //!        head ─> slot ─> slot ─> end (links in the slots)
 //! ```
 //!
-//! Handing out the slot last given back keeps it in the cache; the count makes start-up touch nothing.
+//! Handing out the slot last given back keeps it in the cache; the count makes start-up touch
+//! nothing.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

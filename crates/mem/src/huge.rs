@@ -12,10 +12,10 @@ use crate::{HUGE_PAGE_BYTES, region_bytes};
 
 /// Huge pages that were added to the system's reserve, and are taken out again on drop.
 ///
-/// It adds to what is there and gives back exactly what it added, so what others reserved, before or
-/// meanwhile, stays. Pages still in use at the drop are given back by the kernel when they
-/// become free. A process that is killed leaves its pages reserved: the next one finds them free and adds
-/// only what is missing.
+/// It adds to what is there and gives back exactly what it added, so what others reserved, before
+/// or meanwhile, stays. Pages still in use at the drop are given back by the kernel when they
+/// become free. A process that is killed leaves its pages reserved: the next one finds them free
+/// and adds only what is missing.
 #[derive(Debug)]
 pub struct HugePageReservation {
     reserve: Reserve,

@@ -10,9 +10,9 @@
 //!   huge     reserving 2 MiB pages for the time of a run;  available: what the machine can spare
 //! ```
 //!
-//! Everything is sized once at start and touched once, so that the packet path neither allocates nor
-//! faults. All access is checked: no index, generation or block that safe code can make up reaches
-//! memory outside its slot. This crate knows nothing of packets.
+//! Everything is sized once at start and touched once, so that the packet path neither allocates
+//! nor faults. All access is checked: no index, generation or block that safe code can make up
+//! reaches memory outside its slot. This crate knows nothing of packets.
 pub mod available;
 mod error;
 pub mod frames;
@@ -62,6 +62,7 @@ mod scratch;
 #[cfg(all(test, not(loom)))]
 fn test_runs() -> proptest::test_runner::Config {
     let cases = if cfg!(miri) { 4 } else { 256 };
-    // Failures are not kept in files: the crate's directory may be read-only, and miri has no files.
+    // Failures are not kept in files: the crate's directory may be read-only, and miri has no
+    // files.
     proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
 }

@@ -42,8 +42,9 @@ impl Pages {
         match self {
             Self::Reserved => "Reserved 2 MiB pages: nothing better to be had.",
             Self::Transparent => {
-                "Transparent 2 MiB pages: the kernel may split them and no other process can adopt \
-                 them; as root, `--huge-pages reserve` or `sysctl vm.nr_hugepages=N` does better."
+                "Transparent 2 MiB pages: the kernel may split them, and without a file no other \
+                 process can adopt them; as root, `--huge-pages reserve` or \
+                 `sysctl vm.nr_hugepages=N` does better."
             }
             Self::Small => {
                 "4 KiB pages: nearly every packet costs an extra walk of the page table; as root, \

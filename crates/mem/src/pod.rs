@@ -8,4 +8,4 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Derive zerocopy's `FromBytes`, `IntoBytes`, `Immutable`, `KnownLayout`; this follows.
 pub trait Pod: FromBytes + IntoBytes + Immutable + KnownLayout + Copy + Send + 'static {}
 
-impl<T> Pod for T where T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy + Send + 'static {}
+impl<T: FromBytes + IntoBytes + Immutable> Pod for T where T: KnownLayout + Copy + Send + 'static {}

@@ -8,8 +8,8 @@
 //!   BlockId    | class: 3 bits | index in the class: 29 bits |
 //! ```
 //!
-//! A block with one reference is its holder's own. A shared one has several holders, who read it; it is
-//! free again when the last of them gave it up. All calls are O(1) in the number of blocks.
+//! A block with one reference is its holder's own. A shared one has several holders, who read it;
+//! it is free again when the last of them gave it up. All calls are O(1) in the number of blocks.
 
 use core::{marker::PhantomData, ptr::NonNull};
 

@@ -5,8 +5,8 @@
 //!   | header | state of a pool |  slot 0 | slot 1 | ...            | rounding |
 //! ```
 //!
-//! Nothing in a region is a pointer: slots name each other by index, so the region means the same at any
-//! address, in any process.
+//! Nothing in a region is a pointer: slots name each other by index, so the region means the same
+//! at any address, in any process.
 
 use core::{alloc::Layout, mem::size_of, ptr::NonNull};
 use std::{
@@ -134,8 +134,8 @@ impl Region {
     /// The region's header.
     #[inline]
     pub fn header(&self) -> &RegionHeader {
-        // SAFETY: every region begins with 64 bytes of header, aligned to 64 or more; they are plain
-        // data, and written only through `header_mut`, which borrows the region alone.
+        // SAFETY: every region begins with 64 bytes of header, aligned to 64 or more; they are
+        // plain data, and written only through `header_mut`, which borrows the region alone.
         unsafe { self.base.cast::<RegionHeader>().as_ref() }
     }
 
@@ -208,7 +208,8 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         if let Backing::Heap(layout) = self.backing {
-            // SAFETY: `base` came from the allocator with this layout; nothing refers to it any more.
+            // SAFETY: `base` came from the allocator with this layout; nothing refers to it any
+            // more.
             unsafe { dealloc(self.base.as_ptr(), layout) };
         }
     }
@@ -235,7 +236,8 @@ impl Plan {
 
 /// Bytes that a mapped region with `content_bytes` of slots takes from the system.
 ///
-/// Header included; rounded to 2 MiB from 2 MiB on, to 4096 below, so that a small stack stays small.
+/// Header included; rounded to 2 MiB from 2 MiB on, to 4096 below, so that a small stack stays
+/// small.
 pub const fn region_bytes(content_bytes: usize) -> usize {
     let bytes = content_bytes.saturating_add(SMALL_PAGE_BYTES);
     let unit = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { SMALL_PAGE_BYTES };

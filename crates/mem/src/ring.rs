@@ -1,4 +1,5 @@
-//! One producer, one consumer, on two cores: values that change hands, or turns at places in a region.
+//! One producer, one consumer, on two cores: values that change hands, or turns at places in a
+//! region.
 //!
 //! ```text
 //!            released       taken        published       reserved     (free-running u32 counters)
@@ -8,9 +9,9 @@
 //!               `────────────── at most `capacity` ───────────'
 //! ```
 //!
-//! Each side keeps its own counters to itself, and shows the other one number: `published` or `released`.
-//! It shows it once a burst, and looks at the other's only when its last sight of it is used up,
-//! so a cache line crosses between the cores about once a burst, not once a frame.
+//! Each side keeps its own counters to itself, and shows the other one number: `published` or
+//! `released`. It shows it once a burst, and looks at the other's only when its last sight of it
+//! is used up, so a cache line crosses between the cores about once a burst, not once a frame.
 //!
 //! [`channel`] moves values. [`index_pair`] only hands out positions: the places are the caller's.
 

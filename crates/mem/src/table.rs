@@ -59,8 +59,8 @@ impl<T: Pod> Table<T> {
     /// Slot `index`, if there is one.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&T> {
-        // SAFETY: the slot is inside the region (asserted in `over`), any bytes are a `T`, and it is
-        // written only through `&mut self`.
+        // SAFETY: the slot is inside the region (asserted in `over`), any bytes are a `T`, and it
+        // is written only through `&mut self`.
         (index < self.count).then(|| unsafe { self.slots.add(index as usize).as_ref() })
     }
 

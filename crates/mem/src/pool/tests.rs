@@ -192,7 +192,8 @@ proptest! {
                 Step::Alloc { len, mark } => {
                     let Some(id) = pool.alloc(len) else {
                         // Refused only when every block that fits is in use.
-                        let fit = classes.iter().filter(|class| class.payload_bytes as usize >= len);
+                        let fits = |class: &&PoolClass| class.payload_bytes as usize >= len;
+                        let fit = classes.iter().filter(fits);
                         let fitting: u32 = fit.map(|class| class.count).sum();
                         let used = model.keys().filter(|id| pool.payload(**id).len() >= len);
                         prop_assert!(used.count() >= fitting as usize);

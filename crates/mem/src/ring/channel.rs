@@ -31,7 +31,8 @@ unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
-/// A channel of at least `capacity` values, rounded up to a power of two. Nothing is allocated later.
+/// A channel of at least `capacity` values, rounded up to a power of two. Nothing is allocated
+/// later.
 ///
 /// # Panics
 /// When `capacity` is above 2^31.
@@ -150,8 +151,8 @@ impl<T> Shared<T> {
         });
     }
 
-    /// Moves the value out of a place that the consumer took. It is released before it is taken again,
-    /// so each value is read once.
+    /// Moves the value out of a place that the consumer took. It is released before it is taken
+    /// again, so each value is read once.
     #[inline]
     fn read(&self, place: u32) -> T {
         // SAFETY: the place was written before it was published, and it is the consumer's alone.

@@ -75,7 +75,8 @@ impl RingShared {
         Self { published: zero(), released: zero(), sleeping: zero() }
     }
 
-    /// The oldest place held, and how many are published and not yet released. Exact only when neither side is at work.
+    /// The oldest place held, and how many are published and not yet released. Exact only when
+    /// neither side is at work.
     pub(super) fn held(&self) -> (u32, u32) {
         let released = self.released.0.load(Ordering::Relaxed);
         let published = self.published.0.load(Ordering::Relaxed);
@@ -176,8 +177,8 @@ impl ProducerIndex {
         self.released_seen = self.shared.get().released.0.load(Ordering::Acquire);
     }
 
-    /// Free places, as last seen. A peer in shared memory that counts wrongly gets us no room at all,
-    /// and never more than there is.
+    /// Free places, as last seen. A peer in shared memory that counts wrongly gets us no room at
+    /// all, and never more than there is.
     #[inline]
     fn free_seen(&self) -> u32 {
         self.capacity.saturating_sub(self.reserved.wrapping_sub(self.released_seen))

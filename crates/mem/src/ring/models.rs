@@ -9,8 +9,8 @@ use loom::{
 
 use super::*;
 
-// No side waits for the other: each tries a few times and then goes, and what is left in the ring is
-// looked at in the end. So the number of orders is finite, and loom tries every one of them.
+// No side waits for the other: each tries a few times and then goes, and what is left in the ring
+// is looked at in the end. So the number of orders is finite, and loom tries every one of them.
 
 /// More values than places: a place is used again, and both sides meet a full and an empty ring.
 #[test]

@@ -1,5 +1,6 @@
 //! Rings on one thread and on two; the orders of events that matter are in `models`.
 
+use core::ptr::NonNull;
 use std::{panic::AssertUnwindSafe, sync::Arc, thread};
 
 use super::*;
@@ -184,4 +185,51 @@ fn a_sleeper_is_woken_once_and_never_left_asleep() {
     consumer.woke();
     assert!(!consumer.will_sleep(), "something is there");
     assert!(!producer.must_wake());
+}
+
+/// Both sides of the ring in `shared`, each with its own idea of the capacity.
+fn sides(shared: &RingShared, capacity: u32) -> (ProducerIndex, ConsumerIndex) {
+    let place = NonNull::from(shared);
+    // SAFETY: the tests keep the shared words alive, and all sides are on one thread.
+    unsafe {
+        (ProducerIndex::from_shared(place, capacity), ConsumerIndex::from_shared(place, capacity))
+    }
+}
+
+#[test]
+fn positions_go_on_where_the_counters_wrap() {
+    let shared = RingShared::new();
+    let (mut producer, mut consumer) = sides(&shared, 1 << 31);
+    for count in [1 << 31, (1 << 31) - 2] {
+        assert_eq!(producer.reserve(count).len(), count);
+        producer.publish(count);
+        assert_eq!(consumer.take(count).len(), count);
+        consumer.release(count);
+    }
+    // Two before the wrap, another pair of sides takes over, as after an upgrade.
+    let (mut producer, mut consumer) = sides(&shared, 4);
+    let span = producer.reserve(5);
+    assert_eq!(span.places().collect::<Vec<_>>(), [2, 3, 0, 1]);
+    producer.publish(4);
+    assert_eq!((producer.has_room(), consumer.available()), (false, 4));
+    assert_eq!(consumer.take(4), span);
+    consumer.release(4);
+    assert_eq!(producer.reserve(5).len(), 4);
+}
+
+#[test]
+fn a_peer_that_counts_wrongly_gets_nothing() {
+    let shared = RingShared::new();
+    let (mut producer, mut consumer) = sides(&shared, 4);
+    let (mut liar_sends, mut liar_receives) = sides(&shared, 256);
+    liar_sends.reserve(100);
+    liar_sends.publish(100);
+    assert_eq!(consumer.available(), 0, "a hundred frames do not fit into four places");
+    assert!(consumer.take(4).is_empty());
+
+    liar_receives.take(100);
+    liar_receives.release(100);
+    assert_eq!(producer.reserve(4).len(), 4, "what was free before the lie stays so");
+    assert!(!producer.has_room());
+    assert!(producer.reserve(1).is_empty(), "nobody can release what was never published");
 }
