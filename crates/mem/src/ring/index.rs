@@ -251,7 +251,11 @@ impl ConsumerIndex {
     /// meanwhile. After waking for whatever reason, call [`ConsumerIndex::woke`].
     #[inline]
     pub fn will_sleep(&mut self) -> bool {
-        // A swap, not a store: it comes after the producer's last swap in the order that both see.
+        // A store would do by the rules of the language: the producer's swap, if it comes later in
+        // the order of changes, reads our 1 and wakes us; else the fences show it our 1. Loom does
+        // not know that nothing comes between what a swap reads and what it writes, so to it the
+        // producer could still see its own 0. As a swap, ours is ordered for loom too, and a
+        // consumer about to sleep has the time.
         self.shared.get().sleeping.0.swap(1, Ordering::AcqRel);
         // Pairs with the fence in `must_wake`.
         fence(Ordering::SeqCst);
