@@ -22,6 +22,7 @@ use crate::record::Record;
 use crate::secret::Secrets;
 use crate::tcb::{Flags, Tcb};
 use crate::tcp::half_open::HalfOpens;
+use crate::tcp::recent::Recent;
 use crate::tcp::send_queue::Segment;
 use crate::tcp::time_wait::TimeWaits;
 use crate::wheel::Wheel;
@@ -55,6 +56,7 @@ pub struct Stack {
     pub(crate) hasher: FlowHasher,
     pub(crate) secrets: Secrets,
     pub(crate) wheel: Wheel,
+    pub(crate) recent: Recent,
     pub(crate) pool: Pool<Segment>,
     pub(crate) half_opens: HalfOpens,
     pub(crate) time_waits: TimeWaits,
@@ -124,6 +126,7 @@ impl Stack {
             hasher: secrets.flow_hasher(),
             secrets,
             wheel: Wheel::new(memory, "timing wheel", config.conns_max, 0)?,
+            recent: Recent::new(),
             pool: memory.pool("buffers", &config.pool)?,
             half_opens: HalfOpens::new(memory, config.half_open_max)?,
             time_waits: TimeWaits::new(memory, config.time_wait_max)?,

@@ -216,6 +216,9 @@ impl Flags {
     /// Closed, and `backoff` holds why.
     pub const ENDED: Self = Self(1 << 25);
 
+    /// In the list of timers set a moment ago; the wheel does not know of them yet.
+    pub const RECENT: Self = Self(1 << 26);
+
     /// True when any bit of `other` is set.
     #[inline]
     pub fn any(self, other: Self) -> bool {

@@ -243,11 +243,11 @@ impl Stack {
 }
 
 impl Tcb {
-    /// Forgets the slot's last connection, except what the wheel and the output list still know
-    /// of the slot.
+    /// Forgets the slot's last connection, except what the wheel and the lists still know of the
+    /// slot.
     pub(super) fn clear_for(&mut self, endpoints: &Endpoints) {
         let (mark, generation) = (self.mark, self.generation());
-        let listed = self.flags & Flags::IN_OUTPUT;
+        let listed = self.flags & (Flags::IN_OUTPUT | Flags::RECENT);
         self.zero();
         self.mark = mark;
         self.generation = generation;

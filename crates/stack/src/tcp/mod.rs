@@ -10,6 +10,7 @@
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now, and its header |
 //! | `timers` | retransmission, persist, keepalive, delayed acknowledgment |
+//! | `recent` | timers set a moment ago |
 //! | `user` | SEND, RECEIVE, CLOSE, ABORT (3.10.2 to 3.10.5) |
 //! | `ending` | the end of a connection, TIME-WAIT |
 //! | `send_queue`, `receive_queue` | the two chains of blocks |
@@ -25,6 +26,7 @@ mod output;
 mod passive;
 mod receive;
 pub(crate) mod receive_queue;
+pub(crate) mod recent;
 pub(crate) mod send_queue;
 pub(crate) mod time_wait;
 mod timers;

@@ -4,6 +4,7 @@
 //! The deadlines are in the control block; the wheel only knows when to look. Re-arming writes
 //! the block and, at most, one wheel slot.
 
+use super::recent::RECENT_MS;
 use crate::event::{Closed, Event, Events, What};
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
@@ -25,6 +26,7 @@ impl Stack {
             self.timer_due(entry, events, tx);
         }
         self.counters.timers += count as u64;
+        self.recent_timers();
         self.half_open_timers(tx);
         for _ in 0..budget {
             if !self.expire_time_wait() {
@@ -35,10 +37,35 @@ impl Stack {
         count
     }
 
+    /// Timers that were set some milliseconds ago and still run go into the wheel.
+    fn recent_timers(&mut self) {
+        let tick = self.now.tick;
+        let mut count = 0;
+        while count < RECENT_BURST
+            && let Some(index) = self.recent.due(count, tick)
+        {
+            // The first line says whether a timer still runs; mostly none does.
+            self.tcbs.prefetch_line(index, 0);
+            count += 1;
+        }
+        for ahead in 0..count {
+            let Some(index) = self.recent.due(ahead, tick) else { break };
+            let tcb = &mut self.tcbs[index];
+            tcb.flags.clear(Flags::RECENT);
+            if tcb.flags.any(Flags::TIMED | Flags::ACK_TIMED) && self.tcbs.is_live(index) {
+                self.rearm(index);
+            }
+        }
+        self.recent.forget(count);
+    }
+
     /// In how many milliseconds the next timer may be due; `None`: none is set.
     pub fn next_timer_ms(&self) -> Option<u32> {
         let wheel = self.wheel.next_deadline_hint(self.now.tick);
         let wheel = wheel.map(|at| at.wrapping_sub(self.now.tick).min(i32::MAX as u32));
+        if !self.recent.is_empty() {
+            return Some(wheel.map_or(RECENT_MS, |ms| ms.min(RECENT_MS)));
+        }
         let coarse = self.half_open() > 0 || self.time_wait() > 0 || !self.neighbours.is_empty();
         match (wheel, coarse) {
             (Some(ms), true) => Some(ms.min(COARSE_MS)),
@@ -234,7 +261,22 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         tcb.deadline = at;
         tcb.flags.set(Flags::TIMED);
-        self.wheel.arm(&mut tcb.mark, index, at);
+        self.watch(index, at, ms);
+    }
+
+    /// Sees to it that the connection is looked at by tick `at`, `ms` from now.
+    #[inline]
+    fn watch(&mut self, index: u32, at: u32, ms: u32) {
+        let tcb = &mut self.tcbs[index];
+        let waits = ms > RECENT_MS + RECENT_SLACK_MS;
+        if waits && tcb.flags.any(Flags::RECENT) {
+            return;
+        }
+        if waits && self.recent.push(index, self.now.tick) {
+            tcb.flags.set(Flags::RECENT);
+        } else {
+            self.wheel.arm(&mut tcb.mark, index, at);
+        }
     }
 
     /// The same unless a deadline is set already.
@@ -252,7 +294,8 @@ impl Stack {
         if !tcb.flags.any(Flags::ACK_TIMED) {
             tcb.ack_deadline = at as u16;
             tcb.flags.set(Flags::ACK_TIMED);
-            self.wheel.arm(&mut tcb.mark, index, at);
+            let ms = self.config.ack_delay_ms;
+            self.watch(index, at, ms);
         }
     }
 
@@ -287,6 +330,12 @@ const CLOCK_US: u32 = 1000;
 
 /// Timer entries handled in one call, at most.
 const DUE_MAX: usize = 64;
+
+/// Timers moved into the wheel in one call, at most; more than one turn sets.
+const RECENT_BURST: u32 = 64;
+
+/// A timer this much longer than the wait can wait: the move itself may be late.
+const RECENT_SLACK_MS: u32 = 12;
 
 /// How often records without an entry in the wheel are looked at.
 const COARSE_MS: u32 = 64;
