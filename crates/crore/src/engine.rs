@@ -207,6 +207,9 @@ impl<S: Service> Engine<S> {
     /// Octets in the frame: read in place, unless others wait before them.
     #[inline]
     fn tell_data(&mut self, event: &Event, rx: &RxBurst) {
+        if self.is_aborted(event.index) {
+            return;
+        }
         let start = usize::from(event.start);
         let bytes = &rx.frame(usize::from(event.frame))[start..start + usize::from(event.len)];
         if self.stack.unread(event.index) > 0 {
@@ -225,7 +228,7 @@ impl<S: Service> Engine<S> {
 
     /// Unread octets, in one piece.
     fn offer(&mut self, index: u32) {
-        while self.stack.unread(index) > 0 {
+        while self.stack.unread(index) > 0 && !self.is_aborted(index) {
             let offered = self.stack.gather(index, &mut self.scratch);
             if offered == 0 {
                 return;
@@ -266,6 +269,13 @@ impl<S: Service> Engine<S> {
     #[inline]
     fn is_send_blocked(&self, index: u32) -> bool {
         self.stack.tcb(index).flags.any(Flags::WANT_WRITABLE)
+    }
+
+    /// True when the connection is about to end with a reset. Nothing is offered any more: octets
+    /// that found no block may be missing.
+    #[inline]
+    fn is_aborted(&self, index: u32) -> bool {
+        self.stack.tcb(index).flags.any(Flags::ABORT)
     }
 
     /// A live connection's name by its slot, for tests.
