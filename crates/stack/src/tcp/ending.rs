@@ -53,7 +53,8 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         send_queue::clear(tcb, &mut self.pool);
         tcb.set_state(State::Closed);
-        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED | Flags::APP_TIMED | Flags::ABORT);
+        // The application's timer goes on: unread octets may wait for it.
+        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED | Flags::ABORT);
         self.counters.closed += 1;
         event.what.set(What::CLOSED);
         event.why = why;

@@ -215,9 +215,7 @@ impl Stack {
         let tick = self.now.tick;
         let config = &self.config;
         let tcb = &mut self.tcbs[index];
-        if tcb.state() == State::Closed {
-            return;
-        }
+        let closed = tcb.state() == State::Closed;
         let mut earliest: Option<u32> = None;
         let mut consider = |at: u32| {
             let sooner = earliest.is_none_or(|e| (at.wrapping_sub(e) as i32) < 0);
@@ -236,7 +234,9 @@ impl Stack {
             let ahead = tcb.app_deadline.wrapping_sub((tick >> 6) as u16) as i16;
             consider((tick & !63).wrapping_add((ahead.max(0) as u32) << 6));
         }
-        if let Some(idle) = config.keepalive_idle_ms {
+        if let Some(idle) = config.keepalive_idle_ms
+            && !closed
+        {
             let quiet = u32::from(((tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
             let sent = if tcb.flags.any(Flags::PROBING) { u32::from(tcb.backoff) } else { 0 };
             let due = idle + sent * config.keepalive_interval_ms;
