@@ -301,7 +301,12 @@ impl Stack {
         if is_last {
             flags = flags | tcp::Flags::PSH;
         }
-        let header = self.header_for(index, seq, flags, None);
+        let mut header = self.header_for(index, seq, flags, None);
+        let room = self.tcbs[index].mss - len;
+        if !header.options.sack.is_empty() && room < SACK_OPTION_MAX {
+            // Pure acknowledgments report as well; a segment must not outgrow the link.
+            header.options.sack = tcp::SackBlocks::EMPTY;
+        }
         if !self.write_block(path, &header, id, usize::from(skip), usize::from(len), tx) {
             return false;
         }
@@ -476,6 +481,9 @@ fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
     tcb.rcv_adv = promised.later(tcb.rcv_nxt + (field << scale));
     field as u16
 }
+
+/// Octets of a SACK option with the most blocks that we send, and its padding.
+const SACK_OPTION_MAX: u16 = 28;
 
 /// How far ahead in the output list control blocks are asked for.
 const PREFETCH_AHEAD: u32 = 4;
