@@ -1,0 +1,27 @@
+//! Deterministic simulator: two hosts with the real engine, joined by a bad link, in virtual time,
+//! all of it from one seed.
+//!
+//! ```text
+//!   seed ─> mix ─┬─> scripts ─> player (Service) ─> engine ─┐
+//!                ├─> settings ────────────────────> engine ─┤ frames
+//!                └─> faults ──────────────────────> wire <──┘
+//!                                        book: what was sent, what came, what was called
+//! ```
+//!
+//! A run fails when an octet of a stream is wrong or missing, a call to the application comes out
+//! of order, an invariant of a control block does not hold after a stage, a connection ends
+//! without a reason, something does not end, or anything is left in a table at the end.
+
+mod book;
+mod frames;
+mod host;
+mod luck;
+mod mix;
+mod pattern;
+mod player;
+mod run;
+mod script;
+mod trace;
+mod wire;
+
+pub use run::{Failure, Report, run};
