@@ -13,6 +13,8 @@
 
 use core::slice;
 
+pub mod heap;
+
 /// The most frames one receive burst can hold.
 pub const RX_BURST_MAX: usize = 64;
 
