@@ -24,6 +24,8 @@ pub(crate) struct PathTo {
 
 impl PathTo {
     /// The way to `endpoints` over a neighbour that was looked up before; `None` when it is gone.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "passed in registers, on every segment sent")]
     pub(crate) fn of(stack: &mut Stack, endpoints: &Endpoints, neighbour: u16) -> Option<Self> {
         let hop = stack.next_hop_or_sender(endpoints.remote);
         let mac = stack.neighbours.mac_for(u32::from(neighbour), hop)?;
@@ -45,18 +47,29 @@ impl Stack {
     }
 
     /// The way of a connection. Asks for the next hop's hardware address when it is not known.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "passed in registers, on every segment sent")]
     pub(crate) fn path_of(&mut self, index: u32, tx: &mut TxBurst) -> Option<PathTo> {
         let tcb = &self.tcbs[index];
         let (endpoints, neighbour) = (tcb.endpoints(), tcb.neighbour);
-        if let Some(path) = PathTo::of(self, &endpoints, neighbour) {
-            return Some(path);
+        match PathTo::of(self, &endpoints, neighbour) {
+            Some(path) => Some(path),
+            None => self.find_path(index, &endpoints, tx),
         }
+    }
+
+    #[cold]
+    fn find_path(
+        &mut self,
+        index: u32,
+        endpoints: &Endpoints,
+        tx: &mut TxBurst,
+    ) -> Option<PathTo> {
         let hop = self.next_hop_or_sender(endpoints.remote);
         match self.neighbours.resolve(hop, self.now.tick) {
             Resolution::Known(neighbour) => {
                 self.tcbs[index].neighbour = neighbour as u16;
-                PathTo::of(self, &endpoints, neighbour as u16)
+                PathTo::of(self, endpoints, neighbour as u16)
             }
             Resolution::AskNow(neighbour) => {
                 self.tcbs[index].neighbour = neighbour as u16;
@@ -205,7 +218,8 @@ impl Stack {
 }
 
 /// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the headers of every segment sent")]
 fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &mut [u8]) -> usize {
     let is_v4 = path.is_v4();
     let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
@@ -241,7 +255,8 @@ fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &
 }
 
 /// Writes the TCP header in front of a payload whose sum is known.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the headers of every segment sent")]
 fn finish(path: &PathTo, header: &tcp::Header, len: usize, sum: Sum, segment: &mut [u8]) {
     let total = header.header_len() + len;
     let pseudo = if path.is_v4() {
