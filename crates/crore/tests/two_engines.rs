@@ -1,7 +1,8 @@
 //! Two engines joined by a wire in memory and virtual time: the life of a connection.
 
 use crore::mem::Memory;
-use crore::mem::frames::{FramePlace, RxBurst, TX_BURST_MAX, TxBurst};
+use crore::mem::frames::TX_BURST_MAX;
+use crore::mem::frames::heap::HeapFrames;
 use crore::{
     AddressRange, Closed, Conn, ConnId, Cycles, Engine, Interface, Service, StackConfig, Stopwatch,
     Turn,
@@ -46,7 +47,7 @@ impl Service for Recorder {
 struct Host {
     engine: Engine<Recorder>,
     inbox: Vec<Vec<u8>>,
-    room: Vec<Box<[u8]>>,
+    frames: HeapFrames,
 }
 
 impl Host {
@@ -68,34 +69,27 @@ impl Host {
         let service = Recorder { echo, ..Recorder::default() };
         let mut memory = Memory::heap();
         let engine = Engine::new(config, &interface, service, &mut memory, [mac; 32]).unwrap();
-        let room = (0..TX_BURST_MAX).map(|_| vec![0; 1600].into_boxed_slice()).collect();
-        Self { engine, inbox: Vec::new(), room }
+        Self { engine, inbox: Vec::new(), frames: HeapFrames::new(TX_BURST_MAX, 1600) }
     }
 
     /// One turn at `now_us`; returns the frames sent.
     fn turn(&mut self, now_us: u64) -> Vec<Vec<u8>> {
-        let mut rx = RxBurst::new();
-        let mut arrived: Vec<Vec<u8>> = {
-            let count = self.inbox.len().min(32);
-            self.inbox.drain(..count).collect()
-        };
-        for frame in &mut arrived {
-            let (start, len) = (frame.as_mut_ptr(), frame.len() as u32);
-            // SAFETY: `arrived` outlives the burst and is not touched meanwhile.
-            unsafe { rx.push(FramePlace { start, len, capacity: len, token: 0 }) };
-        }
-        let mut tx = TxBurst::new();
-        for frame in &mut self.room {
-            let (start, capacity) = (frame.as_mut_ptr(), frame.len() as u32);
-            // SAFETY: `room` is ours, initialised, and not touched while the burst lives.
-            unsafe { tx.reserve(FramePlace { start, len: 0, capacity, token: 0 }) };
-        }
+        let count = self.inbox.len().min(32);
+        let arrived: Vec<Vec<u8>> = self.inbox.drain(..count).collect();
         let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
-        self.engine.receive(&rx, &mut tx, now_us, &mut watch, &mut cycles);
-        self.engine.tick(&mut tx, 64, &mut watch, &mut cycles);
-        self.engine.send(&mut tx, 64, &mut watch, &mut cycles);
-        self.engine.stack().check();
-        (0..tx.len()).map(|i| tx.committed(i).to_vec()).collect()
+        let mut sent = Vec::new();
+        let engine = &mut self.engine;
+        self.frames.lend(
+            &arrived,
+            |rx, tx| {
+                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
+                engine.tick(tx, 64, &mut watch, &mut cycles);
+                engine.send(tx, 64, &mut watch, &mut cycles);
+            },
+            |frame| sent.push(frame.to_vec()),
+        );
+        engine.stack().check();
+        sent
     }
 }
 
