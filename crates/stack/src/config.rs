@@ -1,6 +1,7 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
 use crore_mem::PoolClass;
+use crore_wire::tcp::OptionLayout;
 
 /// Limits and settings. All memory that connections can ever take follows from the `_max` fields.
 #[derive(Clone, Debug)]
@@ -49,6 +50,13 @@ pub struct StackConfig {
     pub sack: bool,
     /// Initial congestion window in segments (RFC 6928).
     pub initial_window_segments: u32,
+    /// Agree to window scaling (RFC 7323 2).
+    pub window_scaling: bool,
+    /// The least shift of our window field; a larger buffer takes a larger one. Room for a buffer
+    /// that may grow.
+    pub window_scale_min: u8,
+    /// The order in which options are written.
+    pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
     pub answers_for_link: bool,
     /// First port that an active open picks by itself.
@@ -85,6 +93,9 @@ impl StackConfig {
             timestamps: true,
             sack: true,
             initial_window_segments: 10,
+            window_scaling: true,
+            window_scale_min: 0,
+            option_layout: OptionLayout::Linux,
             answers_for_link: true,
             ephemeral_first: 32_768,
             always_cookies: false,
@@ -118,6 +129,9 @@ impl StackConfig {
         if self.snd_buf_bytes < 4096 || self.snd_buf_bytes > 1 << 30 {
             return Err("snd_buf_bytes must be between 4 KiB and 1 GiB");
         }
+        if self.window_scale_min > 14 {
+            return Err("window_scale_min must be at most 14 (RFC 7323 2.3)");
+        }
         if self.ack_delay_ms >= 500 {
             return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
         }
@@ -130,7 +144,7 @@ impl StackConfig {
     /// The shift of the window field that lets the whole receive buffer be advertised
     /// (RFC 7323 2.2).
     pub fn rcv_scale(&self) -> u8 {
-        let mut shift = 0;
+        let mut shift = self.window_scale_min;
         while shift < 14 && self.rcv_buf_bytes >> shift > 65_535 {
             shift += 1;
         }

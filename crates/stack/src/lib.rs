@@ -15,6 +15,7 @@
 //! | `path`, `link` | frames out; ARP, neighbour discovery, ICMP | TCP's decisions |
 //! | `neighbour` | next hops and their hardware addresses | send |
 //! | `wheel` | when to look at a connection | know why |
+//! | `survey` | every endpoint with its state | be fast |
 //! | `secret` | sequence numbers, cookies, ports | draw randomness: it is given a seed |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -36,6 +37,7 @@ mod record;
 pub mod secret;
 mod seq;
 mod stack;
+mod survey;
 mod tcb;
 mod tcp;
 pub mod wheel;
@@ -45,9 +47,11 @@ pub use arrival::Burst;
 pub use config::StackConfig;
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
+pub use crore_wire::tcp::OptionLayout;
 pub use event::{Closed, EVENTS_MAX, Event, Events, What};
 pub use interface::{AddressRange, Interface, mapped, unmapped};
 pub use seq::Seq;
 pub use stack::{Stack, StackError};
+pub use survey::Surveyed;
 pub use tcb::{Flags, State, Tcb};
 pub use tcp::{APP_TIMER_MAX_MS, ConnectError, Output};

@@ -265,6 +265,19 @@ impl Stack {
         self.listening[usize::from(port >> 6)] |= 1 << (port & 63);
     }
 
+    /// Accepts no more connections to `port`. Half-open ones are forgotten: their peers get a
+    /// reset when they go on (RFC 9293 3.10.4, CLOSE in LISTEN).
+    pub fn unlisten(&mut self, port: u16) {
+        self.listening[usize::from(port >> 6)] &= !(1 << (port & 63));
+        self.forget_half_open(port);
+    }
+
+    /// Settings for what happens from now on. The sizes of tables, and what opened connections
+    /// have agreed on, stay as they are.
+    pub fn settings_mut(&mut self) -> &mut StackConfig {
+        &mut self.config
+    }
+
     #[inline]
     pub(crate) fn is_listening(&self, port: u16) -> bool {
         self.listening[usize::from(port >> 6)] & 1 << (port & 63) != 0

@@ -10,7 +10,9 @@ mod flags;
 mod options;
 
 pub use flags::Flags;
-pub use options::{Options, SACK_BLOCKS_MAX, SackBlocks, Timestamps, WINDOW_SCALE_MAX};
+pub use options::{
+    OptionLayout, Options, SACK_BLOCKS_MAX, SackBlocks, Timestamps, WINDOW_SCALE_MAX,
+};
 
 /// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

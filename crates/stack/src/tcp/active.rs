@@ -218,7 +218,7 @@ impl Stack {
         if header.options.sack_permitted && sack {
             tcb.flags.set(Flags::SACK);
         }
-        match header.options.window_scale {
+        match header.options.window_scale.filter(|_| self.config.window_scaling) {
             Some(shift) => tcb.scales |= shift.min(14) << 4,
             None => tcb.scales = 0,
         }

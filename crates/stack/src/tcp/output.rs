@@ -132,10 +132,12 @@ impl Stack {
         let agreed = |flag| !answer || tcb.flags.any(flag);
         let options = tcp::Options {
             mss: Some(self.mss_for(tcb.remote)),
-            window_scale: (!answer || tcb.scales != 0).then(|| self.config.rcv_scale()),
+            window_scale: (self.config.window_scaling && (!answer || tcb.scales != 0))
+                .then(|| self.config.rcv_scale()),
             sack_permitted: self.config.sack && agreed(Flags::SACK),
             timestamps: (self.config.timestamps && agreed(Flags::TIMESTAMPS))
                 .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
+            layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
         let flags = if answer { tcp::Flags::SYN | tcp::Flags::ACK } else { tcp::Flags::SYN };

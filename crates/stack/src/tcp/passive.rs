@@ -110,7 +110,9 @@ impl Stack {
         if header.options.sack_permitted && self.config.sack {
             options |= HalfOpen::SACK;
         }
-        if let Some(shift) = header.options.window_scale {
+        if let Some(shift) = header.options.window_scale
+            && self.config.window_scaling
+        {
             options |= HalfOpen::SCALE;
             scales = shift.min(14) << 4 | self.config.rcv_scale();
         }
@@ -127,6 +129,7 @@ impl Stack {
             sack_permitted: has(HalfOpen::SACK),
             timestamps: has(HalfOpen::TIMESTAMPS)
                 .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent }),
+            layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
         let (seq, ack) = (record.iss, record.irs + 1);
@@ -147,7 +150,7 @@ impl Stack {
         let iss = Seq(self.secrets.cookie(&key, arrival.seq, class, self.minute()));
         let (bits, _) = self.options_of_syn(header);
         let timestamps = bits & HalfOpen::TIMESTAMPS != 0;
-        let shift = header.options.window_scale;
+        let shift = header.options.window_scale.filter(|_| self.config.window_scaling);
         // Without timestamps there is no place for scale and SACK: they are not agreed to.
         let sack_permitted = bits & HalfOpen::SACK != 0;
         let kept = SynOptions { window_scale: shift, sack_permitted, ecn: false };
@@ -157,6 +160,7 @@ impl Stack {
             window_scale: (timestamps && shift.is_some()).then(|| self.config.rcv_scale()),
             sack_permitted: timestamps && sack_permitted,
             timestamps: timestamps.then_some(tcp::Timestamps { value, echo: arrival.ts_value }),
+            layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
         self.counters.cookies_sent += 1;
@@ -354,6 +358,20 @@ impl Stack {
     fn drop_half_open(&mut self, index: u32, hash: u64) {
         self.flows.remove(hash, Record::HalfOpen(index).id());
         self.half_opens.slab.remove(index);
+    }
+
+    /// Forgets every half-open connection to `port`.
+    pub(crate) fn forget_half_open(&mut self, port: u16) {
+        for index in 0..self.half_opens.slab.capacity() {
+            if !self.half_opens.slab.is_live(index) {
+                continue;
+            }
+            let endpoints = self.half_opens.slab[index].endpoints();
+            if endpoints.local_port == port {
+                let hash = self.hash_of(&endpoints);
+                self.drop_half_open(index, hash);
+            }
+        }
     }
 
     /// Minutes, for the age of cookies.

@@ -72,6 +72,12 @@ impl TimeWaits {
         self.ring.prefetch(index);
     }
 
+    /// The endpoints of all live records.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Endpoints> + '_ {
+        let live = (0..self.ring.len()).filter(|index| self.ring[*index].expires != 0);
+        live.map(|index| self.ring[index].endpoints())
+    }
+
     /// True when the next [`TimeWaits::insert`] must be preceded by taking the oldest away.
     pub(crate) fn is_full(&self) -> bool {
         self.span == self.ring.len()

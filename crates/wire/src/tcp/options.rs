@@ -14,6 +14,7 @@
 use crate::Malformed;
 use crate::checksum::Sum;
 
+mod freebsd;
 mod sack;
 
 pub use sack::{SACK_BLOCKS_MAX, SackBlocks};
@@ -31,6 +32,19 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// What has arrived beyond the acknowledgment.
     pub sack: SackBlocks,
+    /// In which order they are written; what was read has the default.
+    pub layout: OptionLayout,
+}
+
+/// An order of the options of a SYN, and its padding. Which one is no matter of the protocol
+/// (RFC 9293 3.2), but peers tell systems apart by it and test scripts name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OptionLayout {
+    /// MSS, SACK-permitted, timestamps, window scale, each group padded in front.
+    #[default]
+    Linux,
+    /// MSS, window scale, SACK-permitted, timestamps, padded at the end.
+    FreeBsd,
 }
 
 /// The timestamps option.
@@ -50,6 +64,7 @@ impl Options {
         sack_permitted: false,
         timestamps: None,
         sack: SackBlocks::EMPTY,
+        layout: OptionLayout::Linux,
     };
 
     /// Reads the options of a segment: everything between fixed header and payload.
@@ -130,6 +145,9 @@ impl Options {
 
     #[inline]
     const fn len_without_sack(&self) -> usize {
+        if matches!(self.layout, OptionLayout::FreeBsd) {
+            return freebsd::len(self);
+        }
         let timestamps = if self.timestamps.is_some() { TIMESTAMPS_ONLY_LEN } else { 0 };
         let sack_permitted = self.sack_permitted && self.timestamps.is_none();
         let small = self.mss.is_some() as usize
@@ -186,6 +204,26 @@ impl Options {
     fn write_any(&self, out: &mut [u8]) -> usize {
         let len = self.written_len();
         let mut rest = &mut out[..len];
+        if self.layout == OptionLayout::FreeBsd {
+            rest = freebsd::write(self, rest);
+        } else {
+            rest = self.write_linux(rest);
+        }
+        let blocks = &self.sack.as_slice()[..self.sack_blocks_written()];
+        if !blocks.is_empty() {
+            let len = 2 + 8 * blocks.len() as u8;
+            rest = put(rest, u32::from_be_bytes([NOP, NOP, SACK, len]));
+            for &(left, right) in blocks {
+                rest = put(rest, left);
+                rest = put(rest, right);
+            }
+        }
+        debug_assert!(rest.is_empty(), "written_len counts what is written");
+        len
+    }
+
+    /// All but SACK blocks, in the usual order; gives the room behind them.
+    fn write_linux<'a>(&self, mut rest: &'a mut [u8]) -> &'a mut [u8] {
         if let Some(mss) = self.mss {
             rest = put(rest, (u32::from(MSS) << 24) | (4 << 16) | u32::from(mss));
         }
@@ -200,17 +238,7 @@ impl Options {
         if let Some(shift) = self.window_scale {
             rest = put(rest, u32::from_be_bytes([NOP, WINDOW_SCALE, 3, shift]));
         }
-        let blocks = &self.sack.as_slice()[..self.sack_blocks_written()];
-        if !blocks.is_empty() {
-            let len = 2 + 8 * blocks.len() as u8;
-            rest = put(rest, u32::from_be_bytes([NOP, NOP, SACK, len]));
-            for &(left, right) in blocks {
-                rest = put(rest, left);
-                rest = put(rest, right);
-            }
-        }
-        debug_assert!(rest.is_empty(), "written_len counts what is written");
-        len
+        rest
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn any_options() -> impl Strategy<Value = Options> {
         .prop_map(|(mss, window_scale, sack_permitted, timestamps, blocks)| {
             let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
             let sack = SackBlocks::EMPTY;
-            let mut options = Options { mss, window_scale, sack_permitted, timestamps, sack };
+            let mut options =
+                Options { mss, window_scale, sack_permitted, timestamps, sack, ..Options::NONE };
             for (left, right) in blocks {
                 let mut more = options;
                 more.sack.push(left, right);

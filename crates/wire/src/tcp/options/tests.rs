@@ -34,6 +34,7 @@ fn the_syn_of_linux_both_ways() {
         sack_permitted: true,
         timestamps: Some(Timestamps { echo: 0, ..TS }),
         sack: SackBlocks::EMPTY,
+        ..Options::NONE
     };
     assert_eq!(Options::parse(&bytes), Ok(options));
     assert_eq!(written(&options), bytes);
@@ -170,4 +171,28 @@ proptest! {
             prop_assert_eq!(Options { sack: options.sack, ..again }, options);
         }
     }
+}
+
+/// Every SYN that FreeBSD's order can make, against bytes written down by hand.
+#[test]
+fn freebsd_writes_mss_scale_sack_and_timestamps_and_pads_the_end() {
+    let all = Options {
+        mss: Some(1460),
+        window_scale: Some(6),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { value: 0x0102_0304, echo: 0x0506_0708 }),
+        layout: OptionLayout::FreeBsd,
+        ..Options::NONE
+    };
+    let clocks = [8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
+    let head = [2, 4, 5, 180, 1, 3, 3, 6, 4, 2];
+    assert_eq!(written(&all), [&head[..], &clocks].concat());
+    let no_clock = Options { timestamps: None, ..all };
+    assert_eq!(written(&no_clock), [&head[..], &[0, 0]].concat());
+    let no_sack = Options { sack_permitted: false, ..all };
+    assert_eq!(written(&no_sack), [&head[..8], &[1, 1], &clocks].concat());
+    let mss_only = Options { mss: Some(1460), layout: OptionLayout::FreeBsd, ..Options::NONE };
+    assert_eq!(written(&mss_only), [2, 4, 5, 180]);
+    let parsed = Options::parse(&written(&all)).unwrap();
+    assert_eq!(parsed, Options { layout: OptionLayout::Linux, ..all });
 }
