@@ -1,0 +1,193 @@
+//! The demo's figures: checked, shown beside those of the C10M problem, and as JSON.
+
+use super::cores::Remains;
+use super::sides::{Demand, MemoryOfSides};
+use super::story::Story;
+use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
+use crate::text::{bytes, grouped, rate};
+use crore::Snapshot;
+use serde::Serialize;
+
+/// What a run of the demo found. The names are part of the interface.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) connections: u64,
+    pub(crate) established_server: u64,
+    pub(crate) established_client: u64,
+    pub(crate) requests: u64,
+    pub(crate) bad_bytes: u64,
+    pub(crate) resets: u64,
+    pub(crate) retransmits: u64,
+    pub(crate) open_seconds: f64,
+    pub(crate) connections_per_second: f64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) packets_per_second: f64,
+    pub(crate) bytes_per_connection_server: f64,
+    pub(crate) bytes_per_connection_client: f64,
+    pub(crate) cycles_per_packet: CyclesPerPacket,
+    pub(crate) latency_us: LatencyUs,
+    pub(crate) closed: u64,
+    pub(crate) leaked: u64,
+    #[serde(skip)]
+    wanted: u64,
+    #[serde(skip)]
+    unanswered: u64,
+    #[serde(skip)]
+    was_interrupted: bool,
+    #[serde(skip)]
+    memory: MemoryOfSides,
+}
+
+impl Figures {
+    pub(crate) fn of(
+        demand: &Demand,
+        memory: MemoryOfSides,
+        story: &Story,
+        remains: Remains,
+    ) -> Self {
+        let numbers = remains.numbers;
+        let both = [remains.server.counters, remains.client.counters];
+        let wanted = u64::from(demand.connections);
+        let [before, after] = story.traffic.map(|snapshot| [snapshot]);
+        let per_second = |count: u64, seconds: f64| {
+            rounded(if seconds > 0.0 { count as f64 / seconds } else { 0.0 })
+        };
+        let packets = packets_between(&before, &after);
+        Self {
+            connections: numbers.opened,
+            established_server: story.established_server,
+            established_client: story.established_client,
+            requests: numbers.requests,
+            bad_bytes: numbers.bad_bytes,
+            resets: both.iter().map(|counters| counters.resets_in).sum(),
+            retransmits: both.iter().map(|counters| counters.retransmits).sum(),
+            open_seconds: (numbers.open_seconds * 1e3).round() / 1e3,
+            connections_per_second: per_second(numbers.opened, numbers.open_seconds),
+            requests_per_second: per_second(numbers.replies, numbers.traffic_seconds),
+            packets_per_second: per_second(packets, numbers.traffic_seconds),
+            bytes_per_connection_server: rounded(memory.server_bytes as f64 / wanted as f64),
+            bytes_per_connection_client: rounded(memory.client_bytes as f64 / wanted as f64),
+            cycles_per_packet: CyclesPerPacket::between(&before, &after),
+            latency_us: remains.latency.summary().into(),
+            closed: numbers.closed,
+            leaked: leaked(&remains.server) + leaked(&remains.client),
+            wanted,
+            unanswered: numbers.requests - numbers.replies,
+            was_interrupted: story.was_interrupted,
+            memory,
+        }
+    }
+
+    /// What is not as it must be, a sentence each. After Ctrl-C what was not reached is no fault.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut complain = |wrong: bool, what: String| {
+            if wrong {
+                found.push(what);
+            }
+        };
+        let (opened, wanted) = (grouped(self.connections), grouped(self.wanted));
+        complain(
+            self.connections != self.wanted && !self.was_interrupted,
+            format!("{opened} connections of {wanted} were opened"),
+        );
+        for (side, stood) in
+            [("server", self.established_server), ("client", self.established_client)]
+        {
+            let stood_in_words = grouped(stood);
+            complain(
+                stood != self.connections,
+                format!(
+                    "{stood_in_words} of {opened} connections were still established at the {side}"
+                ),
+            );
+        }
+        complain(self.bad_bytes > 0, format!("{} bytes of replies were wrong", self.bad_bytes));
+        complain(self.unanswered > 0, format!("{} requests had no reply", self.unanswered));
+        complain(self.resets > 0, format!("{} connections were reset", self.resets));
+        complain(
+            self.closed != self.connections,
+            format!("{} of {opened} connections were closed in order", grouped(self.closed)),
+        );
+        complain(self.leaked > 0, format!("{} slots, buffers or timers leaked", self.leaked));
+        found
+    }
+
+    /// The figures for people.
+    pub(crate) fn table(&self) -> String {
+        let cycles = &self.cycles_per_packet;
+        let latency = &self.latency_us;
+        let both = |server: u64, client: u64| {
+            if server == client {
+                format!("{} on both sides", grouped(server))
+            } else {
+                format!("{} server, {} client", grouped(server), grouped(client))
+            }
+        };
+        let stood = both(self.established_server, self.established_client);
+        let rows = [
+            ("connections held", stood, "10 million"),
+            (
+                "opened a second",
+                format!(
+                    "{} ({:.1} s in all)",
+                    rate(self.connections_per_second),
+                    self.open_seconds
+                ),
+                "1 million",
+            ),
+            (
+                "cycles a packet, driver and stack",
+                format!("{:.0}", cycles.driver_and_stack()),
+                "200",
+            ),
+            ("cycles a packet, application", format!("{:.0}", cycles.service), "1,400"),
+            ("packets a second, server's core", rate(self.packets_per_second), "10 million"),
+            ("requests a second", rate(self.requests_per_second), ""),
+            ("latency p50 / p99", format!("{:.1} / {:.1} us", latency.p50, latency.p99), "10 us"),
+            ("latency p99.9 / max", format!("{:.1} / {:.1} us", latency.p999, latency.max), ""),
+            (
+                "memory a connection, server / client",
+                format!(
+                    "{:.0} / {:.0} bytes",
+                    self.bytes_per_connection_server, self.bytes_per_connection_client
+                ),
+                "",
+            ),
+            (
+                "memory, server / client",
+                format!(
+                    "{} / {}",
+                    bytes(self.memory.server_bytes),
+                    bytes(self.memory.client_bytes)
+                ),
+                "",
+            ),
+        ];
+        let mut table = format!("\n{:<38}{:<34}{}\n", "", "here", "C10M asks for");
+        for (what, here, asked) in rows {
+            table += format!("{what:<38}{here:<34}{asked}").trim_end();
+            table.push('\n');
+        }
+        table += &format!("cycles a packet: {}\n", cycles.line());
+        table += &format!(
+            "{} requests, every byte checked: {} wrong; {} resets, {} retransmits; \
+             {} closed in order, {} leaked",
+            grouped(self.requests),
+            self.bad_bytes,
+            self.resets,
+            grouped(self.retransmits),
+            grouped(self.closed),
+            self.leaked
+        );
+        table
+    }
+}
+
+/// What should be gone: connections, half-open ones, flows other than in TIME-WAIT, buffers, and
+/// timers of connections. An entry of the wheel whose connection is gone is none: it fades.
+fn leaked(side: &Snapshot) -> u64 {
+    let flows = side.flow_entries.saturating_sub(side.time_wait);
+    let timers = side.timer_entries.min(side.conns);
+    side.conns + side.half_open + flows + side.blocks + timers
+}

@@ -1,0 +1,106 @@
+//! `crore demo`: a server and a client, ten million connections between them, and what it cost.
+//!
+//! ```text
+//!   sides     settings, memory and addresses of server and client
+//!   cores     the two threads, and what this one can ask of them
+//!   story     the phases: open, use, check, close
+//!   figures   the report, and its JSON
+//! ```
+
+mod cores;
+mod figures;
+mod sides;
+mod story;
+
+use crate::args::DemoOptions;
+use crate::huge_pages::Reserved;
+use crate::places::TwoPlaces;
+use crate::view::View;
+use crate::{plan, report, text};
+use anyhow::Result;
+use cores::Cores;
+use crore::mem::{HugePages, Pages};
+use sides::{Demand, Sides};
+
+/// Runs the demo. True when everything it checked was right.
+pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
+    let places = TwoPlaces::choose(options.cpus)?;
+    let pages = options.memory.huge_pages();
+    let demand = Demand::of(options, connections(options, pages)?);
+    let planned = sides::plan(&demand)?;
+    println!("{} connections", text::grouped(u64::from(demand.connections)));
+    println!("server: {}", planned.server.line());
+    println!("client: {}", planned.client.line());
+    println!("both and the pipe: {}", text::bytes(planned.total_bytes()));
+    let reserved = match pages {
+        HugePages::Reserve => Some(reserve(planned.huge_pages())?),
+        HugePages::Transparent | HugePages::None => None,
+    };
+    let outcome = measure(options, &demand, places, pages);
+    if let Some(message) = reserved.and_then(Reserved::give_back) {
+        println!("{message}");
+    }
+    outcome
+}
+
+/// From the memory taken to the figures shown; all memory is free again after it.
+fn measure(
+    options: &DemoOptions,
+    demand: &Demand,
+    places: TwoPlaces,
+    pages: HugePages,
+) -> Result<bool> {
+    let sides = Sides::new(demand, pages)?;
+    if let Some(got) = sides.pages.filter(|got| *got != Pages::Reserved) {
+        println!("memory: {}", got.advice());
+    }
+    if places.is_shared() {
+        println!("one processor for both sides: figures will be half of what two would give");
+    }
+    let memory = sides.memory;
+    let mut cores = Cores::start(sides, places)?;
+    let mut view = View::open(options.output.plain);
+    let story = story::tell(&mut cores, demand, memory, &mut view)?;
+    drop(view);
+    let figures = figures::Figures::of(demand, memory, &story, cores.stop()?);
+    println!("{}", figures.table());
+    if let Some(path) = &options.output.json {
+        report::write_json(path, &figures)?;
+    }
+    let complaints = figures.complaints();
+    for complaint in &complaints {
+        println!("CHECK FAILED: {complaint}");
+    }
+    Ok(complaints.is_empty())
+}
+
+/// As many as were asked for, if they fit; else ten million, or as many as do.
+fn connections(options: &DemoOptions, pages: HugePages) -> Result<u32> {
+    let bytes_for = |count: u32| Ok(sides::plan(&Demand::of(options, count))?.total_bytes());
+    if let Some(wanted) = options.connections {
+        plan::check_fit(wanted, pages, bytes_for)?;
+        return Ok(wanted);
+    }
+    let spare = plan::spare_bytes(pages);
+    let fits = plan::most_that_fit(TEN_MILLION, spare, bytes_for)?.max(1);
+    if fits < TEN_MILLION {
+        println!(
+            "10,000,000 connections take {}, and {} can be spared: {} it is",
+            text::bytes(bytes_for(TEN_MILLION)?),
+            text::bytes(spare),
+            text::grouped(u64::from(fits))
+        );
+    }
+    Ok(fits)
+}
+
+fn reserve(pages: usize) -> Result<Reserved> {
+    let (reserved, message) = Reserved::new(pages)?;
+    println!("{message}");
+    Ok(reserved)
+}
+
+const TEN_MILLION: u32 = 10_000_000;
+
+#[cfg(test)]
+mod tests;

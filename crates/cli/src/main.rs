@@ -1,0 +1,52 @@
+//! `crore`: ten million TCP connections from one command, and a server beside the kernel.
+//!
+//! ```text
+//!   args        what can be said on the command line
+//!   demo        server and client in one process, joined by a pipe: the whole story in one command
+//!   serve       echo or HTTP on an XDP or TAP link
+//!   load        clients for a server on an XDP or TAP link
+//!   link        opening a link, and what the control plane knows of it
+//!   plan        what memory a stack takes, before it is taken; huge pages for it
+//!   view        progress: a live picture on a terminal, lines elsewhere
+//!   report      cycles per packet, latencies, JSON
+//! ```
+//!
+//! Exit codes: 0 all well; 1 a check failed; 2 it could not be done: the command line, the rights,
+//! the memory or the interface do not allow it, and the message says what would.
+#![forbid(unsafe_code)]
+
+mod args;
+mod demo;
+mod huge_pages;
+mod interrupt;
+mod places;
+mod plan;
+mod report;
+mod text;
+mod view;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    interrupt::listen();
+    huge_pages::give_back_on_panic();
+    let outcome = match args.command {
+        Command::Demo(options) => demo::run(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(CHECK_FAILED),
+        Err(error) => {
+            eprintln!("crore: {error:#}");
+            ExitCode::from(NOT_POSSIBLE)
+        }
+    }
+}
+
+const CHECK_FAILED: u8 = 1;
+
+/// The same that a wrong command line ends with.
+const NOT_POSSIBLE: u8 = 2;

@@ -1,0 +1,256 @@
+//! The load as a service: its phases, one after the other.
+
+use crate::addresses::LocalAddresses;
+use crate::clock::Clock;
+use crate::control::{Control, Numbers, Phase};
+use crate::latency::Latency;
+use crate::opening::Opening;
+use crate::protocol::{Protocol, Request};
+use crate::state::{Asked, Marks};
+use crate::traffic::{Pace, Traffic};
+use core::net::SocketAddr;
+use crore::{Closed, Conn, ConnId, Service, Turn};
+use std::time::Duration;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct LoadConfig {
+    /// The server.
+    pub remote: SocketAddr,
+    /// Where to connect from.
+    pub locals: LocalAddresses,
+    /// How many connections.
+    pub connections: u32,
+    /// Connections opened a second; `None`: as fast as the link takes them.
+    pub opens_per_second: Option<f64>,
+    /// Handshakes under way at the same time, at most.
+    pub opens_in_flight: u32,
+    /// How requests follow each other.
+    pub pace: Pace,
+    /// How long; `None`: until [`Control::hurry`].
+    pub traffic_time: Option<Duration>,
+    /// Chooses the order in which connections are asked.
+    pub seed: u64,
+}
+
+/// A client core's service.
+pub struct Load<P: Protocol> {
+    pub(crate) config: LoadConfig,
+    pub(crate) protocol: P,
+    pub(crate) clock: Clock,
+    pub(crate) numbers: Numbers,
+    pub(crate) latency: Latency,
+    pub(crate) opening: Opening,
+    pub(crate) traffic: Traffic,
+    /// Slots that ever had a connection are below this.
+    pub(crate) slots: u32,
+    /// The slot that a walk over all of them has come to.
+    pub(crate) walked: u32,
+    /// Connections that have not ended.
+    pub(crate) live: u64,
+    /// Connections that we closed and that have not ended.
+    pub(crate) closing: u64,
+    /// When anything last ended, while closing or settling.
+    pub(crate) progress_at: u64,
+    control: Control,
+    published_at: u64,
+    summed_at: u64,
+    must_publish: bool,
+}
+
+impl<P: Protocol> Load<P> {
+    /// A load that begins with the engine's first turn.
+    pub fn new(config: LoadConfig, protocol: P, clock: Clock, control: Control) -> Self {
+        let traffic = Traffic::new(&config, usize::from(protocol.request_bytes()));
+        Self {
+            traffic,
+            protocol,
+            clock,
+            numbers: Numbers::default(),
+            latency: Latency::new(),
+            opening: Opening::default(),
+            slots: 0,
+            walked: 0,
+            live: 0,
+            closing: 0,
+            progress_at: 0,
+            control,
+            published_at: 0,
+            summed_at: 0,
+            must_publish: true,
+            config,
+        }
+    }
+
+    /// What was counted so far.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// How long replies took.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// What must be done before the next phase.
+    fn is_finished(&self, now: u64) -> bool {
+        match self.numbers.phase {
+            Phase::Opening => self.is_opening_finished(),
+            Phase::Traffic => self.is_traffic_finished(now),
+            Phase::Settling => self.traffic.in_flight == 0 || self.is_stuck(now),
+            Phase::Checking => self.walked >= self.slots,
+            Phase::Closing => self.live == 0 || self.is_stuck(now),
+            Phase::Done => false,
+        }
+    }
+
+    /// Nothing has come to an end for so long that nothing more will.
+    fn is_stuck(&self, now: u64) -> bool {
+        now.wrapping_sub(self.progress_at) > self.clock.ticks(STUCK_AFTER)
+    }
+
+    fn advance(&mut self, now: u64) {
+        if !self.is_finished(now) {
+            return;
+        }
+        let next = match self.numbers.phase {
+            Phase::Opening => Phase::Traffic,
+            Phase::Traffic => Phase::Settling,
+            Phase::Settling => Phase::Checking,
+            Phase::Checking => Phase::Closing,
+            Phase::Closing | Phase::Done => Phase::Done,
+        };
+        if self.control.allows(next) {
+            self.leave(now);
+            self.numbers.phase = next;
+            self.numbers.waits = false;
+            self.must_publish = true;
+            self.enter(now);
+        } else if !self.numbers.waits {
+            self.numbers.waits = true;
+            self.must_publish = true;
+        }
+    }
+
+    fn leave(&mut self, now: u64) {
+        if self.numbers.phase == Phase::Traffic {
+            let ticks = now.wrapping_sub(self.traffic.began_at);
+            self.numbers.traffic_seconds = self.clock.seconds(ticks);
+        }
+    }
+
+    fn enter(&mut self, now: u64) {
+        self.progress_at = now;
+        match self.numbers.phase {
+            Phase::Traffic => self.begin_traffic(now),
+            Phase::Checking => {
+                self.walked = 0;
+                self.numbers.established = 0;
+            }
+            Phase::Closing => self.walked = 0,
+            Phase::Opening | Phase::Settling | Phase::Done => {}
+        }
+    }
+
+    fn publish_at_times(&mut self, now: u64) {
+        let ns_since = |then: u64| self.clock.ns(now.wrapping_sub(then));
+        if !self.must_publish && ns_since(self.published_at) < PUBLISH_EVERY_NS {
+            return;
+        }
+        if self.must_publish || ns_since(self.summed_at) > SUM_UP_EVERY_NS {
+            self.summed_at = now;
+            self.numbers.latency = self.latency.summary();
+        }
+        self.published_at = now;
+        self.must_publish = !self.control.publish(&self.numbers);
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.control.is_hurried()
+    }
+
+    /// A connection that was established has ended.
+    fn count_end(&mut self, marks: Marks, why: Closed) {
+        match why {
+            Closed::Finished if marks.has(Marks::CLOSING) => self.numbers.closed += 1,
+            Closed::Finished => self.numbers.closed_early += 1,
+            Closed::Reset => self.numbers.resets += 1,
+            Closed::TimedOut | Closed::Unreachable => self.numbers.timeouts += 1,
+            // Only by ourselves, and then the reason was counted.
+            Closed::Refused | Closed::Aborted => {}
+        }
+    }
+}
+
+impl<P: Protocol> Service for Load<P> {
+    type State = Asked;
+
+    fn connected(&mut self, conn: &mut Conn<'_, Asked>) {
+        conn.state().marks.put(Marks::OPENED, true);
+        self.note_opened();
+    }
+
+    #[inline]
+    fn data(&mut self, conn: &mut Conn<'_, Asked>, bytes: &[u8]) -> usize {
+        self.reply(conn, bytes)
+    }
+
+    fn writable(&mut self, conn: &mut Conn<'_, Asked>) {
+        self.send_rest(conn);
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_, Asked>, why: Closed) {
+        let id = conn.id();
+        let asked = *conn.state();
+        self.live -= 1;
+        self.progress_at = self.clock.now();
+        if !asked.marks.has(Marks::OPENED) {
+            return self.note_not_opened(why);
+        }
+        self.closing -= u64::from(asked.marks.has(Marks::CLOSING));
+        self.count_end(asked.marks, why);
+        if asked.awaited > 0 {
+            self.traffic.in_flight -= u32::from(asked.awaited);
+            self.numbers.lost += u64::from(asked.awaited);
+            self.protocol.lost(request_of(id, &asked));
+        }
+    }
+
+    #[inline]
+    fn turn(&mut self, turn: &mut Turn<'_, Asked>) {
+        let now = self.clock.now();
+        match self.numbers.phase {
+            Phase::Opening => self.open_some(turn, now),
+            Phase::Traffic => self.ask_some(turn, now),
+            Phase::Checking => self.check_some(turn),
+            Phase::Closing => self.close_some(turn),
+            Phase::Settling | Phase::Done => {}
+        }
+        self.advance(now);
+        self.publish_at_times(now);
+    }
+
+    fn wants_turns(&self) -> bool {
+        !self.numbers.waits
+            && match self.numbers.phase {
+                Phase::Opening => self.wants_to_open(),
+                Phase::Traffic => self.wants_to_ask(),
+                Phase::Checking => true,
+                Phase::Closing => self.wants_to_close(),
+                Phase::Settling | Phase::Done => self.must_publish,
+            }
+    }
+}
+
+/// The request that a connection has not answered.
+#[inline]
+pub(crate) fn request_of(conn: ConnId, asked: &Asked) -> Request {
+    Request { conn, number: asked.requests }
+}
+
+const PUBLISH_EVERY_NS: u64 = 5_000_000;
+
+/// Quantiles take some microseconds.
+const SUM_UP_EVERY_NS: u64 = 200_000_000;
+
+const STUCK_AFTER: Duration = Duration::from_secs(20);

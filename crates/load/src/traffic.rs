@@ -1,0 +1,185 @@
+//! Requests on connections picked at random, and their replies.
+//!
+//! With many connections each one picked is a miss in every cache. So they are picked a turn ahead, and
+//! their memory asked for: a turn later it has come.
+
+use crate::load::{Load, LoadConfig, request_of};
+use crate::protocol::Protocol;
+use crate::random::Random;
+use crate::schedule::Schedule;
+use crate::state::{Asked, Marks};
+use crore::{Conn, Turn};
+
+/// How requests follow each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// A request for each reply: so many are under way at any time. Shows how much a server can do.
+    Closed {
+        /// Requests under way.
+        in_flight: u32,
+    },
+    /// At a rate, whatever the replies do. Shows how long replies take at that rate.
+    Open {
+        /// Requests a second.
+        per_second: f64,
+    },
+}
+
+/// The requests under way.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    /// Replies awaited.
+    pub(crate) in_flight: u32,
+    pub(crate) began_at: u64,
+    schedule: Option<Schedule>,
+    random: Random,
+    /// Slots picked and asked for, to be used in the next turn.
+    picked: Vec<u32>,
+    request: Box<[u8]>,
+}
+
+impl Traffic {
+    pub(crate) fn new(config: &LoadConfig, request_bytes: usize) -> Self {
+        Self {
+            in_flight: 0,
+            began_at: 0,
+            schedule: None,
+            random: Random::new(config.seed),
+            picked: Vec::with_capacity(PICKS_A_TURN),
+            request: vec![0; request_bytes].into_boxed_slice(),
+        }
+    }
+
+    /// Picks as many as were used, and asks for their memory.
+    #[inline]
+    fn pick(&mut self, turn: &Turn<'_, Asked>, slots: u32) {
+        while self.picked.len() < PICKS_A_TURN {
+            let slot = self.random.below(slots);
+            turn.prefetch(slot);
+            self.picked.push(slot);
+        }
+    }
+}
+
+impl<P: Protocol> Load<P> {
+    pub(crate) fn begin_traffic(&mut self, now: u64) {
+        self.traffic.began_at = now;
+        if let Pace::Open { per_second } = self.config.pace {
+            let ticks = self.clock.ticks_per_event(per_second / f64::from(self.protocol.depth()));
+            self.traffic.schedule = Some(Schedule::new(now, ticks));
+        }
+    }
+
+    pub(crate) fn is_traffic_finished(&self, now: u64) -> bool {
+        let lasted = now.wrapping_sub(self.traffic.began_at);
+        let over = self.config.traffic_time.is_some_and(|time| lasted >= self.clock.ticks(time));
+        over || self.numbers.opened == 0 || self.live == 0 || self.is_hurried()
+    }
+
+    /// Sends what is due on the connections picked a turn ago, and picks the next ones.
+    #[inline]
+    pub(crate) fn ask_some(&mut self, turn: &mut Turn<'_, Asked>, now: u64) {
+        let mut used = 0;
+        while used < self.traffic.picked.len() && turn.output_waiting() < OUTPUT_WAITING_MAX {
+            let Some(due) = self.next_due(now) else { break };
+            let slot = self.traffic.picked[used];
+            used += 1;
+            if let Some(mut conn) = turn.conn_at(slot)
+                && conn.state().is_free()
+            {
+                self.ask(&mut conn, due);
+            }
+        }
+        self.traffic.picked.drain(..used);
+        self.traffic.pick(turn, self.slots);
+    }
+
+    /// When the next request was or is due; `None` while it is not.
+    #[inline]
+    fn next_due(&self, now: u64) -> Option<u64> {
+        if !self.protocol.may_begin() && self.traffic.in_flight > 0 {
+            return None;
+        }
+        match (self.config.pace, &self.traffic.schedule) {
+            (Pace::Closed { in_flight }, _) => {
+                let depth = u32::from(self.protocol.depth());
+                (self.traffic.in_flight + depth <= in_flight.max(depth)).then_some(now)
+            }
+            (Pace::Open { .. }, Some(schedule)) => schedule.due(now),
+            (Pace::Open { .. }, None) => None,
+        }
+    }
+
+    pub(crate) fn wants_to_ask(&self) -> bool {
+        let depth = u32::from(self.protocol.depth());
+        match self.config.pace {
+            Pace::Closed { in_flight } => self.traffic.in_flight + depth <= in_flight.max(depth),
+            Pace::Open { .. } => true,
+        }
+    }
+
+    /// Sends a request that was due at `due`.
+    #[inline]
+    fn ask(&mut self, conn: &mut Conn<'_, Asked>, due: u64) {
+        if let Some(schedule) = &mut self.traffic.schedule {
+            schedule.take();
+        }
+        let depth = self.protocol.depth();
+        let id = conn.id();
+        let asked = conn.state();
+        asked.requests = asked.requests.wrapping_add(1);
+        asked.due_at = Asked::stamp(due);
+        asked.awaited = depth;
+        self.protocol.begin(asked);
+        let request = request_of(id, asked);
+        self.protocol.write(request, 0, &mut self.traffic.request);
+        let taken = conn.send(&self.traffic.request);
+        conn.state().unsent_bytes = (self.traffic.request.len() - taken) as u16;
+        self.traffic.in_flight += u32::from(depth);
+        self.numbers.requests += u64::from(depth);
+    }
+
+    /// What of a request found no room before.
+    pub(crate) fn send_rest(&mut self, conn: &mut Conn<'_, Asked>) {
+        let id = conn.id();
+        let asked = *conn.state();
+        let from = self.traffic.request.len() - usize::from(asked.unsent_bytes);
+        let rest = &mut self.traffic.request[from..];
+        self.protocol.write(request_of(id, &asked), from, rest);
+        let taken = conn.send(rest);
+        conn.state().unsent_bytes -= taken as u16;
+    }
+
+    /// Octets of a reply.
+    #[inline]
+    pub(crate) fn reply(&mut self, conn: &mut Conn<'_, Asked>, bytes: &[u8]) -> usize {
+        let id = conn.id();
+        let asked = conn.state();
+        let request = request_of(id, asked);
+        let mut got = self.protocol.receive(request, asked, bytes);
+        // What nobody asked for was counted as bad bytes; it answers nothing.
+        got.replies = got.replies.min(asked.awaited);
+        self.numbers.bad_bytes += got.bad_bytes;
+        self.numbers.bad_replies += got.bad_replies;
+        if got.replies > 0 {
+            let ticks = asked.ticks_since_due(self.clock.now());
+            self.latency.record_ns(self.clock.ns(ticks), u64::from(got.replies));
+            asked.awaited -= got.replies;
+            self.traffic.in_flight -= u32::from(got.replies);
+            self.numbers.replies += u64::from(got.replies);
+            self.progress_at = self.clock.now();
+        }
+        if got.broken {
+            asked.marks.put(Marks::BAD_REPLY, true);
+            conn.abort();
+            return bytes.len();
+        }
+        got.consumed
+    }
+}
+
+/// Connections picked ahead, and so the most that are asked in one turn.
+const PICKS_A_TURN: usize = 32;
+
+/// With so many waiting for room in the link, more would only wait longer.
+const OUTPUT_WAITING_MAX: u32 = 256;
