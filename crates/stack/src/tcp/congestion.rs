@@ -149,7 +149,8 @@ impl Stack {
             return tcb.in_flight();
         }
         let mut id = tcb.snd_head;
-        let mut gone = 0;
+        // A FIN takes no room: counted, it would keep a window of one segment shut.
+        let mut gone = u32::from(tcb.flags.any(Flags::FIN_SENT));
         while id != BlockId::NONE {
             let segment = self.pool.header(id);
             if segment.marks & Marks::SENT == 0 {
