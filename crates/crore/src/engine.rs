@@ -168,7 +168,7 @@ impl<S: Service> Engine<S> {
         for i in 0..self.events.len() {
             let event = self.events.get(i);
             if self.stack.is_live(event.index, event.generation) {
-                self.tell(&event, rx);
+                self.tell(i, &event, rx);
             }
         }
         self.events.clear();
@@ -176,7 +176,7 @@ impl<S: Service> Engine<S> {
 
     /// One connection's news, in the order that [`What`] lists them.
     #[inline]
-    fn tell(&mut self, event: &Event, rx: Option<&RxBurst>) {
+    fn tell(&mut self, number: usize, event: &Event, rx: Option<&RxBurst>) {
         let (index, what) = (event.index, event.what);
         if what.any(What::ACCEPTED) {
             self.states.zero(index);
@@ -188,10 +188,13 @@ impl<S: Service> Engine<S> {
         if what.any(What::DATA)
             && let Some(rx) = rx
         {
-            self.tell_data(event, rx);
+            self.tell_data(number, event, rx);
         }
         if what.any(What::WRITABLE) {
             self.service.writable(&mut conn(&mut self.stack, &mut self.states, index));
+            if self.data_follows(number) {
+                return;
+            }
         }
         if what.any(What::QUEUED | What::WRITABLE) {
             self.offer(index);
@@ -204,9 +207,20 @@ impl<S: Service> Engine<S> {
         }
     }
 
+    /// True when a later frame of the burst brings octets of the same connection. They come before
+    /// what the receive queue got, and the end that it learned of, from frames after them.
+    fn data_follows(&self, number: usize) -> bool {
+        let event = self.events.get(number);
+        let mut later = (number + 1..self.events.len()).map(|i| self.events.get(i));
+        later.any(|e| {
+            let same = (e.index, e.generation) == (event.index, event.generation);
+            same && e.what.any(What::DATA)
+        })
+    }
+
     /// Octets in the frame: read in place, unless others wait before them.
     #[inline]
-    fn tell_data(&mut self, event: &Event, rx: &RxBurst) {
+    fn tell_data(&mut self, number: usize, event: &Event, rx: &RxBurst) {
         if self.is_aborted(event.index) {
             return;
         }
@@ -214,7 +228,7 @@ impl<S: Service> Engine<S> {
         let bytes = &rx.frame(usize::from(event.frame))[start..start + usize::from(event.len)];
         if self.stack.unread(event.index) > 0 {
             self.stack.keep(event, bytes, 0);
-            if !self.is_send_blocked(event.index) {
+            if !self.is_send_blocked(event.index) && !self.data_follows(number) {
                 self.offer(event.index);
             }
             return;
