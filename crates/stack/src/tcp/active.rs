@@ -148,8 +148,12 @@ impl Stack {
         let (ack, has_ack) = (Seq(arrival.ack), arrival.flags.contains(tcp::Flags::ACK));
         let ack_good = has_ack && ack.gt(tcb.snd_una) && ack.le(tcb.snd_nxt);
         if has_ack && !ack_good {
-            // First: an ACK of something never sent. The reset for it comes from whoever it is.
-            return Step::Stop(Drop::BadHandshake);
+            // First: an ACK of something never sent. The reset frees the peer of an older
+            // connection, or of one that an old duplicate opened (RFC 9293 3.5.1).
+            return match arrival.flags.contains(tcp::Flags::RST) {
+                true => Step::Stop(Drop::BadHandshake),
+                false => Step::StopAndReset(Drop::BadHandshake),
+            };
         }
         if arrival.flags.contains(tcp::Flags::RST) {
             if ack_good {

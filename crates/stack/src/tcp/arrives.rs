@@ -18,6 +18,8 @@ pub(super) enum Step {
     Stop(Drop),
     /// Drop it and send an acknowledgment that says where we are.
     StopAndAck(Drop),
+    /// Drop it and reset whoever sent it.
+    StopAndReset(Drop),
 }
 
 impl Stack {
@@ -91,6 +93,10 @@ impl Stack {
             Step::StopAndAck(reason) => {
                 self.counters.drop(reason);
                 self.send_ack(index, None, tx);
+            }
+            Step::StopAndReset(reason) => {
+                self.counters.drop(reason);
+                self.reset_stranger(arrival, frame, tx);
             }
         }
         if event.what != What::default() {
