@@ -260,11 +260,12 @@ impl<S: Service> Engine<S> {
     /// The peer's FIN, and the connection's end, once nothing unread stands before them.
     fn tell_end(&mut self, event: &Event) {
         let index = event.index;
+        let aborted = self.is_aborted(index);
         if event.what.any(What::CLOSED) {
-            self.stack.note_end(index, event.why);
+            self.stack.note_end(index, if aborted { Closed::Aborted } else { event.why });
         }
         let end = self.stack.end_of(index);
-        let abrupt = end.is_some_and(|why| why != Closed::Finished);
+        let abrupt = aborted || end.is_some_and(|why| why != Closed::Finished);
         if self.stack.unread(index) > 0 && !abrupt {
             return;
         }

@@ -141,6 +141,8 @@ impl Stack {
             Inserted::Yes => tcb.rcv_unread += rest.len() as u32,
             Inserted::PoolEmpty => {
                 self.counters.drop(Drop::PoolEmpty);
+                // Also when it is closed already: that it was aborted is then its end.
+                self.tcbs[event.index].flags.set(Flags::ABORT);
                 self.abort(event.index);
             }
         }
