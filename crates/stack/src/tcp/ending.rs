@@ -54,7 +54,7 @@ impl Stack {
         send_queue::clear(tcb, &mut self.pool);
         tcb.set_state(State::Closed);
         // The application's timer goes on: unread octets may wait for it.
-        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED | Flags::ABORT);
+        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED);
         self.counters.closed += 1;
         event.what.set(What::CLOSED);
         event.why = why;
