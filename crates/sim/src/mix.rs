@@ -185,9 +185,9 @@ impl HostMix {
 
 fn ample_pool() -> [PoolClass; 3] {
     [
-        PoolClass { payload_bytes: 96, count: 1 << 15 },
-        PoolClass { payload_bytes: 480, count: 1 << 14 },
-        PoolClass { payload_bytes: 2016, count: 1 << 14 },
+        PoolClass { payload_bytes: 96, count: 8192 },
+        PoolClass { payload_bytes: 480, count: 2048 },
+        PoolClass { payload_bytes: 2016, count: 1024 },
     ]
 }
 
