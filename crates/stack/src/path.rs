@@ -59,12 +59,7 @@ impl Stack {
     }
 
     #[cold]
-    fn find_path(
-        &mut self,
-        index: u32,
-        endpoints: &Endpoints,
-        tx: &mut TxBurst,
-    ) -> Option<PathTo> {
+    fn find_path(&mut self, index: u32, endpoints: &Endpoints, tx: &mut TxBurst) -> Option<PathTo> {
         let hop = self.next_hop_or_sender(endpoints.remote);
         match self.neighbours.resolve(hop, self.now.tick) {
             Resolution::Known(neighbour) => {

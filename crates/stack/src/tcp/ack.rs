@@ -143,7 +143,7 @@ impl Stack {
                 let wait = self.config.fin_wait_2_ms;
                 self.set_deadline(index, wait);
             }
-            State::Closing => self.enter_time_wait(index, event),
+            // CLOSING goes on in `settle`, with the acknowledgment of the peer's FIN.
             State::LastAck => self.finish(index, crate::event::Closed::Finished, event),
             _ => {}
         }

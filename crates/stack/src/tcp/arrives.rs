@@ -149,6 +149,9 @@ impl Stack {
             self.settle(index, event, tx);
             return step;
         }
+        if self.tcbs[index].flags.any(Flags::PEER_FIN) {
+            self.settle(index, event, tx);
+        }
         Step::On
     }
 

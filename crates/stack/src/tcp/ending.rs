@@ -71,15 +71,23 @@ impl Stack {
         self.tcbs.remove(index);
     }
 
-    /// Both FINs are in: acknowledge the peer's if that is still owed, and wait in TIME-WAIT.
+    /// Both FINs are in: acknowledge the peer's, and wait in TIME-WAIT. Without a frame for the
+    /// acknowledgment the connection stays until the output stage has one: from TIME-WAIT it would
+    /// only come when the peer asks again.
     #[inline]
     pub(super) fn settle(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
-        let tcb = &self.tcbs[index];
-        let over = tcb.flags.any(Flags::PEER_FIN) && tcb.fin_acked();
-        if over && matches!(tcb.state(), State::FinWait2 | State::Closing) {
-            self.send_ack(index, None, tx);
+        if self.is_over(index) && self.send_ack(index, None, tx) {
             self.enter_time_wait(index, event);
         }
+    }
+
+    /// True when both FINs are in and ours is acknowledged, in a state that TIME-WAIT follows.
+    #[inline]
+    pub(super) fn is_over(&self, index: u32) -> bool {
+        let tcb = &self.tcbs[index];
+        tcb.flags.any(Flags::PEER_FIN)
+            && tcb.fin_acked()
+            && matches!(tcb.state(), State::FinWait2 | State::Closing)
     }
 
     /// A segment for a tuple in TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191, RFC 1337).

@@ -94,7 +94,15 @@ impl Stack {
         if sent != Sent::All {
             return sent;
         }
-        self.send_owed_ack(index, &path, tx)
+        let sent = self.send_owed_ack(index, &path, tx);
+        if sent == Sent::All && self.is_over(index) {
+            // The last acknowledgment had found no frame when the peer's FIN came.
+            let generation = self.tcbs[index].generation;
+            let mut event = Event { index, generation, ..Event::default() };
+            self.enter_time_wait(index, &mut event);
+            events.push(event);
+        }
+        sent
     }
 
     fn abort_now(&mut self, index: u32, events: &mut Events, tx: &mut TxBurst) -> Sent {
@@ -392,14 +400,21 @@ impl Stack {
     }
 
     /// A pure acknowledgment at once. `latest`: an octet of the out-of-order segment it answers.
-    /// Without a frame or a way it is owed instead.
-    pub(super) fn send_ack(&mut self, index: u32, latest: Option<Seq>, tx: &mut TxBurst) {
-        let Some(path) = self.path_of(index, tx) else { return };
-        let header = self.header_for(index, self.tcbs[index].snd_nxt, tcp::Flags::ACK, latest);
-        if !self.write_segment(&path, &header, &[], tx) {
+    /// False without a frame or a way: then it is owed instead.
+    pub(super) fn send_ack(&mut self, index: u32, latest: Option<Seq>, tx: &mut TxBurst) -> bool {
+        let sent = match self.path_of(index, tx) {
+            Some(path) => {
+                let snd_nxt = self.tcbs[index].snd_nxt;
+                let header = self.header_for(index, snd_nxt, tcp::Flags::ACK, latest);
+                self.write_segment(&path, &header, &[], tx)
+            }
+            None => false,
+        };
+        if !sent {
             self.tcbs[index].flags.set(Flags::ACK_NOW);
             self.queue_output(index);
         }
+        sent
     }
 
     /// A segment before the window: whoever is there must answer (RFC 9293 3.8.4).

@@ -98,7 +98,12 @@ impl Stack {
         record.scales = scales;
         record.options = options;
         record.tries = 1;
-        self.send_syn_ack(index, tx);
+        if !self.send_syn_ack(index, tx) {
+            // The link is full, not the path lossy: the next sweep tries again.
+            let record = &mut self.half_opens.slab[index];
+            record.deadline = self.now.tick;
+            record.tries = 0;
+        }
     }
 
     fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
@@ -119,8 +124,8 @@ impl Stack {
         (options, scales)
     }
 
-    /// The SYN-ACK of a record.
-    fn send_syn_ack(&mut self, index: u32, tx: &mut TxBurst) {
+    /// The SYN-ACK of a record; false when there is no frame for it.
+    fn send_syn_ack(&mut self, index: u32, tx: &mut TxBurst) -> bool {
         let record = self.half_opens.slab[index];
         let has = |bit: u8| record.options & bit != 0;
         let options = tcp::Options {
@@ -133,7 +138,7 @@ impl Stack {
             ..tcp::Options::NONE
         };
         let (seq, ack) = (record.iss, record.irs + 1);
-        self.write_syn_ack(&record.endpoints(), record.neighbour, seq, ack, options, tx);
+        self.write_syn_ack(&record.endpoints(), record.neighbour, seq, ack, options, tx)
     }
 
     /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
@@ -176,7 +181,7 @@ impl Stack {
         ack: Seq,
         options: tcp::Options,
         tx: &mut TxBurst,
-    ) {
+    ) -> bool {
         let header = tcp::Header {
             src_port: endpoints.local_port,
             dst_port: endpoints.remote_port,
@@ -188,9 +193,10 @@ impl Stack {
             options,
         };
         let Some(path) = PathTo::of(self, endpoints, neighbour) else {
-            return self.counters.drop(Drop::NeighbourUnknown);
+            self.counters.drop(Drop::NeighbourUnknown);
+            return false;
         };
-        self.write_segment(&path, &header, &[], tx);
+        self.write_segment(&path, &header, &[], tx)
     }
 
     /// SYN-RECEIVED in a record.
@@ -218,7 +224,8 @@ impl Stack {
         }
         if flags.contains(tcp::Flags::SYN) {
             self.counters.drop(Drop::HalfOpenRepeat);
-            return self.send_syn_ack(index, tx);
+            self.send_syn_ack(index, tx);
+            return;
         }
         if !flags.contains(tcp::Flags::ACK) {
             return self.counters.drop(Drop::NoAck);
@@ -230,7 +237,8 @@ impl Stack {
         let window = self.config.rcv_buf_bytes.min(65_535);
         if seq.lt(record.irs + 1) || seq.gt(record.irs + 1 + window) {
             self.counters.drop(Drop::OutsideWindow);
-            return self.send_syn_ack(index, tx);
+            self.send_syn_ack(index, tx);
+            return;
         }
         let has = |bit: u8| record.options & bit != 0;
         let agreed = Agreed {
