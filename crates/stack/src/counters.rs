@@ -2,7 +2,8 @@
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-/// Why a frame or segment was not processed further. Each has a counter.
+/// Why a frame or segment was not processed further, or what we would have sent was not. Each has
+/// a counter. A received frame that is dropped counts under exactly one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Drop {
@@ -40,7 +41,7 @@ pub enum Drop {
     ConnTableFull,
     /// No room in the flow table.
     FlowTableFull,
-    /// No next hop known, and no room to learn one.
+    /// The sender's next hop is not known, and there is no room to learn it.
     NeighbourUnknown,
     /// Outside the receive window: answered with an acknowledgment (RFC 9293 3.10.7.4).
     OutsideWindow,
@@ -58,24 +59,31 @@ pub enum Drop {
     PoolEmpty,
     /// Out-of-order octets beyond what one connection may hold.
     OutOfOrderFull,
-    /// No room in the transmit ring for a reply.
+    /// Not sent: no room in the transmit ring.
     TxFull,
     /// A resend of a SYN, or the like, for a half-open connection: answered from its record.
     HalfOpenRepeat,
     /// A segment for a connection in TIME-WAIT.
     TimeWait,
-    /// Replies to strangers are limited in rate.
+    /// Not sent: replies to strangers are limited in rate.
     RateLimited,
-    /// Data after the application closed or for a state that takes none: answered with a reset.
+    /// Data after the peer's FIN: answered with an acknowledgment (RFC 9293 3.10.7.4).
     DataAfterClose,
     /// A neighbour message of no use to us.
     NeighbourIgnored,
     /// An ICMP message about no flow of ours, or of a kind we do not act on.
     IcmpIgnored,
+    /// Not sent: no next hop known, and no room to learn one.
+    NoNextHop,
+}
+
+impl Drop {
+    /// Losses of what we would have sent. The frames that gave rise to it are counted apart.
+    pub const OF_OUTPUT: [Self; 3] = [Self::TxFull, Self::RateLimited, Self::NoNextHop];
 }
 
 /// Number of reasons in [`Drop`].
-pub const DROP_REASONS: usize = Drop::IcmpIgnored as usize + 1;
+pub const DROP_REASONS: usize = Drop::NoNextHop as usize + 1;
 
 /// The names of the reasons, as a reader sees them, in the order of [`Drop`].
 pub const DROP_NAMES: [&str; DROP_REASONS] = [
@@ -112,6 +120,7 @@ pub const DROP_NAMES: [&str; DROP_REASONS] = [
     "data_after_close",
     "neighbour_ignored",
     "icmp_ignored",
+    "no_next_hop",
 ];
 
 /// The counters of one core. Only that core writes them.
@@ -126,8 +135,17 @@ pub struct Counters {
     pub tx_frames: u64,
     /// Bytes in them.
     pub tx_bytes: u64,
-    /// TCP segments received for a connection.
+    /// TCP segments received for a connection with a control block.
     pub segments_in: u64,
+    /// Those of them that were dropped; they are under their reasons as well.
+    pub segments_dropped: u64,
+    /// Other TCP segments that took effect: SYNs to a listening port, and what made or ended a
+    /// connection there.
+    pub handshakes_in: u64,
+    /// ARP and neighbour discovery messages that were learned from or answered.
+    pub neighbours_in: u64,
+    /// ICMP errors about our flows that were believed.
+    pub icmp_errors_in: u64,
     /// TCP segments sent.
     pub segments_out: u64,
     /// Connections opened by peers.
@@ -166,7 +184,7 @@ pub struct Counters {
     pub half_open_expired: u64,
     /// Timer entries handled.
     pub timers: u64,
-    /// Pings answered.
+    /// Pings that were answered, if there was room to send.
     pub pings: u64,
     /// Dropped frames and segments by reason, in the order of [`Drop`].
     pub drops: [u64; DROP_REASONS],
@@ -188,6 +206,22 @@ impl Counters {
     /// How many were dropped for `reason`.
     pub fn dropped(&self, reason: Drop) -> u64 {
         self.drops[reason as usize]
+    }
+
+    /// Received frames that were dropped, for whatever reason.
+    pub fn frames_dropped(&self) -> u64 {
+        let of_output: u64 = Drop::OF_OUTPUT.iter().map(|&reason| self.dropped(reason)).sum();
+        self.drops.iter().sum::<u64>() - of_output
+    }
+
+    /// Received frames that took effect. With [`Counters::frames_dropped`] these are all of
+    /// `rx_frames`.
+    pub fn frames_taken(&self) -> u64 {
+        self.segments_in - self.segments_dropped
+            + self.handshakes_in
+            + self.neighbours_in
+            + self.icmp_errors_in
+            + self.pings
     }
 
     /// Each reason's name and count, those that happened only.

@@ -35,16 +35,20 @@ impl Stack {
         let teaches = !packet.sender_ip.is_unspecified()
             && self.addresses.id_of(sender).is_none()
             && self.addresses.next_hop(sender) == Some(sender);
-        if teaches && for_us {
-            self.neighbours.learn(sender, packet.sender_mac.0, self.now.tick);
-        } else if teaches {
-            self.neighbours.refresh(sender, packet.sender_mac.0, self.now.tick);
-        }
-        if packet.operation != arp::Operation::Request || !for_us {
-            return;
-        }
-        if !self.config.answers_for_link {
+        let (mac, tick) = (packet.sender_mac.0, self.now.tick);
+        let learned = match (teaches, for_us) {
+            (true, true) => self.neighbours.learn(sender, mac, tick).is_some(),
+            (true, false) => self.neighbours.refresh(sender, mac, tick).is_some(),
+            (false, _) => false,
+        };
+        let asks = packet.operation == arp::Operation::Request && for_us;
+        let answers = asks && self.config.answers_for_link;
+        if !learned && !answers {
             return self.counters.drop(Drop::NeighbourIgnored);
+        }
+        self.counters.neighbours_in += 1;
+        if !answers {
+            return;
         }
         let reply = arp::Packet {
             operation: arp::Operation::Reply,
@@ -166,10 +170,14 @@ impl Stack {
         reply: &icmpv4::Message<'_>,
         tx: &mut TxBurst,
     ) {
-        if !self.config.answers_for_link || !self.may_reply_to_stranger() {
+        let fits = ipv4::HEADER_LEN + reply.len() <= usize::from(self.mtu);
+        if !self.config.answers_for_link || !fits || !self.may_reply_to_stranger() {
             return self.counters.drop(Drop::IcmpIgnored);
         }
-        let Ok((from, _)) = ethernet::Header::parse(frame) else { return };
+        let Ok((from, _)) = ethernet::Header::parse(frame) else {
+            return self.counters.drop(Drop::Malformed);
+        };
+        self.counters.pings += 1;
         let src = Ipv4Addr::from_bits(self.addresses.address(arrival.local_id) as u32);
         let (mac, vlan) = (MacAddr(self.mac), self.vlan);
         let Some(out) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
@@ -190,7 +198,6 @@ impl Stack {
         };
         let at = at + ip.write(&mut out[at..]);
         let len = at + reply.write(&mut out[at..]);
-        self.counters.pings += 1;
         self.commit_padded(len, tx);
     }
 
@@ -218,17 +225,15 @@ impl Stack {
                 self.solicited(src, target, source_mac, frame, tx);
             }
             icmpv6::Message::NeighborAdvert { target, target_mac: Some(mac), .. } if from_link => {
-                self.neighbours.refresh(target.to_bits(), mac.0, self.now.tick);
-            }
-            icmpv6::Message::EchoRequest { ident, seq, data }
-                if self.config.answers_for_link && arrival.local_id != u16::MAX =>
-            {
-                if self.may_reply_to_stranger() {
-                    let Ok((from, _)) = ethernet::Header::parse(frame) else { return };
-                    let reply = icmpv6::Message::EchoReply { ident, seq, data };
-                    self.counters.pings += 1;
-                    self.write_icmpv6(from.src, dst, src, &reply, tx);
+                let learned = self.neighbours.refresh(target.to_bits(), mac.0, self.now.tick);
+                match learned {
+                    Some(_) => self.counters.neighbours_in += 1,
+                    None => self.counters.drop(Drop::NeighbourIgnored),
                 }
+            }
+            icmpv6::Message::EchoRequest { ident, seq, data } if arrival.local_id != u16::MAX => {
+                let reply = icmpv6::Message::EchoReply { ident, seq, data };
+                self.pong_v6(src, dst, frame, &reply, tx);
             }
             icmpv6::Message::PacketTooBig { mtu, quoted } => {
                 self.trouble_v6(quoted, &Trouble::TooBig(mtu.min(65_535) as u16), events);
@@ -238,6 +243,27 @@ impl Stack {
             }
             _ => self.counters.drop(Drop::IcmpIgnored),
         }
+    }
+
+    fn pong_v6(
+        &mut self,
+        asker: Ipv6Addr,
+        asked: Ipv6Addr,
+        frame: &[u8],
+        reply: &icmpv6::Message<'_>,
+        tx: &mut TxBurst,
+    ) {
+        let fits = ipv6::HEADER_LEN + reply.len() <= usize::from(self.mtu);
+        let asked_by_host = !asker.is_unspecified() && !asker.is_loopback();
+        let answers = self.config.answers_for_link && asked_by_host && fits;
+        if !answers || !self.may_reply_to_stranger() {
+            return self.counters.drop(Drop::IcmpIgnored);
+        }
+        let Ok((from, _)) = ethernet::Header::parse(frame) else {
+            return self.counters.drop(Drop::Malformed);
+        };
+        self.counters.pings += 1;
+        self.write_icmpv6(from.src, asked, asker, reply, tx);
     }
 
     /// A neighbour asks for one of our addresses (RFC 4861 7.2.3, 7.2.4).
@@ -252,7 +278,10 @@ impl Stack {
         if self.addresses.id_of(target.to_bits()).is_none() || !self.config.answers_for_link {
             return self.counters.drop(Drop::NeighbourIgnored);
         }
-        let Ok((from, _)) = ethernet::Header::parse(frame) else { return };
+        let Ok((from, _)) = ethernet::Header::parse(frame) else {
+            return self.counters.drop(Drop::Malformed);
+        };
+        self.counters.neighbours_in += 1;
         let is_probe = asker.is_unspecified();
         if let Some(mac) = source_mac
             && !is_probe
@@ -354,10 +383,14 @@ impl Stack {
             return self.counters.drop(Drop::IcmpIgnored);
         }
         match *trouble {
-            Trouble::TooBig(mtu) => self.lower_mss(index, mtu),
+            Trouble::TooBig(mtu) => {
+                self.counters.icmp_errors_in += 1;
+                self.lower_mss(index, mtu);
+            }
             // RFC 5461 4.1, RFC 5927 5.2: fatal while opening, a hint afterwards.
             Trouble::Unreachable if tcb.state() == State::SynSent => {
-                let generation = tcb.generation;
+                self.counters.icmp_errors_in += 1;
+                let generation = self.tcbs[index].generation;
                 let mut event = Event { index, generation, ..Event::default() };
                 self.finish(index, Closed::Unreachable, &mut event);
                 if event.what != What::default() {

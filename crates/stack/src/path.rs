@@ -73,7 +73,7 @@ impl Stack {
             }
             Resolution::Wait(_) | Resolution::Unreachable(_) => None,
             Resolution::Full => {
-                self.counters.drop(Drop::NeighbourUnknown);
+                self.counters.drop(Drop::NoNextHop);
                 None
             }
         }

@@ -319,13 +319,16 @@ impl Stack {
         true
     }
 
-    /// Checks every invariant of every connection, for the simulator.
+    /// Checks every invariant of every connection, and that no frame went without being counted;
+    /// for the simulator, between turns.
     pub fn check(&self) {
         for index in self.tcbs.live() {
             self.tcbs[index].check();
         }
         let records = self.tcbs.len() + self.half_open() + self.time_wait();
         assert!(self.flows.len() <= records, "no flow without a record");
+        let fates = self.counters.frames_taken() + self.counters.frames_dropped();
+        assert_eq!(self.counters.rx_frames, fates, "one fate a frame: {:?}", self.counters);
     }
 }
 

@@ -89,19 +89,26 @@ impl Stack {
         };
         match step {
             Step::On => {}
-            Step::Stop(reason) => self.counters.drop(reason),
+            Step::Stop(reason) => self.drop_segment(reason),
             Step::StopAndAck(reason) => {
-                self.counters.drop(reason);
+                self.drop_segment(reason);
                 self.send_ack(index, None, tx);
             }
             Step::StopAndReset(reason) => {
-                self.counters.drop(reason);
+                self.drop_segment(reason);
                 self.reset_stranger(arrival, frame, tx);
             }
         }
         if event.what != What::default() {
             events.push(event);
         }
+    }
+
+    /// Counts a segment of a connection that is dropped, or cut short for want of room.
+    #[cold]
+    pub(super) fn drop_segment(&mut self, reason: Drop) {
+        self.counters.segments_dropped += 1;
+        self.counters.drop(reason);
     }
 
     /// RFC 9293 3.10.7.4: all states but CLOSED, LISTEN and SYN-SENT.

@@ -47,6 +47,10 @@ impl Stack {
         if flags.contains(tcp::Flags::RST) {
             return self.counters.drop(Drop::ResetForNobody);
         }
+        // RFC 1122 3.2.1.3: nobody else sends from an address of ours.
+        if self.addresses.id_of(arrival.remote).is_some() {
+            return self.counters.drop(Drop::BadSource);
+        }
         if !self.is_listening(arrival.local_port) {
             self.counters.drop(Drop::NoConnection);
             return self.reset_stranger(arrival, frame, tx);
@@ -77,11 +81,14 @@ impl Stack {
         if full {
             return self.send_cookie(arrival, &header, neighbour, tx);
         }
-        let Some(index) = self.half_opens.insert() else { return };
+        let Some(index) = self.half_opens.insert() else {
+            return self.counters.drop(Drop::ConnTableFull);
+        };
         if self.flows.insert(arrival.hash, Record::HalfOpen(index).id()).is_err() {
             self.half_opens.slab.remove(index);
             return self.counters.drop(Drop::FlowTableFull);
         }
+        self.counters.handshakes_in += 1;
         let key = arrival.endpoints().key(&self.addresses);
         let iss = Seq(self.secrets.isn(&key, self.now.us));
         let (options, scales) = self.options_of_syn(&header);
@@ -169,6 +176,7 @@ impl Stack {
             ..tcp::Options::NONE
         };
         self.counters.cookies_sent += 1;
+        self.counters.handshakes_in += 1;
         let ack = Seq(arrival.seq) + 1;
         self.write_syn_ack(&arrival.endpoints(), neighbour, iss, ack, options, tx);
     }
@@ -193,7 +201,7 @@ impl Stack {
             options,
         };
         let Some(path) = PathTo::of(self, endpoints, neighbour) else {
-            self.counters.drop(Drop::NeighbourUnknown);
+            self.counters.drop(Drop::NoNextHop);
             return false;
         };
         self.write_segment(&path, &header, &[], tx)
@@ -217,6 +225,7 @@ impl Stack {
             if seq == record.irs + 1 {
                 self.drop_half_open(index, arrival.hash);
                 self.counters.resets_in += 1;
+                self.counters.handshakes_in += 1;
             } else {
                 self.counters.drop(Drop::ResetChallenged);
             }
@@ -310,7 +319,9 @@ impl Stack {
         events: &mut Events,
         tx: &mut TxBurst,
     ) {
-        let Some(index) = self.tcbs.insert() else { return };
+        let Some(index) = self.tcbs.insert() else {
+            return self.counters.drop(Drop::ConnTableFull);
+        };
         let endpoints = arrival.endpoints();
         let new = Record::Conn(index).id();
         let listed = match record {
@@ -330,6 +341,8 @@ impl Stack {
         events.push(Event { index, generation, what, ..Event::default() });
         if arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN) {
             self.conn_segment(index, arrival, frame, frame_number, events, tx);
+        } else {
+            self.counters.handshakes_in += 1;
         }
     }
 

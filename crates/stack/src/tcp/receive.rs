@@ -29,6 +29,7 @@ impl Stack {
             if tcb.state() != State::Closed {
                 tcb.flags.set(Flags::ACK_NOW);
                 self.queue_output(index);
+                return Step::Stop(Drop::DataAfterClose);
             }
             return Step::On;
         }
@@ -88,7 +89,7 @@ impl Stack {
             self.peer_fin(index, event);
         }
         if inserted == Inserted::PoolEmpty {
-            self.counters.drop(Drop::PoolEmpty);
+            self.drop_segment(Drop::PoolEmpty);
         }
         if out_of_order {
             // RFC 5681 4.2: at once, one for each, so that the sender can count them.

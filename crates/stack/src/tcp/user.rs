@@ -140,7 +140,7 @@ impl Stack {
         match receive_queue::insert(tcb, &mut self.pool, seq, rest, false) {
             Inserted::Yes => tcb.rcv_unread += rest.len() as u32,
             Inserted::PoolEmpty => {
-                self.counters.drop(Drop::PoolEmpty);
+                self.drop_segment(Drop::PoolEmpty);
                 // Also when it is closed already: that it was aborted is then its end.
                 self.tcbs[event.index].flags.set(Flags::ABORT);
                 self.abort(event.index);
