@@ -184,6 +184,12 @@ const ROOMS: &[Room] = &[
         ],
         tests: &[],
     },
+    Room {
+        package: "crore-limit",
+        ours: &["crore-mem", "crore"],
+        outside: &["zerocopy"],
+        tests: &[],
+    },
     Room { package: "crore-echo", ours: &["crore"], outside: &[], tests: &[] },
     Room {
         package: "crore-http",
@@ -218,6 +224,12 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     // Outside the product: they see what they test, or nothing of ours.
+    Room {
+        package: "crore-packetdrill",
+        ours: &["crore-mem", "crore-stack"],
+        outside: &["libc"],
+        tests: &[],
+    },
     Room {
         package: "crore-fuzz",
         ours: &["crore-wire", "crore-mem", "crore-stack", "crore-sim", "crore-http"],

@@ -156,6 +156,9 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/crore/src/cycles.rs",
     // Binds a thread to its core.
     "crates/crore/src/pin.rs",
+    // C's types at packetdrill's interface.
+    "crates/packetdrill/src/ffi.rs",
+    "crates/packetdrill/src/ffi/",
     // Lends frames on the heap to a turn, as a driver would.
     "crates/sim/src/frames.rs",
 ];
