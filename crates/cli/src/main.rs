@@ -19,9 +19,11 @@ mod args;
 mod demo;
 mod huge_pages;
 mod interrupt;
+mod lead;
 mod places;
 mod plan;
 mod report;
+mod running;
 mod text;
 mod view;
 

@@ -59,19 +59,22 @@ impl CyclesPerPacket {
         self.driver_rx + self.stack_in + self.stack_out + self.driver_tx + self.timers
     }
 
+    /// The parts, in the order of a turn, with their names.
+    pub(crate) fn stages(&self) -> [(&'static str, f64); 6] {
+        [
+            ("driver rx", self.driver_rx),
+            ("stack in", self.stack_in),
+            ("service", self.service),
+            ("stack out", self.stack_out),
+            ("driver tx", self.driver_tx),
+            ("timers", self.timers),
+        ]
+    }
+
     /// `312 (driver rx 20, stack in 150, ...)`.
     pub(crate) fn line(&self) -> String {
-        format!(
-            "{:.0} (driver rx {:.0}, stack in {:.0}, service {:.0}, stack out {:.0}, \
-             driver tx {:.0}, timers {:.0})",
-            self.total,
-            self.driver_rx,
-            self.stack_in,
-            self.service,
-            self.stack_out,
-            self.driver_tx,
-            self.timers
-        )
+        let part = |(name, cycles)| format!("{name} {cycles:.0}");
+        format!("{:.0} ({})", self.total, self.stages().map(part).join(", "))
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Numbers {
     pub out_of_ports: bool,
     /// Requests sent.
     pub requests: u64,
+    /// Requests that were due and could not be sent: the rate was more than could be done.
+    pub missed: u64,
     /// Complete replies.
     pub replies: u64,
     /// Octets of replies that were not what they must be.
@@ -76,13 +78,14 @@ pub struct Numbers {
 impl Numbers {
     /// Adds what another core's load counted.
     pub fn add(&mut self, other: &Self) {
-        let sums: [(&mut u64, u64); 14] = [
+        let sums: [(&mut u64, u64); 15] = [
             (&mut self.attempts, other.attempts),
             (&mut self.opened, other.opened),
             (&mut self.connect_errors, other.connect_errors),
             (&mut self.refused, other.refused),
             (&mut self.unanswered, other.unanswered),
             (&mut self.requests, other.requests),
+            (&mut self.missed, other.missed),
             (&mut self.replies, other.replies),
             (&mut self.bad_bytes, other.bad_bytes),
             (&mut self.bad_replies, other.bad_replies),

@@ -32,7 +32,7 @@ mod state;
 mod traffic;
 mod walk;
 
-pub use addresses::{LocalAddresses, PORTS_PER_ADDRESS};
+pub use addresses::{LocalAddresses, PORTS};
 pub use clock::Clock;
 pub use control::{Control, Numbers, Phase};
 pub use echo::Echo;

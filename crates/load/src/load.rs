@@ -23,8 +23,9 @@ pub struct LoadConfig {
     pub connections: u32,
     /// Connections opened a second; `None`: as fast as the link takes them.
     pub opens_per_second: Option<f64>,
-    /// Handshakes under way at the same time, at most.
-    pub opens_in_flight: u32,
+    /// Connections being opened at the same time, or being closed, at most. On a link that loses what
+    /// finds no room, it must have room for so many answers.
+    pub handshakes_max: u32,
     /// How requests follow each other.
     pub pace: Pace,
     /// How long; `None`: until [`Control::hurry`].
@@ -134,8 +135,7 @@ impl<P: Protocol> Load<P> {
 
     fn leave(&mut self, now: u64) {
         if self.numbers.phase == Phase::Traffic {
-            let ticks = now.wrapping_sub(self.traffic.began_at);
-            self.numbers.traffic_seconds = self.clock.seconds(ticks);
+            self.end_traffic(now);
         }
     }
 

@@ -59,7 +59,7 @@ impl<P: Protocol> Load<P> {
 
     /// True when another one may be opened as far as we are concerned.
     pub(crate) fn wants_to_open(&self) -> bool {
-        !self.has_asked_for_all() && self.opening.under_way < self.config.opens_in_flight
+        !self.has_asked_for_all() && self.opening.under_way < self.config.handshakes_max
     }
 
     fn has_asked_for_all(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::state::{Asked, Marks};
 use crore::{Conn, Turn};
+use std::time::Duration;
 
 /// How requests follow each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +32,8 @@ pub(crate) struct Traffic {
     /// Replies awaited.
     pub(crate) in_flight: u32,
     pub(crate) began_at: u64,
+    /// No request is due from then on.
+    ends_at: u64,
     schedule: Option<Schedule>,
     random: Random,
     /// Slots picked and asked for, to be used in the next turn.
@@ -43,6 +46,7 @@ impl Traffic {
         Self {
             in_flight: 0,
             began_at: 0,
+            ends_at: u64::MAX,
             schedule: None,
             random: Random::new(config.seed),
             picked: Vec::with_capacity(PICKS_A_TURN),
@@ -64,16 +68,36 @@ impl Traffic {
 impl<P: Protocol> Load<P> {
     pub(crate) fn begin_traffic(&mut self, now: u64) {
         self.traffic.began_at = now;
+        let ends_at = |time| now.saturating_add(self.clock.ticks(time));
+        self.traffic.ends_at = self.config.traffic_time.map_or(u64::MAX, ends_at);
         if let Pace::Open { per_second } = self.config.pace {
             let ticks = self.clock.ticks_per_event(per_second / f64::from(self.protocol.depth()));
             self.traffic.schedule = Some(Schedule::new(now, ticks));
         }
     }
 
+    /// Requests that were due in time are sent even after it, for a while.
     pub(crate) fn is_traffic_finished(&self, now: u64) -> bool {
-        let lasted = now.wrapping_sub(self.traffic.began_at);
-        let over = self.config.traffic_time.is_some_and(|time| lasted >= self.clock.ticks(time));
-        over || self.numbers.opened == 0 || self.live == 0 || self.is_hurried()
+        let ends_at = self.traffic.ends_at;
+        let owes = self.traffic.schedule.is_some_and(|schedule| schedule.next_at() < ends_at);
+        let patience = if owes { self.clock.ticks(LATE_MAX) } else { 0 };
+        now >= ends_at.saturating_add(patience) || self.live == 0 || self.is_hurried()
+    }
+
+    /// Requests that were due and could not be sent count with the time they have waited already;
+    /// to leave them out would make the latency look best where it is worst.
+    pub(crate) fn end_traffic(&mut self, now: u64) {
+        let ticks = now.wrapping_sub(self.traffic.began_at);
+        self.numbers.traffic_seconds = self.clock.seconds(ticks);
+        let until = now.min(self.traffic.ends_at);
+        let Some(schedule) = &mut self.traffic.schedule else { return };
+        let depth = u64::from(self.protocol.depth());
+        while schedule.next_at() < until {
+            let waited = self.clock.ns(now - schedule.next_at());
+            schedule.take();
+            self.latency.record_ns(waited, depth);
+            self.numbers.missed += depth;
+        }
     }
 
     /// Sends what is due on the connections picked a turn ago, and picks the next ones.
@@ -105,7 +129,9 @@ impl<P: Protocol> Load<P> {
                 let depth = u32::from(self.protocol.depth());
                 (self.traffic.in_flight + depth <= in_flight.max(depth)).then_some(now)
             }
-            (Pace::Open { .. }, Some(schedule)) => schedule.due(now),
+            (Pace::Open { .. }, Some(schedule)) => {
+                schedule.due(now).filter(|&due| due < self.traffic.ends_at)
+            }
             (Pace::Open { .. }, None) => None,
         }
     }
@@ -114,6 +140,7 @@ impl<P: Protocol> Load<P> {
         let depth = u32::from(self.protocol.depth());
         match self.config.pace {
             Pace::Closed { in_flight } => self.traffic.in_flight + depth <= in_flight.max(depth),
+            // Sleep is too coarse for a schedule.
             Pace::Open { .. } => true,
         }
     }
@@ -180,6 +207,9 @@ impl<P: Protocol> Load<P> {
 
 /// Connections picked ahead, and so the most that are asked in one turn.
 const PICKS_A_TURN: usize = 32;
+
+/// How late requests are still sent after the end of the traffic.
+const LATE_MAX: Duration = Duration::from_secs(2);
 
 /// With so many waiting for room in the link, more would only wait longer.
 const OUTPUT_WAITING_MAX: u32 = 256;

@@ -37,7 +37,7 @@ impl<P: Protocol> Load<P> {
     }
 
     pub(crate) fn wants_to_close(&self) -> bool {
-        self.walked < self.slots && self.closing < CLOSING_MAX
+        self.walked < self.slots && self.closing < u64::from(self.config.handshakes_max)
     }
 }
 
@@ -46,9 +46,6 @@ const CLOSES_A_TURN: usize = 32;
 
 /// How far ahead a walk asks for memory.
 const AHEAD: u32 = 8;
-
-/// Connections that are being closed at the same time, at most.
-const CLOSING_MAX: u64 = 4096;
 
 /// With so many waiting for room in the link, more would only wait longer.
 const OUTPUT_WAITING_MAX: u32 = 128;

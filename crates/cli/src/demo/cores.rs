@@ -2,15 +2,15 @@
 
 use super::sides::Sides;
 use crate::places::TwoPlaces;
-use anyhow::{Result, anyhow};
-use crore::driver::Waker;
-use crore::{Core, Engine, Service, Snapshot, State, StatsPage, Stop};
+use crate::running::Running;
+use anyhow::Result;
+use crore::{Core, Engine, Snapshot, State, Stop};
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, EchoLoad, Latency, Numbers, Phase};
+use crore_load::{Control, EchoLoad, Latency, Numbers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 /// Server and client while they run.
 pub(crate) struct Cores {
@@ -19,13 +19,6 @@ pub(crate) struct Cores {
     pub(crate) control: Control,
     census: Arc<Census>,
     stop: Stop,
-}
-
-/// A core on its thread.
-pub(crate) struct Running<S: Service> {
-    pub(crate) page: StatsPage,
-    waker: Waker,
-    thread: JoinHandle<Core<S>>,
 }
 
 /// What is left of the cores in the end.
@@ -59,16 +52,11 @@ impl Cores {
         Ok(Self { server, client, control: sides.control, census, stop })
     }
 
-    /// Lets the load go on, at once.
-    pub(crate) fn allow(&self, phase: Phase) {
-        self.control.allow(phase);
-        self.client.waker.wake();
-    }
-
-    /// Fails when a thread has ended that should not have.
-    pub(crate) fn check_alive(&self) -> Result<()> {
-        let dead = self.server.thread.is_finished() || self.client.thread.is_finished();
-        if dead { Err(anyhow!("a core has stopped; its message is above")) } else { Ok(()) }
+    /// Ends the client's sleep; fails when a thread has ended that should not have.
+    pub(crate) fn nudge(&self) -> Result<()> {
+        self.client.wake();
+        self.client.check_alive()?;
+        self.server.check_alive()
     }
 
     /// Connections that are established at the server: all of them looked at, a part at a time.
@@ -76,8 +64,8 @@ impl Cores {
         self.census.is_done.store(false, Ordering::Release);
         self.census.wanted.store(true, Ordering::Release);
         while !self.census.is_done.load(Ordering::Acquire) {
-            self.check_alive()?;
-            self.server.waker.wake();
+            self.server.check_alive()?;
+            self.server.wake();
             thread::sleep(Duration::from_millis(1));
         }
         Ok(self.census.established.load(Ordering::Acquire))
@@ -95,45 +83,6 @@ impl Cores {
             numbers: *load.numbers(),
             latency: load.latency().clone(),
         })
-    }
-}
-
-impl<S: Service + Send + 'static> Running<S> {
-    fn start(
-        name: &str,
-        mut core: Core<S>,
-        stop: &Stop,
-        between: impl FnMut(&mut Engine<S>) + Send + 'static,
-    ) -> Result<Self>
-    where
-        Core<S>: Send,
-    {
-        let (page, waker, stop) = (core.stats(), core.waker(), stop.clone());
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            core.run(&stop, between);
-            core
-        })?;
-        Ok(Self { page, waker, thread })
-    }
-
-    /// The core's numbers, no older than this call.
-    pub(crate) fn snapshot_now(&self) -> Snapshot {
-        let (asked, before) = (Instant::now(), self.page.read().now_us);
-        loop {
-            self.waker.wake();
-            thread::sleep(Duration::from_millis(5));
-            let seen = self.page.read();
-            // The page may just have been written when we asked; the one after is new for sure.
-            let is_new = seen.now_us > before + NEWER_US;
-            if is_new || asked.elapsed() > SNAPSHOT_PATIENCE {
-                return seen;
-            }
-        }
-    }
-
-    fn join(self) -> Result<Core<S>> {
-        self.waker.wake();
-        self.thread.join().map_err(|_| anyhow!("a core has stopped; its message is above"))
     }
 }
 
@@ -173,8 +122,3 @@ impl Count {
 }
 
 const SLOTS_AT_ONCE: u32 = 1 << 18;
-
-/// A busy core writes its page every 20 ms.
-const NEWER_US: u64 = 25_000;
-
-const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);

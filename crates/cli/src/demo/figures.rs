@@ -33,6 +33,8 @@ pub(crate) struct Figures {
     #[serde(skip)]
     unanswered: u64,
     #[serde(skip)]
+    missed: u64,
+    #[serde(skip)]
     was_interrupted: bool,
     #[serde(skip)]
     memory: MemoryOfSides,
@@ -72,6 +74,7 @@ impl Figures {
             closed: numbers.closed,
             leaked: leaked(&remains.server) + leaked(&remains.client),
             wanted,
+            missed: numbers.missed,
             unanswered: numbers.requests - numbers.replies,
             was_interrupted: story.was_interrupted,
             memory,
@@ -104,6 +107,10 @@ impl Figures {
         }
         complain(self.bad_bytes > 0, format!("{} bytes of replies were wrong", self.bad_bytes));
         complain(self.unanswered > 0, format!("{} requests had no reply", self.unanswered));
+        complain(
+            self.missed > 0,
+            format!("{} requests of the rate could not be sent", self.missed),
+        );
         complain(self.resets > 0, format!("{} connections were reset", self.resets));
         complain(
             self.closed != self.connections,

@@ -58,9 +58,9 @@ fn measure(
         println!("one processor for both sides: figures will be half of what two would give");
     }
     let memory = sides.memory;
-    let mut cores = Cores::start(sides, places)?;
+    let cores = Cores::start(sides, places)?;
     let mut view = View::open(options.output.plain);
-    let story = story::tell(&mut cores, demand, memory, &mut view)?;
+    let story = story::tell(&cores, demand, memory, &mut view)?;
     drop(view);
     let figures = figures::Figures::of(demand, memory, &story, cores.stop()?);
     println!("{}", figures.table());

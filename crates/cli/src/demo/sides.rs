@@ -138,7 +138,7 @@ fn client(
         locals: LocalAddresses::for_remote(&interface.addresses, remote.ip()),
         connections: demand.connections,
         opens_per_second: None,
-        opens_in_flight: OPENS_IN_FLIGHT,
+        handshakes_max: HANDSHAKES_MAX,
         pace: demand.pace,
         traffic_time: Some(demand.traffic_time),
         seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),
@@ -151,7 +151,7 @@ fn server_settings(demand: &Demand) -> StackConfig {
     let mut settings = settings(demand);
     // The client closes first, so TIME-WAIT is there.
     settings.time_wait_max = 1 << 10;
-    settings.half_open_max = 4 * OPENS_IN_FLIGHT;
+    settings.half_open_max = 4 * HANDSHAKES_MAX;
     settings
 }
 
@@ -212,5 +212,7 @@ const MTU: u16 = 1500;
 /// Frames on their way in one direction: enough for some bursts, few enough to stay in the cache.
 const SLOTS: u32 = 512;
 
-/// Handshakes under way at the same time.
-const OPENS_IN_FLIGHT: u32 = 1 << 11;
+/// Connections being opened at the same time, or closed: a full ring loses answers to strangers.
+const HANDSHAKES_MAX: u32 = 384;
+
+const _: () = assert!(HANDSHAKES_MAX < SLOTS);

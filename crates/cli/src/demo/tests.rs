@@ -1,1 +1,109 @@
+use super::*;
+use crate::args::{DemoOptions, HugePagesChoice, MemoryOptions, OutputOptions};
+use crate::demo::figures::Figures;
 
+fn options(connections: u32) -> DemoOptions {
+    DemoOptions {
+        connections: Some(connections),
+        seconds: 0.5,
+        in_flight: 64,
+        rate: None,
+        payload: 64,
+        cpus: None,
+        memory: MemoryOptions { huge_pages: Some(HugePagesChoice::None) },
+        output: OutputOptions { json: None, plain: true },
+    }
+}
+
+fn play(options: &DemoOptions) -> Figures {
+    let demand = Demand::of(options, options.connections.unwrap());
+    let sides = Sides::new(&demand, HugePages::None).unwrap();
+    let memory = sides.memory;
+    let cores = Cores::start(sides, TwoPlaces::choose(None).unwrap()).unwrap();
+    let story = story::tell(&cores, &demand, memory, &mut View::Nowhere).unwrap();
+    Figures::of(&demand, memory, &story, cores.stop().unwrap())
+}
+
+#[test]
+fn two_thousand_connections_are_opened_used_checked_and_closed() {
+    let figures = play(&options(2_000));
+    assert_eq!(figures.complaints(), Vec::<String>::new());
+    assert_eq!(figures.connections, 2_000);
+    assert_eq!([figures.established_server, figures.established_client], [2_000; 2]);
+    assert_eq!((figures.closed, figures.leaked, figures.bad_bytes), (2_000, 0, 0));
+    assert!(figures.requests > 2_000, "{} requests", figures.requests);
+    assert!(figures.cycles_per_packet.total > 0.0);
+    assert!(figures.latency_us.p50 > 0.0 && figures.latency_us.p50 <= figures.latency_us.max);
+}
+
+#[test]
+fn large_requests_at_a_rate_come_back_whole_and_at_that_rate() {
+    let options = DemoOptions { rate: Some(2_000.0), payload: 5_000, seconds: 1.0, ..options(300) };
+    let figures = play(&options);
+    assert_eq!(figures.complaints(), Vec::<String>::new());
+    assert_eq!(figures.requests, 2_000, "as many as were due in that second");
+}
+
+/// Others read these names.
+#[test]
+fn the_json_has_the_promised_names() {
+    let figures = serde_json::to_value(play(&options(100))).unwrap();
+    let names = |value: &serde_json::Value| {
+        let mut names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names
+    };
+    let mut promised = [
+        "connections",
+        "established_server",
+        "established_client",
+        "requests",
+        "bad_bytes",
+        "resets",
+        "retransmits",
+        "open_seconds",
+        "connections_per_second",
+        "requests_per_second",
+        "packets_per_second",
+        "bytes_per_connection_server",
+        "bytes_per_connection_client",
+        "cycles_per_packet",
+        "latency_us",
+        "closed",
+        "leaked",
+    ];
+    promised.sort_unstable();
+    assert_eq!(names(&figures), promised);
+    let mut stages =
+        ["driver_rx", "stack_in", "service", "stack_out", "driver_tx", "timers", "total"];
+    stages.sort_unstable();
+    assert_eq!(names(&figures["cycles_per_packet"]), stages);
+    assert_eq!(names(&figures["latency_us"]), ["max", "p50", "p99", "p999"]);
+}
+
+#[test]
+fn what_went_wrong_is_said_in_a_sentence() {
+    let mut figures = play(&options(10));
+    figures.bad_bytes = 3;
+    figures.established_server = 9;
+    figures.leaked = 1;
+    let complaints = figures.complaints();
+    assert_eq!(
+        complaints,
+        [
+            "9 of 10 connections were still established at the server",
+            "3 bytes of replies were wrong",
+            "1 slots, buffers or timers leaked",
+        ]
+    );
+}
+
+#[test]
+fn ten_million_connections_stay_below_320_bytes_each_on_each_side() {
+    let demand = Demand::of(&options(1), 10_000_000);
+    let planned = sides::plan(&demand).unwrap();
+    for side in [&planned.server, &planned.client] {
+        let each = side.total_bytes() / 10_000_000;
+        assert!((150..=320).contains(&each), "{each} bytes: {}", side.line());
+    }
+}

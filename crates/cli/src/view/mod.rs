@@ -1,45 +1,63 @@
 //! Progress: a live picture on a terminal, a line a second elsewhere.
 
+mod live;
 mod plain;
 mod sample;
 
-pub(crate) use sample::{Progress, Sampler};
+pub(crate) use sample::{Progress, Sampler, Unit};
 
-use plain::Plain;
+use live::Live;
 use sample::Sample;
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
 /// Where progress is shown.
 pub(crate) enum View {
     /// Lines.
-    Plain(Plain),
+    Plain,
+    /// A picture at the bottom of the terminal.
+    Live(Box<Live>),
+    /// Nowhere.
+    #[cfg(test)]
+    Nowhere,
 }
 
 impl View {
     /// A picture when standard output is a terminal and nobody asked for lines.
     pub(crate) fn open(plain: bool) -> Self {
-        let _ = plain;
-        Self::Plain(Plain::new())
-    }
-
-    /// Shows how things stand.
-    pub(crate) fn show(&mut self, sample: &Sample) {
-        match self {
-            Self::Plain(plain) => plain.show(sample),
+        let wanted = !plain && stdout().is_terminal();
+        match wanted.then(Live::open) {
+            Some(Ok(live)) => Self::Live(Box::new(live)),
+            // A terminal that cannot say where its cursor is gets lines.
+            Some(Err(_)) | None => Self::Plain,
         }
     }
 
     /// How often to show something.
     pub(crate) fn pace(&self) -> Duration {
         match self {
-            Self::Plain(_) => Duration::from_secs(1),
+            Self::Live(_) => Duration::from_millis(200),
+            _ => Duration::from_secs(1),
+        }
+    }
+
+    /// Shows how things stand.
+    pub(crate) fn show(&mut self, sample: &Sample) {
+        match self {
+            Self::Plain => println!("{}", plain::line(sample)),
+            Self::Live(live) => live.show(sample),
+            #[cfg(test)]
+            Self::Nowhere => {}
         }
     }
 
     /// A line that stays.
     pub(crate) fn note(&mut self, text: &str) {
         match self {
-            Self::Plain(_) => println!("{text}"),
+            Self::Plain => println!("{text}"),
+            Self::Live(live) => live.note(text),
+            #[cfg(test)]
+            Self::Nowhere => {}
         }
     }
 }

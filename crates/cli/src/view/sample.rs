@@ -14,10 +14,20 @@ pub(crate) struct Progress {
     pub(crate) done: u64,
     /// Of so much; 0: no end is known.
     pub(crate) of: u64,
+    /// What both are counted in.
+    pub(crate) unit: Unit,
     /// Requests answered so far, for those who know.
     pub(crate) replies: Option<u64>,
     /// Latency so far, for those who know.
     pub(crate) latency: LatencySummary,
+}
+
+/// What progress is counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unit {
+    #[default]
+    Count,
+    Milliseconds,
 }
 
 /// How things stand, ready to be shown.

@@ -31,6 +31,19 @@ fn every_local_end_is_another_one_until_none_is_left() {
 }
 
 #[test]
+fn the_ports_can_be_few_or_none() {
+    let locals = LocalAddresses::for_remote(&[range("10.0.0.1", 2)], "10.255.0.1".parse().unwrap());
+    let two = locals.clone().with_ports(8_000..=8_001);
+    let all: Vec<_> = (0..5).filter_map(|n| two.nth(n)).collect();
+    let wanted = ["10.0.0.1:8000", "10.0.0.1:8001", "10.0.0.2:8000", "10.0.0.2:8001"];
+    assert_eq!(all, wanted.map(ends));
+    assert_eq!(two.capacity(), 4);
+    #[expect(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
+    let none = locals.with_ports(9..=8);
+    assert_eq!((none.nth(0), none.capacity()), (None, 0));
+}
+
+#[test]
 fn only_addresses_that_reach_the_remote_are_used() {
     let ranges = [range("10.0.0.1", 1), range("fe80::1", 1), range("fd00::1", 1)];
     let from = |remote: &str| {
