@@ -30,6 +30,8 @@ pub struct StackConfig {
     pub rto_max_ms: u32,
     /// Timeouts in a row before an opening connection is given up (R2 of RFC 9293 3.8.3).
     pub syn_retries: u8,
+    /// SYN-ACKs sent again before a half-open connection is given up.
+    pub syn_ack_retries: u8,
     /// Timeouts in a row before an open connection is given up.
     pub data_retries: u8,
     /// 2 MSL.
@@ -83,6 +85,7 @@ impl StackConfig {
             rto_min_ms: 200,
             rto_max_ms: 60_000,
             syn_retries: 6,
+            syn_ack_retries: 5,
             data_retries: 15,
             time_wait_ms: 60_000,
             fin_wait_2_ms: 60_000,

@@ -405,7 +405,7 @@ impl Stack {
         let mut visits = 0;
         while let Some(index) = self.half_opens.due(self.now.tick, &mut visits) {
             let record = &mut self.half_opens.slab[index];
-            if record.tries > self.config.syn_retries.min(SYN_ACK_TRIES) {
+            if record.tries > self.config.syn_ack_retries {
                 let endpoints = record.endpoints();
                 let hash = self.hash_of(&endpoints);
                 self.drop_half_open(index, hash);
@@ -420,6 +420,3 @@ impl Stack {
         }
     }
 }
-
-/// SYN-ACKs sent for one record, at most.
-const SYN_ACK_TRIES: u8 = 5;
