@@ -61,6 +61,7 @@ impl<S: Pod> Conn<'_, S> {
     }
 
     /// Gives a shared payload back. Queues that have it keep it until it is acknowledged.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has it no more")]
     pub fn release(&mut self, payload: Payload) {
         self.stack.release_shared(payload.0);
     }
@@ -131,7 +132,9 @@ impl<S: Pod> Conn<'_, S> {
 
     /// Another connection of this core, if it still lives.
     pub fn other(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
-        let live = self.stack.is_live(id.index, id.generation);
-        live.then(|| Conn { stack: self.stack, states: self.states, index: id.index })
+        if !self.stack.is_live(id.index, id.generation) {
+            return None;
+        }
+        Some(Conn { stack: self.stack, states: self.states, index: id.index })
     }
 }

@@ -141,7 +141,7 @@ impl<S: Service> Core<S> {
         let due = self.engine.tick(&mut self.lent.tx, budget, &mut watch, &mut self.cycles);
         let sent = self.transmit(&mut watch);
         let busy = received + due + sent > 0;
-        self.note_turn(begin, &watch, busy);
+        self.note_turn(begin, watch, busy);
         if now_us.wrapping_sub(self.published_us) > PUBLISH_EVERY_US {
             self.publish(now_us);
         }
@@ -187,7 +187,7 @@ impl<S: Service> Core<S> {
 
     /// Books a turn. One in which nothing happened is idle, whatever its parts cost.
     #[inline]
-    fn note_turn(&mut self, begin: u64, watch: &Stopwatch, busy: bool) {
+    fn note_turn(&mut self, begin: u64, watch: Stopwatch, busy: bool) {
         let took = watch.at().wrapping_sub(begin);
         if busy {
             self.cycles.busy_turns += 1;
@@ -200,7 +200,7 @@ impl<S: Service> Core<S> {
 
     fn publish(&mut self, now_us: u64) {
         self.published_us = now_us;
-        self.stats.write(self.snapshot());
+        self.stats.write(&self.snapshot());
     }
 
     /// The core's numbers now.

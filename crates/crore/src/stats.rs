@@ -50,10 +50,10 @@ impl StatsPage {
         zerocopy::transmute!(words)
     }
 
-    pub(crate) fn write(&self, snapshot: Snapshot) {
-        let words: [u64; WORDS] = zerocopy::transmute!(snapshot);
+    pub(crate) fn write(&self, snapshot: &Snapshot) {
+        let words: &[u64; WORDS] = zerocopy::transmute_ref!(snapshot);
         for (place, word) in self.0.iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
+            place.store(*word, Ordering::Relaxed);
         }
     }
 }

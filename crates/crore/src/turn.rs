@@ -23,8 +23,10 @@ impl<S: Pod> Turn<'_, S> {
     /// A live connection by its name.
     #[inline]
     pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
-        let live = self.stack.is_live(id.index, id.generation);
-        live.then(|| Conn { stack: self.stack, states: self.states, index: id.index })
+        if !self.stack.is_live(id.index, id.generation) {
+            return None;
+        }
+        Some(Conn { stack: self.stack, states: self.states, index: id.index })
     }
 
     /// A live connection by its slot.
@@ -59,6 +61,7 @@ impl<S: Pod> Turn<'_, S> {
     }
 
     /// Gives a shared payload back.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has it no more")]
     pub fn release(&mut self, payload: Payload) {
         self.stack.release_shared(payload.0);
     }

@@ -7,7 +7,7 @@ use crate::counters::Drop;
 use crate::interface::mapped_v4;
 use crate::stack::Stack;
 use crate::wire_key::Endpoints;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::Ipv4Addr;
 use crore_mem::frames::RX_BURST_MAX;
 use crore_wire::checksum::{self, Sum};
 use crore_wire::ethernet::{self, EtherType};
@@ -163,7 +163,7 @@ impl Stack {
                 self.parse_tcp(frame, payload, sum, arrival)
             }
             Protocol::ICMPV6 => {
-                if id.is_none() && !self.is_our_group(header.dst) {
+                if id.is_none() && !self.addresses.is_our_group(header.dst) {
                     return Err(Drop::NotOurAddress);
                 }
                 arrival.kind = Kind::Icmpv6;
@@ -211,11 +211,6 @@ impl Stack {
     fn is_left_to_us(&self, pseudo: Sum, segment: &[u8]) -> bool {
         let at = tcp::CHECKSUM_OFFSET;
         !self.verify_checksums && segment[at..at + 2] == pseudo.partial().to_be_bytes()
-    }
-
-    /// All-nodes, or the solicited-node group of one of our addresses (RFC 4291 2.7.1).
-    fn is_our_group(&self, group: Ipv6Addr) -> bool {
-        group.is_multicast()
     }
 }
 

@@ -5,6 +5,7 @@ use crore_wire::tcp::OptionLayout;
 
 /// Limits and settings. All memory that connections can ever take follows from the `_max` fields.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct StackConfig {
     /// Connections with a control block.
     pub conns_max: u32,

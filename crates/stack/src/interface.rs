@@ -133,6 +133,17 @@ impl Addresses {
         0
     }
 
+    /// All-nodes, or the solicited-node group of one of our addresses (RFC 4291 2.7.1).
+    pub(crate) fn is_our_group(&self, group: Ipv6Addr) -> bool {
+        let bits = group.to_bits();
+        let solicited = bits >> 24 == SOLICITED_NODE_PREFIX >> 24;
+        let ours = |range: &Range| {
+            let ahead = (bits.wrapping_sub(range.first) & 0xff_ffff) as u32;
+            ahead < range.count && range.first >> 32 != 0xffff
+        };
+        group == ALL_NODES || solicited && self.ranges.iter().any(ours)
+    }
+
     /// Which address to send to so that a packet for `remote` gets there; `None`: no way known.
     #[inline]
     pub(crate) fn next_hop(&self, remote: u128) -> Option<u128> {
@@ -159,6 +170,11 @@ impl Addresses {
         near.or_else(|| self.ranges.iter().find(family)).map(|r| r.first)
     }
 }
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// `ff02::1:ff00:0/104`.
+const SOLICITED_NODE_PREFIX: u128 = 0xff02_0000_0000_0000_0000_0001_ff00_0000;
 
 #[cfg(test)]
 mod tests {
@@ -195,6 +211,15 @@ mod tests {
             assert_eq!(addresses.id_of(addresses.address(id)), Some(id));
         }
         assert_eq!(addresses.address(301), 0);
+    }
+
+    #[test]
+    fn the_groups_of_our_addresses_are_ours() {
+        let addresses = Addresses::new(&interface()).unwrap();
+        assert!(addresses.is_our_group("ff02::1".parse().unwrap()));
+        assert!(addresses.is_our_group("ff02::1:ff00:1".parse().unwrap()));
+        assert!(!addresses.is_our_group("ff02::1:ff00:2".parse().unwrap()));
+        assert!(!addresses.is_our_group("ff02::2".parse().unwrap()));
     }
 
     #[test]

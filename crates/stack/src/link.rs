@@ -248,7 +248,7 @@ impl Stack {
     fn pong_v6(
         &mut self,
         asker: Ipv6Addr,
-        asked: Ipv6Addr,
+        target: Ipv6Addr,
         frame: &[u8],
         reply: &icmpv6::Message<'_>,
         tx: &mut TxBurst,
@@ -263,7 +263,7 @@ impl Stack {
             return self.counters.drop(Drop::Malformed);
         };
         self.counters.pings += 1;
-        self.write_icmpv6(from.src, asked, asker, reply, tx);
+        self.write_icmpv6(from.src, target, asker, reply, tx);
     }
 
     /// A neighbour asks for one of our addresses (RFC 4861 7.2.3, 7.2.4).

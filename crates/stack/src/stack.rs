@@ -158,7 +158,7 @@ impl Stack {
         burst.count = count;
         let mut keys = [FlowKey::default(); RX_BURST_MAX];
         let mut hashes = [0; RX_BURST_MAX];
-        for i in 0..count {
+        for (i, key) in keys[..count].iter_mut().enumerate() {
             let frame = rx.frame(i);
             self.counters.rx_frames += 1;
             self.counters.rx_bytes += frame.len() as u64;
@@ -167,12 +167,12 @@ impl Stack {
                 self.counters.drop(reason);
                 arrival.kind = Kind::Nothing;
             }
-            keys[i] = arrival.endpoints().key(&self.addresses);
+            *key = arrival.endpoints().key(&self.addresses);
         }
         self.hasher.hash_burst(&keys[..count], &mut hashes[..count]);
-        for i in 0..count {
-            burst.arrivals[i].hash = hashes[i];
-            self.flows.prefetch(hashes[i]);
+        for (arrival, &hash) in burst.arrivals.iter_mut().zip(&hashes[..count]) {
+            arrival.hash = hash;
+            self.flows.prefetch(hash);
         }
     }
 

@@ -150,9 +150,11 @@ impl Stack {
         if has_ack && !ack_good {
             // First: an ACK of something never sent. The reset frees the peer of an older
             // connection, or of one that an old duplicate opened (RFC 9293 3.5.1).
-            return match arrival.flags.contains(tcp::Flags::RST) {
-                true => Step::Stop(Drop::BadHandshake),
-                false => Step::StopAndReset(Drop::BadHandshake),
+            let is_reset = arrival.flags.contains(tcp::Flags::RST);
+            return if is_reset {
+                Step::Stop(Drop::BadHandshake)
+            } else {
+                Step::StopAndReset(Drop::BadHandshake)
             };
         }
         if arrival.flags.contains(tcp::Flags::RST) {

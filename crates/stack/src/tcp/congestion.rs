@@ -1,4 +1,4 @@
-//! Congestion control: NewReno (RFC 5681, 6582) with the scoreboard in the send queue's blocks.
+//! Congestion control: `NewReno` (RFC 5681, 6582) with the scoreboard in the send queue's blocks.
 //!
 //! A block that is taken to be lost carries a mark; output sends marked blocks first, as the
 //! window allows. What counts against the window is what is still in the network: sent, not lost,

@@ -107,7 +107,7 @@ impl HalfOpens {
     /// The next record that is due at `tick`, at most once a tick and record: call until `None`.
     /// The work of a tick is bounded by a share of the records.
     pub(crate) fn due(&mut self, tick: u32, visits: &mut u32) -> Option<u32> {
-        if self.slab.len() == 0 {
+        if self.slab.is_empty() {
             self.swept_at = tick;
             return None;
         }

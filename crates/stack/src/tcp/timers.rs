@@ -22,7 +22,7 @@ impl Stack {
             self.tcbs.prefetch_line(entry.index, 0);
             self.tcbs.prefetch_line(entry.index, 1);
         }
-        for entry in &due[..count] {
+        for &entry in &due[..count] {
             self.timer_due(entry, events, tx);
         }
         self.counters.timers += count as u64;
@@ -74,7 +74,7 @@ impl Stack {
         }
     }
 
-    fn timer_due(&mut self, entry: &Due, events: &mut Events, tx: &mut TxBurst) {
+    fn timer_due(&mut self, entry: Due, events: &mut Events, tx: &mut TxBurst) {
         let index = entry.index;
         let tcb = &mut self.tcbs[index];
         if !Wheel::take(&mut tcb.mark, entry.level, entry.slot) || !self.tcbs.is_live(index) {
