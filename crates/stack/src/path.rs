@@ -33,6 +33,12 @@ impl PathTo {
         Some(Self { mac, local, remote: endpoints.remote })
     }
 
+    /// The way back to who sent us a frame from the hardware address `mac`.
+    pub(crate) fn to_sender(stack: &Stack, endpoints: &Endpoints, mac: [u8; 6]) -> Self {
+        let local = stack.addresses.address(endpoints.local_id);
+        Self { mac, local, remote: endpoints.remote }
+    }
+
     fn is_v4(&self) -> bool {
         self.remote >> 32 == 0xffff
     }
@@ -196,8 +202,7 @@ impl Stack {
         tx: &mut TxBurst,
     ) -> bool {
         let Ok((ethernet, _)) = ethernet::Header::parse(frame) else { return false };
-        let local = self.addresses.address(arrival.local_id);
-        let path = PathTo { mac: ethernet.src.0, local, remote: arrival.remote };
+        let path = PathTo::to_sender(self, &arrival.endpoints(), ethernet.src.0);
         let header = tcp::Header {
             src_port: arrival.local_port,
             dst_port: arrival.remote_port,

@@ -16,7 +16,7 @@ pub(crate) struct HalfOpen {
     remote_port: u16,
     local_port: u16,
     local_id: u16,
-    pub(crate) neighbour: u16,
+    pub(crate) snd_wnd: u16,
     /// The peer's initial sequence number.
     pub(crate) irs: Seq,
     /// Ours.
@@ -24,7 +24,6 @@ pub(crate) struct HalfOpen {
     pub(crate) ts_recent: u32,
     /// Tick at which the SYN-ACK is sent again or the record given up.
     pub(crate) deadline: u32,
-    pub(crate) snd_wnd: u16,
     pub(crate) mss: u16,
     /// As in a control block.
     pub(crate) scales: u8,
@@ -33,9 +32,11 @@ pub(crate) struct HalfOpen {
     /// SYN-ACKs sent.
     pub(crate) tries: u8,
     _reserved: u8,
+    /// Where the SYN came from on the link.
+    pub(crate) mac: [u8; 6],
     link: u32,
     generation: u32,
-    _line: [u8; 8],
+    _line: [u8; 4],
 }
 
 const _: () = assert!(size_of::<HalfOpen>() == 64);

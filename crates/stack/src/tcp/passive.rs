@@ -18,7 +18,7 @@ use crate::stack::Stack;
 use crate::tcb::Flags;
 use crate::wire_key::Endpoints;
 use crore_mem::frames::TxBurst;
-use crore_wire::tcp;
+use crore_wire::{ethernet, tcp};
 
 /// What a handshake agreed on, from a record or a cookie.
 struct Agreed {
@@ -74,12 +74,15 @@ impl Stack {
         let Ok((header, _)) = tcp::Header::parse(segment) else {
             return self.counters.drop(Drop::Malformed);
         };
-        let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
-            return self.counters.drop(Drop::NeighbourUnknown);
+        // The answer goes where the SYN came from on the link. Who has not shown that it gets our
+        // answers is no neighbour yet: made-up addresses must not fill that table.
+        let Ok((ethernet, _)) = ethernet::Header::parse(frame) else {
+            return self.counters.drop(Drop::Malformed);
         };
+        let mac = ethernet.src.0;
         let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
         if full {
-            return self.send_cookie(arrival, &header, neighbour, tx);
+            return self.send_cookie(arrival, &header, mac, tx);
         }
         let Some(index) = self.half_opens.insert() else {
             return self.counters.drop(Drop::ConnTableFull);
@@ -95,7 +98,7 @@ impl Stack {
         let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
         let record = &mut self.half_opens.slab[index];
         record.set_endpoints(&arrival.endpoints());
-        record.neighbour = neighbour;
+        record.mac = mac;
         record.irs = Seq(arrival.seq);
         record.iss = iss;
         record.ts_recent = arrival.ts_value;
@@ -145,7 +148,7 @@ impl Stack {
             ..tcp::Options::NONE
         };
         let (seq, ack) = (record.iss, record.irs + 1);
-        self.write_syn_ack(&record.endpoints(), record.neighbour, seq, ack, options, tx)
+        self.write_syn_ack(&record.endpoints(), record.mac, seq, ack, options, tx)
     }
 
     /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
@@ -153,7 +156,7 @@ impl Stack {
         &mut self,
         arrival: &Arrival,
         header: &tcp::Header,
-        neighbour: u16,
+        mac: [u8; 6],
         tx: &mut TxBurst,
     ) {
         let key = arrival.endpoints().key(&self.addresses);
@@ -178,13 +181,13 @@ impl Stack {
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
         let ack = Seq(arrival.seq) + 1;
-        self.write_syn_ack(&arrival.endpoints(), neighbour, iss, ack, options, tx);
+        self.write_syn_ack(&arrival.endpoints(), mac, iss, ack, options, tx);
     }
 
     fn write_syn_ack(
         &mut self,
         endpoints: &Endpoints,
-        neighbour: u16,
+        mac: [u8; 6],
         seq: Seq,
         ack: Seq,
         options: tcp::Options,
@@ -200,10 +203,7 @@ impl Stack {
             urgent: 0,
             options,
         };
-        let Some(path) = PathTo::of(self, endpoints, neighbour) else {
-            self.counters.drop(Drop::NoNextHop);
-            return false;
-        };
+        let path = PathTo::to_sender(self, endpoints, mac);
         self.write_segment(&path, &header, &[], tx)
     }
 
@@ -249,6 +249,13 @@ impl Stack {
             self.send_syn_ack(index, tx);
             return;
         }
+        if self.tcbs.next_free().is_none() {
+            // The record stays: the peer's next segment may find a free block.
+            return self.counters.drop(Drop::ConnTableFull);
+        }
+        let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
+            return self.counters.drop(Drop::NeighbourUnknown);
+        };
         let has = |bit: u8| record.options & bit != 0;
         let agreed = Agreed {
             irs: record.irs,
@@ -257,12 +264,8 @@ impl Stack {
             scales: record.scales,
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
-            neighbour: record.neighbour,
+            neighbour,
         };
-        if self.tcbs.next_free().is_none() {
-            // The record stays: the peer's next segment may find a free block.
-            return self.counters.drop(Drop::ConnTableFull);
-        }
         self.half_opens.slab.remove(index);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
     }
