@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::service::Service;
 use crate::stats::{Snapshot, StatsPage};
 use crore_driver::{Link, Waker};
-use crore_mem::frames::{RX_BURST_MAX, RxBurst, TX_BURST_MAX, TxBurst};
+use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
 use crore_stack::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +127,7 @@ impl<S: Service> Core<S> {
         let mut watch = Stopwatch::start();
         let begin = watch.at();
         let now_us = self.started.elapsed().as_micros() as u64;
-        self.lent.link.tx_reserve(&mut self.lent.tx, TX_BURST_MAX);
+        self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
         watch.lap(&mut self.cycles, Stage::DriverTx);
         let max = self.rx_max(now_us);
         let received = self.lent.link.rx_burst(&mut self.lent.rx, max);
@@ -175,7 +175,7 @@ impl<S: Service> Core<S> {
             let now = self.lent.link.tx_burst(&mut self.lent.tx);
             sent += now;
             if output != Output::Done && now > 0 {
-                self.lent.link.tx_reserve(&mut self.lent.tx, TX_BURST_MAX);
+                self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
             }
             watch.lap(&mut self.cycles, Stage::DriverTx);
             if output == Output::Done || now == 0 {
@@ -295,6 +295,9 @@ const HOLD_MAX_US: u64 = 20_000;
 
 /// Frames taken in a turn after that.
 const RX_WITHOUT_ROOM: usize = 4;
+
+/// Frames of room asked for before each stage that sends: for a burst and its answers.
+const TX_RESERVE: usize = 2 * RX_BURST_MAX;
 
 /// Connections served in one output stage, at most.
 const OUTPUT_BUDGET: usize = 256;

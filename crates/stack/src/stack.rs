@@ -25,7 +25,8 @@ use crate::tcp::half_open::HalfOpens;
 use crate::tcp::recent::Recent;
 use crate::tcp::send_queue::Segment;
 use crate::tcp::time_wait::TimeWaits;
-use crate::wheel::Wheel;
+use crate::tcp::timers::DUE_MAX;
+use crate::wheel::{Due, Wheel};
 use crate::wire_key::Endpoints;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -57,6 +58,10 @@ pub struct Stack {
     pub(crate) secrets: Secrets,
     pub(crate) wheel: Wheel,
     pub(crate) recent: Recent,
+    /// What the wheel hands out in one call.
+    pub(crate) due: [Due; DUE_MAX],
+    /// The tick at which records without an entry in the wheel were looked at last.
+    pub(crate) swept_at: u32,
     pub(crate) pool: Pool<Segment>,
     pub(crate) half_opens: HalfOpens,
     pub(crate) time_waits: TimeWaits,
@@ -127,6 +132,8 @@ impl Stack {
             secrets,
             wheel: Wheel::new(memory, "timing wheel", config.conns_max, 0)?,
             recent: Recent::new(),
+            due: [Due::default(); DUE_MAX],
+            swept_at: 0,
             pool: memory.pool("buffers", &config.pool)?,
             half_opens: HalfOpens::new(memory, config.half_open_max)?,
             time_waits: TimeWaits::new(memory, config.time_wait_max)?,

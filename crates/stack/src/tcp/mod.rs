@@ -29,7 +29,7 @@ pub(crate) mod receive_queue;
 pub(crate) mod recent;
 pub(crate) mod send_queue;
 pub(crate) mod time_wait;
-mod timers;
+pub(crate) mod timers;
 mod user;
 
 pub use active::ConnectError;

@@ -15,25 +15,27 @@ impl Stack {
     /// Handles what is due, at most `budget` timer entries. Returns how many it handled; with a
     /// full budget there may be more.
     pub fn timers(&mut self, events: &mut Events, tx: &mut TxBurst, budget: usize) -> usize {
-        let mut due = [Due::default(); DUE_MAX];
         let budget = budget.min(DUE_MAX).min(events.room());
-        let count = self.wheel.expire(self.now.tick, &mut due[..budget]);
-        for entry in &due[..count] {
+        let count = self.wheel.expire(self.now.tick, &mut self.due[..budget]);
+        for entry in &self.due[..count] {
             self.tcbs.prefetch_line(entry.index, 0);
             self.tcbs.prefetch_line(entry.index, 1);
         }
-        for &entry in &due[..count] {
-            self.timer_due(entry, events, tx);
+        for i in 0..count {
+            self.timer_due(self.due[i], events, tx);
         }
         self.counters.timers += count as u64;
         self.recent_timers();
-        self.half_open_timers(tx);
         for _ in 0..budget {
             if !self.expire_time_wait() {
                 break;
             }
         }
-        self.neighbour_timers(tx);
+        if self.now.tick != self.swept_at {
+            self.swept_at = self.now.tick;
+            self.half_open_timers(tx);
+            self.neighbour_timers(tx);
+        }
         count
     }
 
@@ -329,7 +331,7 @@ fn reached_u16(tick: u32, deadline: u16) -> bool {
 const CLOCK_US: u32 = 1000;
 
 /// Timer entries handled in one call, at most.
-const DUE_MAX: usize = 64;
+pub(crate) const DUE_MAX: usize = 64;
 
 /// Timers moved into the wheel in one call, at most; more than one turn sets.
 const RECENT_BURST: u32 = 64;
