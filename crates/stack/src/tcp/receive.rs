@@ -77,7 +77,20 @@ impl Stack {
         if out_of_order && blocks == OUT_OF_ORDER_BLOCKS_MAX {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
-        let inserted = receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+        let mut inserted =
+            receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+        if inserted == Inserted::PoolEmpty && !out_of_order {
+            // What came too early gives way to what is due: the peer has both (RFC 2018 8).
+            receive_queue::forget_out_of_order(tcb, &mut self.pool);
+            if tcb.rcv_queue == BlockId::NONE {
+                self.counters.drop(Drop::PoolEmpty);
+                self.text_in_order(index, text, event);
+                return Step::On;
+            }
+            inserted =
+                receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+        }
+        let tcb = &mut self.tcbs[index];
         let unread = tcb.rcv_unread;
         let fin = receive_queue::advance(tcb, &self.pool);
         let arrived = tcb.rcv_unread - unread;

@@ -169,6 +169,24 @@ pub(crate) fn out_of_order_blocks(tcb: &Tcb, pool: &Pool<Segment>, limit: u32) -
     count
 }
 
+/// Gives back all that is not in order yet.
+pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
+    let (mut id, mut last) = (tcb.rcv_queue, BlockId::NONE);
+    while id != BlockId::NONE && pool.header(id).seq.lt(tcb.rcv_nxt) {
+        last = id;
+        id = pool.header(id).next;
+    }
+    match last {
+        BlockId::NONE => tcb.rcv_queue = BlockId::NONE,
+        last => pool.header_mut(last).next = BlockId::NONE,
+    }
+    while id != BlockId::NONE {
+        let next = pool.header(id).next;
+        pool.free(id);
+        id = next;
+    }
+}
+
 /// Gives everything back.
 pub(crate) fn clear(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
     while tcb.rcv_queue != BlockId::NONE {
