@@ -84,15 +84,21 @@ impl Mix {
         let start_us = start_us(luck);
         let faults_end_us = start_us + faults_us;
         let lanes = [0, 1].map(|_| LaneMix::draw(luck, temper, start_us, faults_us));
-        let hosts = [0, 1].map(|_| HostMix::draw(luck, temper, sessions));
-        let forgets = |host: &HostMix| {
-            host.config.always_cookies || (host.config.half_open_max as usize) < sessions
-        };
+        let mut hosts = [0, 1].map(|_| HostMix::draw(luck, temper, sessions));
+        let forgets = [0, 1].map(|side: usize| {
+            let config = &hosts[side].config;
+            config.always_cookies || (config.half_open_max as usize) < sessions
+        });
+        for side in 0..2 {
+            if forgets[1 - side] {
+                hosts[side].config.ephemeral_first = 32_768;
+            }
+        }
         let bounds = Bounds {
             send_bytes_max: (600_000 / sessions as u64).max(2000),
             spread_us: luck.scaled(1, 3_000_000),
             aborts_per_mille: luck.pick(&[0, 0, 50, 300]),
-            opener_speaks: [forgets(&hosts[0]), forgets(&hosts[1])],
+            opener_speaks: forgets,
         };
         let scripts = (0..sessions).map(|n| Script::draw(luck, &bounds, n)).collect();
         let vlan = luck.chance(200).then(|| 1 + luck.below(4094) as u16);

@@ -93,6 +93,9 @@ pub fn run(seed: u64, trace: bool) -> Result<Report, Failure> {
     let mut world = World::new(seed, trace);
     let played = world.play();
     world.print_lines();
+    if trace {
+        world.print_drops();
+    }
     match played {
         Ok(()) => Ok(world.report()),
         Err(what) => Err(Failure { seed, at_us: world.now_us - world.start_us, what }),
@@ -211,6 +214,13 @@ impl World {
         }
     }
 
+    fn print_drops(&self) {
+        for side in 0..2 {
+            let drops: Vec<_> = self.counters(side).dropped_by_name().collect();
+            println!("host {side} dropped {drops:?}");
+        }
+    }
+
     fn counters(&self, side: usize) -> &Counters {
         self.hosts[side].engine.stack().counters()
     }
@@ -260,8 +270,9 @@ impl World {
         counters.cookies_sent > 0 || counters.half_open_expired > 0
     }
 
+    /// The host had no place for a connection, or never a frame for its answers.
     fn was_full(&self, side: usize) -> bool {
-        self.dropped(side, Drop::ConnTableFull)
+        self.dropped(side, Drop::ConnTableFull) || self.dropped(side, Drop::TxFull)
     }
 
     fn report(&self) -> Report {

@@ -104,8 +104,10 @@ impl Script {
         } else if sides[1 - opener].echoes {
             sides[1 - opener].send_bytes = sides[opener].send_bytes;
         }
-        // A port of a small set, so that tuples come back while their last users linger.
+        // A port of a small set, so that tuples come back while their last users linger. Not with
+        // cookies: an old duplicate's valid cookie could not be told from the tuple's next user.
         let few_ports = luck.chance(300).then(|| 2000 + luck.below(6) as u16);
+        let few_ports = few_ports.filter(|_| !bounds.opener_speaks[1 - opener]);
         let local_port = match kind {
             // A tuple of its own on both sides.
             Kind::BothOpen => Some(3000 + number as u16),
