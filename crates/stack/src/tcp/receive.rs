@@ -87,8 +87,7 @@ impl Stack {
                 self.text_in_order(index, text, event);
                 return Step::On;
             }
-            inserted =
-                receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+            inserted = receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
         }
         let tcb = &mut self.tcbs[index];
         let unread = tcb.rcv_unread;

@@ -8,7 +8,7 @@
 //! Sorted by sequence number, no overlaps. In-order octets of a connection whose queue is empty
 //! never come here: the application reads them in the frame.
 
-use super::send_queue::{Marks, Segment};
+use super::send_queue::{self, Marks, Segment};
 use crate::seq::Seq;
 use crate::tcb::Tcb;
 use crore_mem::{BlockId, Pool};
@@ -61,7 +61,7 @@ pub(crate) fn insert(
 
 /// A block with as much of `bytes` as it holds.
 fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId> {
-    let id = pool.alloc(bytes.len().min(pool.payload_max()))?;
+    let id = send_queue::alloc_any(bytes.len().min(pool.payload_max()), pool)?;
     let (segment, payload) = pool.parts_mut(id);
     let len = bytes.len().min(payload.len());
     payload[..len].copy_from_slice(&bytes[..len]);

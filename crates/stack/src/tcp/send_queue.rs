@@ -60,7 +60,7 @@ pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room
     let mut taken = append_to_tail(tcb, pool, &bytes[..wanted]);
     let mss = usize::from(tcb.mss).min(pool.payload_max());
     while taken < wanted {
-        let Some(id) = pool.alloc((wanted - taken).min(mss)) else { break };
+        let Some(id) = alloc_any((wanted - taken).min(mss), pool) else { break };
         let (segment, payload) = pool.parts_mut(id);
         let len = (wanted - taken).min(mss).min(payload.len());
         payload[..len].copy_from_slice(&bytes[taken..taken + len]);
@@ -69,6 +69,11 @@ pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room
         taken += len;
     }
     taken
+}
+
+/// A block for `len` octets, or a smaller one when none of that size is free.
+pub(crate) fn alloc_any(len: usize, pool: &mut Pool<Segment>) -> Option<BlockId> {
+    pool.alloc(len).or_else(|| pool.alloc(len / 4)).or_else(|| pool.alloc(1))
 }
 
 /// Queues a payload that other queues hold too, without copying it; false when no block is free.
@@ -129,9 +134,10 @@ fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
 }
 
 /// Gives back what lies before `ack`. Returns the send time of the last block that was
-/// acknowledged whole and sent only once, for a round-trip sample (RFC 6298 3).
+/// acknowledged whole, for a round-trip sample (RFC 6298 3); none when a block among them was sent
+/// again: those above it have waited for it at the peer.
 pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> Option<u32> {
-    let mut sample = None;
+    let (mut sample, mut resent) = (None, false);
     while tcb.snd_head != BlockId::NONE {
         let id = tcb.snd_head;
         let segment = pool.header_mut(id);
@@ -145,7 +151,8 @@ pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> 
             }
             break;
         }
-        sample = (segment.marks & Marks::RESENT == 0).then_some(segment.sent_at_us);
+        resent |= segment.marks & Marks::RESENT != 0;
+        sample = Some(segment.sent_at_us);
         let next = segment.next;
         if tcb.snd_unsent == id {
             tcb.snd_unsent = next;
@@ -153,7 +160,7 @@ pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> 
         tcb.snd_head = next;
         release(pool, id);
     }
-    sample
+    sample.filter(|_| !resent)
 }
 
 /// Gives a block back, and its share of a payload.
