@@ -245,7 +245,8 @@ impl World {
                     Closed::Refused => session.script.kind != Kind::Listener || peer_cut,
                     // Three questions for the next hop may all be lost (RFC 4861 10).
                     Closed::Unreachable => {
-                        session.script.kind == Kind::Nobody || self.faults_end_us > self.start_us
+                        let lossy = self.faults_end_us > self.start_us;
+                        session.script.kind == Kind::Nobody || lossy || self.was_full(1 - side)
                     }
                     Closed::TimedOut => peer_cut && self.was_full(1 - side),
                 };
