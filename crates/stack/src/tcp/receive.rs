@@ -83,7 +83,6 @@ impl Stack {
             // What came too early gives way to what is due: the peer has both (RFC 2018 8).
             receive_queue::forget_out_of_order(tcb, &mut self.pool);
             if tcb.rcv_queue == BlockId::NONE {
-                self.counters.drop(Drop::PoolEmpty);
                 self.text_in_order(index, text, event);
                 return Step::On;
             }
