@@ -4,7 +4,7 @@
 //! Ctrl-C, drops nothing. Only a kill leaves pages reserved; the next run finds and uses them.
 
 use anyhow::{Context, Result};
-use crore::mem::{HUGE_PAGE_BYTES, HugePageReservation};
+use crore::mem::{HUGE_PAGE_BYTES, HugePageReservation, HugePages};
 use std::sync::{Mutex, PoisonError};
 
 static RESERVATION: Mutex<Option<HugePageReservation>> = Mutex::new(None);
@@ -16,26 +16,28 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// Sees to it that `pages` are free. Says in a line what was done.
-    pub(crate) fn new(pages: usize) -> Result<(Self, String)> {
+    /// Sees to it that `pages` are free, if such pages are wanted. Says what was done.
+    pub(crate) fn new(wish: HugePages, pages: usize) -> Result<Self> {
+        if wish != HugePages::Reserve {
+            return Ok(Self { pages: 0 });
+        }
         let reservation = HugePageReservation::new(pages)
             .context("--huge-pages reserve is not possible here; try --huge-pages transparent")?;
-        let (message, pages) = (reservation.message(), reservation.added_pages());
+        println!("{}", reservation.message());
+        let pages = reservation.added_pages();
         *RESERVATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(reservation);
-        Ok((Self { pages }, message))
-    }
-
-    /// Gives them back and says so in a line, if there were any.
-    pub(crate) fn give_back(self) -> Option<String> {
-        let mebibytes = self.pages * (HUGE_PAGE_BYTES >> 20);
-        let message = format!("huge pages: {} ({mebibytes} MiB) given back", self.pages);
-        (self.pages > 0).then_some(message)
+        Ok(Self { pages })
     }
 }
 
+/// The memory on these pages must be free by then.
 impl Drop for Reserved {
     fn drop(&mut self) {
         give_back();
+        if self.pages > 0 {
+            let mebibytes = self.pages * (HUGE_PAGE_BYTES >> 20);
+            println!("huge pages: {} ({mebibytes} MiB) given back", self.pages);
+        }
     }
 }
 

@@ -17,17 +17,22 @@
 
 mod args;
 mod demo;
+mod figures;
 mod huge_pages;
 mod interrupt;
 mod lead;
+mod link;
+mod load;
+mod neighbours;
 mod places;
 mod plan;
 mod report;
 mod running;
+mod serve;
 mod text;
 mod view;
 
-use args::{Args, Command};
+use args::{Args, Command, LoadKind, ServeKind, XdpKind};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -37,6 +42,13 @@ fn main() -> ExitCode {
     huge_pages::give_back_on_panic();
     let outcome = match args.command {
         Command::Demo(options) => demo::run(&options),
+        Command::Serve(ServeKind::Echo(options)) => serve::echo(&options),
+        Command::Serve(ServeKind::Http { root, options }) => serve::http(&options, root.as_deref()),
+        Command::Load(LoadKind::Echo { payload, options }) => load::echo(&options, payload),
+        Command::Load(LoadKind::Http { target, pipeline, options }) => {
+            load::http(&options, &target, pipeline)
+        }
+        Command::Xdp(XdpKind::Detach { interface }) => detach(&interface),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -46,6 +58,16 @@ fn main() -> ExitCode {
             ExitCode::from(NOT_POSSIBLE)
         }
     }
+}
+
+/// Takes a filter off an interface that a killed server left there.
+fn detach(interface: &str) -> anyhow::Result<bool> {
+    if crore::driver::xdp::detach(interface)? {
+        println!("the filter on {interface} is gone; its ports are the kernel's again");
+    } else {
+        println!("there is no XDP program on {interface}");
+    }
+    Ok(true)
 }
 
 const CHECK_FAILED: u8 = 1;

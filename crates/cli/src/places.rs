@@ -43,6 +43,28 @@ impl TwoPlaces {
     }
 }
 
+/// How some cores behave, each at a processor of its own as far as there are any.
+pub(crate) fn for_cores(count: usize, asked: Option<&[usize]>) -> Result<Vec<CoreConfig>> {
+    let allowed = crore::pin::allowed_cpus();
+    let places = asked.unwrap_or(&allowed);
+    if let Some(cpu) = places.iter().find(|cpu| !allowed.contains(cpu)) {
+        bail!("processor {cpu} may not be used here; these may: {}", list(&allowed));
+    }
+    if asked.is_some() && places.len() != count {
+        bail!("{count} core(s) need as many processors, and {} were given", places.len());
+    }
+    // From the last one down: the first ones have the interrupts.
+    let shared = count >= places.len() && asked.is_none();
+    let spin = if shared { Duration::ZERO } else { Duration::from_micros(200) };
+    let at = |number: usize| places[places.len() - 1 - number % places.len()];
+    let place = |number: usize| CoreConfig {
+        pin_to: Some(asked.map_or_else(|| at(number), |asked| asked[number])),
+        spin_before_sleep: Some(spin),
+        ..CoreConfig::default()
+    };
+    Ok((0..count).map(place).collect())
+}
+
 /// True when we may do what only root may.
 pub(crate) fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -79,6 +101,16 @@ mod tests {
         assert_eq!(cpus_in("0-3,8\n"), [0, 1, 2, 3, 8]);
         assert_eq!(cpus_in("5"), [5]);
         assert_eq!(cpus_in(""), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn cores_are_where_they_were_asked_to_be() {
+        let first = crore::pin::allowed_cpus()[0];
+        let places = for_cores(1, Some(&[first])).unwrap();
+        assert_eq!(places[0].pin_to, Some(first));
+        assert_eq!(for_cores(5, None).unwrap().len(), 5);
+        let error = for_cores(2, Some(&[first])).unwrap_err().to_string();
+        assert_eq!(error, "2 core(s) need as many processors, and 1 were given");
     }
 
     #[test]

@@ -22,6 +22,6 @@ impl Random {
     /// A number below `bound`; every one as likely, to one part in 2^32. 0 for a bound of 0.
     #[inline]
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }

@@ -3,10 +3,13 @@
 use super::cores::Remains;
 use super::sides::{Demand, MemoryOfSides};
 use super::story::Story;
+use crate::figures::dropped_line;
 use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
 use crate::text::{bytes, grouped, rate};
 use crore::Snapshot;
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 
 /// What a run of the demo found. The names are part of the interface.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +41,9 @@ pub(crate) struct Figures {
     was_interrupted: bool,
     #[serde(skip)]
     memory: MemoryOfSides,
+    /// By reason, at the server and at the client.
+    #[serde(skip)]
+    dropped: [BTreeMap<&'static str, u64>; 2],
 }
 
 impl Figures {
@@ -45,7 +51,7 @@ impl Figures {
         demand: &Demand,
         memory: MemoryOfSides,
         story: &Story,
-        remains: Remains,
+        remains: &Remains,
     ) -> Self {
         let numbers = remains.numbers;
         let both = [remains.server.counters, remains.client.counters];
@@ -78,6 +84,7 @@ impl Figures {
             unanswered: numbers.requests - numbers.replies,
             was_interrupted: story.was_interrupted,
             memory,
+            dropped: both.map(|counters| counters.dropped_by_name().collect()),
         }
     }
 
@@ -120,29 +127,46 @@ impl Figures {
         found
     }
 
-    /// The figures for people.
+    /// The figures for people, beside those that the C10M problem asks for.
     pub(crate) fn table(&self) -> String {
+        let mut table = format!("\n{:<38}{:<34}{}\n", "", "here", "C10M asks for");
+        for (what, here, asked) in self.rows() {
+            let _ = writeln!(table, "{}", format!("{what:<38}{here:<34}{asked}").trim_end());
+        }
+        let _ = writeln!(table, "cycles a packet: {}", self.cycles_per_packet.line());
+        let _ = writeln!(
+            table,
+            "{} requests, every byte checked: {} wrong; {} resets, {} retransmits; \
+             {} closed in order, {} leaked",
+            grouped(self.requests),
+            self.bad_bytes,
+            self.resets,
+            grouped(self.retransmits),
+            grouped(self.closed),
+            self.leaked
+        );
+        let _ = writeln!(table, "server {}", dropped_line(&self.dropped[0]));
+        let _ = write!(table, "client {}", dropped_line(&self.dropped[1]));
+        table
+    }
+
+    /// What, how much of it here, and how much C10M asks for.
+    fn rows(&self) -> [(&'static str, String, &'static str); 10] {
         let cycles = &self.cycles_per_packet;
         let latency = &self.latency_us;
-        let both = |server: u64, client: u64| {
-            if server == client {
-                format!("{} on both sides", grouped(server))
-            } else {
-                format!("{} server, {} client", grouped(server), grouped(client))
-            }
+        let memory = &self.memory;
+        let (server, client) = (self.established_server, self.established_client);
+        let stood = if server == client {
+            format!("{} on both sides", grouped(server))
+        } else {
+            format!("{} server, {} client", grouped(server), grouped(client))
         };
-        let stood = both(self.established_server, self.established_client);
-        let rows = [
+        let a_second = rate(self.connections_per_second);
+        let opened = format!("{a_second} ({:.1} s in all)", self.open_seconds);
+        let per_conn = (self.bytes_per_connection_server, self.bytes_per_connection_client);
+        [
             ("connections held", stood, "10 million"),
-            (
-                "opened a second",
-                format!(
-                    "{} ({:.1} s in all)",
-                    rate(self.connections_per_second),
-                    self.open_seconds
-                ),
-                "1 million",
-            ),
+            ("opened a second", opened, "1 million"),
             (
                 "cycles a packet, driver and stack",
                 format!("{:.0}", cycles.driver_and_stack()),
@@ -155,39 +179,15 @@ impl Figures {
             ("latency p99.9 / max", format!("{:.1} / {:.1} us", latency.p999, latency.max), ""),
             (
                 "memory a connection, server / client",
-                format!(
-                    "{:.0} / {:.0} bytes",
-                    self.bytes_per_connection_server, self.bytes_per_connection_client
-                ),
+                format!("{:.0} / {:.0} bytes", per_conn.0, per_conn.1),
                 "",
             ),
             (
                 "memory, server / client",
-                format!(
-                    "{} / {}",
-                    bytes(self.memory.server_bytes),
-                    bytes(self.memory.client_bytes)
-                ),
+                format!("{} / {}", bytes(memory.server_bytes), bytes(memory.client_bytes)),
                 "",
             ),
-        ];
-        let mut table = format!("\n{:<38}{:<34}{}\n", "", "here", "C10M asks for");
-        for (what, here, asked) in rows {
-            table += format!("{what:<38}{here:<34}{asked}").trim_end();
-            table.push('\n');
-        }
-        table += &format!("cycles a packet: {}\n", cycles.line());
-        table += &format!(
-            "{} requests, every byte checked: {} wrong; {} resets, {} retransmits; \
-             {} closed in order, {} leaked",
-            grouped(self.requests),
-            self.bad_bytes,
-            self.resets,
-            grouped(self.retransmits),
-            grouped(self.closed),
-            self.leaked
-        );
-        table
+        ]
     }
 }
 

@@ -32,15 +32,8 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     println!("server: {}", planned.server.line());
     println!("client: {}", planned.client.line());
     println!("both and the pipe: {}", text::bytes(planned.total_bytes()));
-    let reserved = match pages {
-        HugePages::Reserve => Some(reserve(planned.huge_pages())?),
-        HugePages::Transparent | HugePages::None => None,
-    };
-    let outcome = measure(options, &demand, places, pages);
-    if let Some(message) = reserved.and_then(Reserved::give_back) {
-        println!("{message}");
-    }
-    outcome
+    let _reserved = Reserved::new(pages, planned.huge_pages())?;
+    measure(options, &demand, places, pages)
 }
 
 /// From the memory taken to the figures shown; all memory is free again after it.
@@ -62,7 +55,7 @@ fn measure(
     let mut view = View::open(options.output.plain);
     let story = story::tell(&cores, demand, memory, &mut view)?;
     drop(view);
-    let figures = figures::Figures::of(demand, memory, &story, cores.stop()?);
+    let figures = figures::Figures::of(demand, memory, &story, &cores.stop()?);
     println!("{}", figures.table());
     if let Some(path) = &options.output.json {
         report::write_json(path, &figures)?;
@@ -92,12 +85,6 @@ fn connections(options: &DemoOptions, pages: HugePages) -> Result<u32> {
         );
     }
     Ok(fits)
-}
-
-fn reserve(pages: usize) -> Result<Reserved> {
-    let (reserved, message) = Reserved::new(pages)?;
-    println!("{message}");
-    Ok(reserved)
 }
 
 const TEN_MILLION: u32 = 10_000_000;

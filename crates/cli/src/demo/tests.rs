@@ -21,7 +21,7 @@ fn play(options: &DemoOptions) -> Figures {
     let memory = sides.memory;
     let cores = Cores::start(sides, TwoPlaces::choose(None).unwrap()).unwrap();
     let story = story::tell(&cores, &demand, memory, &mut View::Nowhere).unwrap();
-    Figures::of(&demand, memory, &story, cores.stop().unwrap())
+    Figures::of(&demand, memory, &story, &cores.stop().unwrap())
 }
 
 #[test]

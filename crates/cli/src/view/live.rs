@@ -11,6 +11,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Gauge, Paragraph, Widget};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
+use std::fmt::Write;
 use std::io::{Result, Stdout, stdout};
 
 /// The picture.
@@ -69,10 +70,10 @@ fn progress(sample: &Sample) -> Gauge<'_> {
     };
     let mut label = format!("{} {}", progress.doing, shown(progress.done));
     if progress.of > 0 {
-        label += &format!(" of {}", shown(progress.of));
+        let _ = write!(label, " of {}", shown(progress.of));
     }
     if progress.unit == Unit::Count && sample.done_per_second > 0.0 {
-        label += &format!("  {}/s", rate(sample.done_per_second));
+        let _ = write!(label, "  {}/s", rate(sample.done_per_second));
     }
     Gauge::default().ratio(ratio).label(label).gauge_style(Style::new().cyan().on_dark_gray())
 }

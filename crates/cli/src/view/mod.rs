@@ -37,7 +37,9 @@ impl View {
     pub(crate) fn pace(&self) -> Duration {
         match self {
             Self::Live(_) => Duration::from_millis(200),
-            _ => Duration::from_secs(1),
+            Self::Plain => Duration::from_secs(1),
+            #[cfg(test)]
+            Self::Nowhere => Duration::from_secs(1),
         }
     }
 

@@ -1,0 +1,112 @@
+//! The final figures of `serve` and `load`: what the cores counted, and every drop by its reason.
+
+use crate::report::CyclesPerPacket;
+use crate::text::{bytes, grouped};
+use crore::Snapshot;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// What some cores counted together.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CoreFigures {
+    pub(crate) seconds: f64,
+    pub(crate) cores: usize,
+    /// Open at the end.
+    pub(crate) connections: u64,
+    pub(crate) accepted: u64,
+    pub(crate) connected: u64,
+    pub(crate) closed: u64,
+    pub(crate) resets_in: u64,
+    pub(crate) resets_out: u64,
+    pub(crate) retransmits: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) cookies_sent: u64,
+    pub(crate) cookies_accepted: u64,
+    pub(crate) rx_frames: u64,
+    pub(crate) tx_frames: u64,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_bytes: u64,
+    pub(crate) memory_bytes: usize,
+    pub(crate) cycles_per_packet: CyclesPerPacket,
+    /// Frames and segments not processed further, by reason.
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+}
+
+impl CoreFigures {
+    pub(crate) fn of(cores: &[Snapshot], seconds: f64, memory_bytes: usize) -> Self {
+        let counters = || cores.iter().map(|core| &core.counters);
+        let mut dropped = BTreeMap::new();
+        for (reason, count) in counters().flat_map(crore::Counters::dropped_by_name) {
+            *dropped.entry(reason).or_default() += count;
+        }
+        let nothing = vec![zeroed(); cores.len()];
+        Self {
+            seconds,
+            cores: cores.len(),
+            connections: cores.iter().map(|core| core.conns).sum(),
+            accepted: counters().map(|of| of.accepted).sum(),
+            connected: counters().map(|of| of.connected).sum(),
+            closed: counters().map(|of| of.closed).sum(),
+            resets_in: counters().map(|of| of.resets_in).sum(),
+            resets_out: counters().map(|of| of.resets_out).sum(),
+            retransmits: counters().map(|of| of.retransmits).sum(),
+            timeouts: counters().map(|of| of.timeouts).sum(),
+            cookies_sent: counters().map(|of| of.cookies_sent).sum(),
+            cookies_accepted: counters().map(|of| of.cookies_accepted).sum(),
+            rx_frames: counters().map(|of| of.rx_frames).sum(),
+            tx_frames: counters().map(|of| of.tx_frames).sum(),
+            rx_bytes: counters().map(|of| of.rx_bytes).sum(),
+            tx_bytes: counters().map(|of| of.tx_bytes).sum(),
+            memory_bytes,
+            cycles_per_packet: CyclesPerPacket::between(&nothing, cores),
+            dropped,
+        }
+    }
+
+    /// The figures for people.
+    pub(crate) fn table(&self) -> String {
+        let mut table = format!(
+            "\n{:.1} s on {} core(s): {} connections accepted, {} opened, {} ended, {} open now\n",
+            self.seconds,
+            self.cores,
+            grouped(self.accepted),
+            grouped(self.connected),
+            grouped(self.closed),
+            grouped(self.connections)
+        );
+        let _ = writeln!(
+            table,
+            "received {} frames, {}; sent {} frames, {}",
+            grouped(self.rx_frames),
+            bytes(self.rx_bytes as usize),
+            grouped(self.tx_frames),
+            bytes(self.tx_bytes as usize)
+        );
+        let _ = writeln!(
+            table,
+            "{} retransmits, {} timeouts, {} resets received, {} sent",
+            grouped(self.retransmits),
+            grouped(self.timeouts),
+            grouped(self.resets_in),
+            grouped(self.resets_out)
+        );
+        let _ = writeln!(table, "cycles a packet: {}", self.cycles_per_packet.line());
+        table += &dropped_line(&self.dropped);
+        table
+    }
+}
+
+/// Every reason for which something was dropped, with its count.
+pub(crate) fn dropped_line(dropped: &BTreeMap<&'static str, u64>) -> String {
+    let parts: Vec<_> =
+        dropped.iter().map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+    let parts = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
+    format!("dropped: {parts}")
+}
+
+/// The numbers of a core that has not begun.
+fn zeroed() -> Snapshot {
+    use crore::zerocopy::FromZeros;
+    Snapshot::new_zeroed()
+}

@@ -1,0 +1,216 @@
+//! Opening a link: frames from the driver, addresses and neighbours from the control plane.
+//!
+//! On `xdp` the kernel owns the interface: its addresses are ours too, it answers ARP and neighbour
+//! discovery, and we learn from it who has which hardware address. On `tap` the kernel is the peer:
+//! our stack answers for itself, with addresses of its own.
+
+use crate::args::{AddressArg, LinkArg};
+use anyhow::{Context, Result, bail};
+use core::net::IpAddr;
+use crore::driver::xdp::{self, Attachment, LocalPorts};
+use crore::driver::{Link, RxChecksum, tap};
+use crore::mem::Memory;
+use crore::{AddressRange, Interface};
+use crore_ctl::InterfaceInfo;
+
+/// What is known of a link before it is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) queues: u32,
+    /// Our addresses on it.
+    pub(crate) addresses: Vec<AddressRange>,
+    /// What the kernel says about an interface that it owns.
+    pub(crate) info: Option<InterfaceInfo>,
+    /// The addresses are the interface's own: the kernel uses them as well.
+    pub(crate) shares_addresses: bool,
+}
+
+/// A link that is open: one driver queue a core.
+pub(crate) struct Opened {
+    pub(crate) links: Vec<Link>,
+    pub(crate) interface: Interface,
+    /// The filter, which is taken away when this is dropped.
+    pub(crate) attachment: Option<Attachment>,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Surroundings {
+    /// Looks at the link, and settles which addresses are ours.
+    pub(crate) fn of(link: &LinkArg, asked: &[AddressArg]) -> Result<Self> {
+        let asked: Vec<AddressRange> = asked.iter().map(|address| address.0).collect();
+        match link {
+            LinkArg::Tap { name } => {
+                if asked.is_empty() {
+                    bail!(
+                        "on tap:{name} the kernel is the peer, and we need an address of our own: \
+                         --address 10.9.0.2/24, when the kernel's side has 10.9.0.1/24"
+                    );
+                }
+                Ok(Self { queues: 1, addresses: asked, info: None, shares_addresses: false })
+            }
+            LinkArg::Xdp { interface, queues } => {
+                let info = crore_ctl::interface(interface)?;
+                let existing = xdp::queue_count(interface)?;
+                if let Some(asked) = queues.filter(|&asked| asked != existing) {
+                    bail!(
+                        "{interface} receives on {existing} queue(s) and {asked} were asked for; \
+                         `ethtool -L {interface} combined {asked}` changes that (veth: `rx {asked}`)"
+                    );
+                }
+                let shares_addresses = asked.is_empty();
+                let addresses = if shares_addresses { own(&info)? } else { asked };
+                Ok(Self { queues: existing, addresses, info: Some(info), shares_addresses })
+            }
+        }
+    }
+
+    /// Narrows our addresses down to this one; an unspecified one stands for all.
+    pub(crate) fn only(&mut self, address: IpAddr) -> Result<()> {
+        if address.is_unspecified() {
+            let family = |range: &AddressRange| range.first.is_ipv4() == address.is_ipv4();
+            self.addresses.retain(family);
+        } else if let Some(range) = self.addresses.iter().find(|range| has(range, address)) {
+            self.addresses = vec![AddressRange::one(address, range.prefix_len)];
+            return Ok(());
+        } else {
+            self.addresses.retain(|_| false);
+        }
+        if self.addresses.is_empty() {
+            bail!("{address} is none of our addresses on this link; `ip address` lists them");
+        }
+        Ok(())
+    }
+
+    /// Every single one of our addresses.
+    pub(crate) fn each_address(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().flat_map(|range| (0..range.count).map(|n| plus(range.first, n)))
+    }
+
+    /// Opens the link. `ours` is what the kernel is to leave to us.
+    pub(crate) fn open(
+        &self,
+        link: &LinkArg,
+        ours: Vec<LocalPorts>,
+        memory: &mut Memory,
+    ) -> Result<Opened> {
+        match link {
+            LinkArg::Tap { name } => self.open_tap(name, memory),
+            LinkArg::Xdp { interface, queues } => {
+                let mut options = xdp::Options::new(interface);
+                options.queues = *queues;
+                options.ours = ours;
+                self.open_xdp(&options, memory)
+            }
+        }
+    }
+
+    fn open_tap(&self, name: &str, memory: &mut Memory) -> Result<Opened> {
+        let taps = tap::open(name, 1, memory)?;
+        let links: Vec<_> = taps.into_iter().map(Link::Tap).collect();
+        let interface = self.interface(&links);
+        let range = self.addresses[0];
+        let note = format!(
+            "{name} is up, and our side has {}; the kernel's side needs an address there too, like \
+             `ip address add PEER/{} dev {name}`",
+            range.first, range.prefix_len
+        );
+        Ok(Opened { links, interface, attachment: None, notes: vec![note] })
+    }
+
+    fn open_xdp(&self, options: &xdp::Options, memory: &mut Memory) -> Result<Opened> {
+        let opened = xdp::open(options, memory)?;
+        let attachment = opened.attachment;
+        let mut notes = Vec::new();
+        let zero_copy = opened.queues.iter().all(xdp::Queue::is_zero_copy);
+        notes.push(format!(
+            "{}: {} queue(s), XDP in {} mode, {}",
+            options.interface,
+            opened.queues.len(),
+            attachment.mode().name(),
+            if zero_copy { "without copies" } else { "copying" }
+        ));
+        if let Some(refusal) = attachment.native_refusal() {
+            notes.push(format!("native mode is not to be had here: {refusal}"));
+        }
+        if attachment.replaced_leftover() {
+            notes.push("replaced the filter of a process that was killed".to_owned());
+        }
+        let links: Vec<_> = opened.queues.into_iter().map(Link::Xdp).collect();
+        let interface = self.interface(&links);
+        Ok(Opened { links, interface, attachment: Some(attachment), notes })
+    }
+
+    /// The stack's view of the link.
+    fn interface(&self, links: &[Link]) -> Interface {
+        let link = links[0].capabilities();
+        self.interface_with(link.mac, link.mtu, link.rx_checksum == RxChecksum::Verify)
+    }
+
+    fn interface_with(&self, mac: [u8; 6], mtu: u16, verify_checksums: bool) -> Interface {
+        let gateways = self.info.iter().flat_map(|info| info.gateways.iter().copied());
+        let (mut gateway_v4, mut gateway_v6) = (None, None);
+        for gateway in gateways {
+            match gateway {
+                IpAddr::V4(v4) => gateway_v4 = gateway_v4.or(Some(v4)),
+                IpAddr::V6(v6) => gateway_v6 = gateway_v6.or(Some(v6)),
+            }
+        }
+        let addresses = self.addresses.clone();
+        Interface { mac, mtu, vlan: None, addresses, gateway_v4, gateway_v6, verify_checksums }
+    }
+
+    /// As good as the real one for planning memory.
+    pub(crate) fn interface_for_planning(&self) -> Interface {
+        self.interface_with([2; 6], 1500, true)
+    }
+
+    /// Where packets for `remote` go first: to itself on the link, else to a gateway.
+    pub(crate) fn next_hop(&self, remote: IpAddr) -> Result<IpAddr> {
+        let on_link = |range: &AddressRange| {
+            crore_ctl::Prefix { address: range.first, len: range.prefix_len }.covers(remote)
+        };
+        if self.addresses.iter().any(on_link) {
+            return Ok(remote);
+        }
+        let gateway = self.info.as_ref().and_then(|info| info.gateway_for(remote));
+        gateway.with_context(|| {
+            format!("no way to {remote}: it is on no network of this link, and there is no gateway")
+        })
+    }
+}
+
+/// The interface's own addresses.
+fn own(info: &InterfaceInfo) -> Result<Vec<AddressRange>> {
+    if info.addresses.is_empty() {
+        bail!(
+            "{} has no address; give it one with `ip address add ADDRESS/BITS dev {}`",
+            info.name,
+            info.name
+        );
+    }
+    let range = |prefix: &crore_ctl::Prefix| AddressRange::one(prefix.address, prefix.len);
+    Ok(info.addresses.iter().map(range).collect())
+}
+
+fn has(range: &AddressRange, address: IpAddr) -> bool {
+    match (range.first, address) {
+        (IpAddr::V4(first), IpAddr::V4(address)) => {
+            address.to_bits().wrapping_sub(first.to_bits()) < range.count
+        }
+        (IpAddr::V6(first), IpAddr::V6(address)) => {
+            address.to_bits().wrapping_sub(first.to_bits()) < u128::from(range.count)
+        }
+        _ => false,
+    }
+}
+
+fn plus(first: IpAddr, offset: u32) -> IpAddr {
+    match first {
+        IpAddr::V4(v4) => IpAddr::V4(v4.to_bits().wrapping_add(offset).into()),
+        IpAddr::V6(v6) => IpAddr::V6(v6.to_bits().wrapping_add(u128::from(offset)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The core that runs a load, from its start to its end.
+
+use super::Prepared;
+use crate::args::LoadOptions;
+use crate::figures::CoreFigures;
+use crate::lead::Leader;
+use crate::link::Opened;
+use crate::neighbours::{Learner, Neighbours};
+use crate::places;
+use crate::running::Running;
+use crate::view::{Sampler, View};
+use anyhow::Result;
+use crore::driver::xdp::LocalPorts;
+use crore::mem::{HugePages, Memory};
+use crore::{Core, Engine, Stop};
+use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, Pace, Phase, Protocol};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+/// A load that runs.
+pub(super) struct Client<P: Protocol> {
+    running: Running<Load<P>>,
+    control: Control,
+    stop: Stop,
+    started: Instant,
+    neighbours: RefCell<Option<Neighbours>>,
+    memory_bytes: usize,
+    /// Last, because its end gives the ports back to the kernel.
+    opened: Opened,
+}
+
+impl<P: Protocol + Send + 'static> Client<P> {
+    /// Opens the link, takes the memory, and starts the core; it waits for [`Client::lead`].
+    pub(super) fn start(options: &LoadOptions, prepared: &Prepared, protocol: P) -> Result<Self> {
+        let (surroundings, ports) = (&prepared.surroundings, &prepared.ports);
+        let ours = surroundings.each_address();
+        let ours = ours.map(|address| LocalPorts { address, ports: ports.clone() }).collect();
+        // Frames do not come from the pages reserved for the connections.
+        let mut frames = Memory::new(HugePages::Transparent);
+        let mut opened = surroundings.open(&options.link, ours, &mut frames)?;
+        let mut neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
+        if let Some(neighbours) = &mut neighbours {
+            neighbours.resolve(prepared.hop)?;
+        }
+        let learner = neighbours.as_mut().map(Neighbours::learner).transpose()?;
+        let control = Control::new();
+        let config = config(options, prepared.locals.clone());
+        let load = Load::new(config, protocol, Clock::measured(), control.clone());
+        let mut memory = Memory::new(options.memory.huge_pages());
+        let (settings, seed) = (prepared.settings.clone(), crore::random_seed());
+        let mut engine = Engine::new(settings, &opened.interface, load, &mut memory, seed)?;
+        Learner::learn_if(learner.as_ref(), &mut engine);
+        let place = places::for_cores(1, None)?.remove(0);
+        let core = Core::new(engine, opened.links.remove(0), place);
+        let (stop, started) = (Stop::new(), Instant::now());
+        let between =
+            move |engine: &mut Engine<Load<P>>| Learner::learn_if(learner.as_ref(), engine);
+        let running = Running::start("load", core, &stop, between)?;
+        let memory_bytes = frames.total_bytes() + memory.total_bytes();
+        let neighbours = RefCell::new(neighbours);
+        Ok(Self { running, control, stop, started, neighbours, memory_bytes, opened })
+    }
+
+    /// Through all phases; true when Ctrl-C came.
+    pub(super) fn lead(&mut self, options: &LoadOptions) -> Result<bool> {
+        for note in &self.opened.notes {
+            println!("{note}");
+        }
+        let nudge = || {
+            self.running.wake();
+            if let Some(neighbours) = self.neighbours.borrow_mut().as_mut() {
+                neighbours.pass_on()?;
+            }
+            self.running.check_alive()
+        };
+        let mut view = View::open(options.output.plain);
+        let sampler = Sampler::new(vec![self.running.page()], self.memory_bytes);
+        let sizes = (options.connections, Some(Duration::from_secs_f64(options.seconds)));
+        let mut leader = Leader::new(self.control.clone(), sizes, sampler, &mut view, &nudge);
+        leader.through(Phase::Opening)?;
+        leader.hold(Duration::from_secs_f64(options.hold))?;
+        for phase in [Phase::Traffic, Phase::Settling, Phase::Checking, Phase::Closing] {
+            leader.through(phase)?;
+        }
+        Ok(leader.was_interrupted)
+    }
+
+    /// Ends the core; says what it counted.
+    pub(super) fn stop(self) -> Result<(Core<Load<P>>, CoreFigures)> {
+        self.stop.set();
+        let core = self.running.join()?;
+        if let Some(attachment) = self.opened.attachment {
+            attachment.detach()?;
+        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        let figures = CoreFigures::of(&[core.snapshot()], seconds, self.memory_bytes);
+        Ok((core, figures))
+    }
+}
+
+fn config(options: &LoadOptions, locals: LocalAddresses) -> LoadConfig {
+    let seed = crore::random_seed();
+    LoadConfig {
+        remote: options.connect,
+        locals,
+        connections: options.connections,
+        opens_per_second: options.open_rate,
+        handshakes_max: HANDSHAKES_MAX,
+        pace: match options.rate {
+            Some(per_second) => Pace::Open { per_second },
+            None => Pace::Closed { in_flight: options.in_flight },
+        },
+        traffic_time: Some(Duration::from_secs_f64(options.seconds)),
+        seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),
+    }
+}
+
+/// A listening socket of Linux has a queue of 4,096 at most, often of 128.
+const HANDSHAKES_MAX: u32 = 256;
