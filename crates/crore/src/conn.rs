@@ -83,7 +83,8 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.close(self.index);
     }
 
-    /// Ends the connection at once with a reset; what is queued is lost.
+    /// Ends the connection at once with a reset; what is queued is lost. When it is over already
+    /// and only waits for its octets to be consumed, they are lost, and `closed` follows.
     pub fn abort(&mut self) {
         self.stack.abort(self.index);
     }

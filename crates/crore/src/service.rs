@@ -36,7 +36,8 @@ pub trait Service {
     /// The rest is kept, and the peer's window shrinks by it. It is offered again, with what
     /// arrived since, in one piece (up to [`OFFER_BYTES_MAX`](crate::OFFER_BYTES_MAX)): when more
     /// arrives; but after a [`Conn::send`] that did not take all, only when there is room to send
-    /// again; and after [`Conn::resume`].
+    /// again; and after [`Conn::resume`]. A connection whose octets are never consumed does not end
+    /// by itself: [`Conn::abort`] it.
     fn data(&mut self, conn: &mut Conn<'_, Self::State>, bytes: &[u8]) -> usize;
 
     /// After a [`Conn::send`] that did not take all: half of the send queue is free again.

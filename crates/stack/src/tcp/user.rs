@@ -121,13 +121,15 @@ impl Stack {
         }
     }
 
-    /// ABORT: what is queued is thrown away, a reset goes out with the next output stage.
+    /// ABORT: what is queued is thrown away, a reset goes out with the next output stage. Of a
+    /// connection that is over, the octets that nobody read are thrown away, so that it can go.
     pub fn abort(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
-        if tcb.state() != State::Closed {
-            tcb.flags.set(Flags::ABORT);
-            self.queue_output(index);
+        tcb.flags.set(Flags::ABORT);
+        if tcb.state() == State::Closed {
+            tcb.flags.set(Flags::RESUME);
         }
+        self.queue_output(index);
     }
 
     /// Keeps octets of an in-order frame that the application did not consume: all of the
