@@ -65,7 +65,7 @@ pub enum Drop {
     HalfOpenRepeat,
     /// A segment for a connection in TIME-WAIT.
     TimeWait,
-    /// Not sent: replies to strangers are limited in rate.
+    /// Not sent: replies to strangers, and to segments that say nothing new, are limited in rate.
     RateLimited,
     /// Data after the peer's FIN: answered with an acknowledgment (RFC 9293 3.10.7.4).
     DataAfterClose,
@@ -166,7 +166,7 @@ pub struct Counters {
     pub fast_retransmits: u64,
     /// Keepalive and zero-window probes sent.
     pub probes: u64,
-    /// Challenge acknowledgments sent (RFC 5961).
+    /// Challenge acknowledgments due (RFC 5961); those beyond the limit in rate are not sent.
     pub challenges: u64,
     /// Payload octets delivered in order.
     pub octets_in: u64,

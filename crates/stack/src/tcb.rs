@@ -218,6 +218,10 @@ impl Flags {
 
     /// In the list of timers set a moment ago; the wheel does not know of them yet.
     pub const RECENT: Self = Self(1 << 26);
+    /// A segment without data was answered only to say where we are, in this unit of `heard_at`.
+    pub const CORRECTED: Self = Self(1 << 27);
+    /// Two were.
+    pub const CORRECTED_TWICE: Self = Self(1 << 28);
 
     /// True when any bit of `other` is set.
     #[inline]

@@ -92,7 +92,9 @@ impl Stack {
             Step::Stop(reason) => self.drop_segment(reason),
             Step::StopAndAck(reason) => {
                 self.drop_segment(reason);
-                self.send_ack(index, None, tx);
+                if self.may_correct(index, arrival) {
+                    self.send_ack(index, None, tx);
+                }
             }
             Step::StopAndReset(reason) => {
                 self.drop_segment(reason);
@@ -102,6 +104,25 @@ impl Stack {
         if event.what != What::default() {
             events.push(event);
         }
+    }
+
+    /// True when an unacceptable segment may be answered. Two hosts that disagree on where they are
+    /// would answer each other's answers for ever, and a stranger's forgeries would be multiplied
+    /// (RFC 5961 7): of segments without data two a second are answered.
+    #[cold]
+    fn may_correct(&mut self, index: u32, arrival: &Arrival) -> bool {
+        if arrival.payload_len > 0 && !arrival.flags.contains(tcp::Flags::SYN) {
+            return true;
+        }
+        let flags = &mut self.tcbs[index].flags;
+        if flags.any(Flags::CORRECTED_TWICE) {
+            self.counters.drop(Drop::RateLimited);
+            return false;
+        }
+        let next =
+            if flags.any(Flags::CORRECTED) { Flags::CORRECTED_TWICE } else { Flags::CORRECTED };
+        flags.set(next);
+        true
     }
 
     /// Counts a segment of a connection that is dropped, or cut short for want of room.
@@ -122,7 +143,11 @@ impl Stack {
         tx: &mut TxBurst,
     ) -> Step {
         let tcb = &mut self.tcbs[index];
-        tcb.heard_at = (self.now.tick >> 10) as u16;
+        let heard_at = (self.now.tick >> 10) as u16;
+        if tcb.heard_at != heard_at {
+            tcb.heard_at = heard_at;
+            tcb.flags.clear(Flags::CORRECTED | Flags::CORRECTED_TWICE);
+        }
         if let Step::Stop(reason) = check_timestamps(tcb, arrival) {
             // RFC 7323 5.3 R1: an older timestamp is answered, unless it is a reset's.
             return match reason {
