@@ -119,6 +119,11 @@ impl Stack {
         }
         let records = config.conns_max + config.half_open_max + config.time_wait_max;
         let secrets = Secrets::new(seed);
+        let mut neighbours =
+            Neighbours::new(memory, secrets.neighbour_key(), config.neighbours_max)?;
+        if !config.answers_for_link {
+            neighbours.believe_known();
+        }
         Ok(Self {
             mac: interface.mac,
             mtu: interface.mtu,
@@ -137,7 +142,7 @@ impl Stack {
             pool: memory.pool("buffers", &config.pool)?,
             half_opens: HalfOpens::new(memory, config.half_open_max)?,
             time_waits: TimeWaits::new(memory, config.time_wait_max)?,
-            neighbours: Neighbours::new(memory, secrets.neighbour_key(), config.neighbours_max)?,
+            neighbours,
             output_list: OutputList::new(memory, config.conns_max)?,
             listening: vec![0; 1024].into_boxed_slice(),
             stranger_replies: STRANGER_REPLIES_PER_TICK,

@@ -107,7 +107,8 @@ pub(super) enum Step {
     Forget,
 }
 
-pub(super) fn step(entry: &mut Neighbour, now: u32) -> Step {
+/// With `asks_known` false, who is known by address is believed for good: others look after it.
+pub(super) fn step(entry: &mut Neighbour, now: u32, asks_known: bool) -> Step {
     let was_used = core::mem::take(&mut entry.in_use) != 0;
     if was_used {
         entry.touched = now;
@@ -116,9 +117,9 @@ pub(super) fn step(entry: &mut Neighbour, now: u32) -> Step {
         REACHABLE if is_past(entry.deadline, now) => {
             entry.state = STALE;
             // Used since the last round: as good as used now.
-            if was_used { ask_whether_there(entry, now) } else { Step::Nothing }
+            if was_used && asks_known { ask_whether_there(entry, now) } else { Step::Nothing }
         }
-        STALE if was_used => ask_whether_there(entry, now),
+        STALE if was_used && asks_known => ask_whether_there(entry, now),
         INCOMPLETE | PROBE if is_past(entry.deadline, now) => ask_again(entry, now),
         FAILED if is_past(entry.deadline, now) && entry.pinned == 0 => Step::Forget,
         _ => Step::Nothing,

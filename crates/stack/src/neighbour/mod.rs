@@ -48,6 +48,7 @@ pub struct Neighbours {
     /// Where [`Neighbours::due`] goes on, and when it begins again.
     next_due: u32,
     next_round: u32,
+    asks_known: bool,
 }
 
 /// What to do about a frame for a neighbour.
@@ -76,6 +77,7 @@ impl Neighbours {
             hand: 0,
             next_due: 0,
             next_round: 0,
+            asks_known: true,
         })
     }
 
@@ -115,6 +117,13 @@ impl Neighbours {
             entry.wanted = 1;
         }
         Some(entry.mac)
+    }
+
+    /// Leaves it to others whether a neighbour is still there, as on an interface whose kernel has a
+    /// table of its own and would get the answers. What frames and [`Neighbours::learn_permanent`]
+    /// say is then used for as long as there is room.
+    pub fn believe_known(&mut self) {
+        self.asks_known = false;
     }
 
     /// Finds out how to reach `address`.
@@ -226,7 +235,7 @@ impl Neighbours {
         }
         let end = self.next_due.saturating_add(budget).min(self.used);
         for index in self.next_due..end {
-            match step(&mut self.entries[index], now) {
+            match step(&mut self.entries[index], now, self.asks_known) {
                 Step::Nothing => {}
                 Step::Ask => ask(index, &self.entries[index]),
                 Step::Forget => self.vacate(index),

@@ -340,3 +340,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn on_a_link_that_others_look_after_a_known_neighbour_is_never_asked() {
+    let mut memory = Memory::heap();
+    let mut neighbours = Neighbours::new(&mut memory, [1, 2], 8).unwrap();
+    neighbours.believe_known();
+    let index = neighbours.learn(7, [2, 0, 0, 0, 0, 7], 0).unwrap();
+    for second in 0..100 {
+        assert_eq!(neighbours.mac_for(index, 7), Some([2, 0, 0, 0, 0, 7]));
+        neighbours.due(second * 1000, 8, |_, _| panic!("nobody is asked"));
+    }
+}

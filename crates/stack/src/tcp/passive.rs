@@ -233,10 +233,6 @@ impl Stack {
         }
         if flags.contains(tcp::Flags::SYN) {
             self.counters.drop(Drop::HalfOpenRepeat);
-            if let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) {
-                // The one that the first SYN came through may be forgotten by now.
-                self.half_opens.slab[index].neighbour = neighbour;
-            }
             self.send_syn_ack(index, tx);
             return;
         }
