@@ -262,9 +262,9 @@ impl<S: Service> Engine<S> {
         let index = event.index;
         let aborted = self.is_aborted(index);
         if event.what.any(What::CLOSED) {
-            self.stack.note_end(index, if aborted { Closed::Aborted } else { event.why });
+            self.stack.note_end(index, event.why);
         }
-        let end = self.stack.end_of(index);
+        let end = self.stack.end_of(index).map(|why| if aborted { Closed::Aborted } else { why });
         let abrupt = aborted || end.is_some_and(|why| why != Closed::Finished);
         if self.stack.unread(index) > 0 && !abrupt {
             return;
