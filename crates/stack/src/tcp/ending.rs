@@ -1,5 +1,6 @@
 //! The end of a connection: TIME-WAIT, and giving everything back.
 
+use super::arrives::segment_len;
 use super::{receive_queue, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
@@ -116,7 +117,10 @@ impl Stack {
             return self.syn_to_listener(arrival, frame, tx);
         }
         self.counters.drop(Drop::TimeWait);
-        if arrival.flags.contains(tcp::Flags::ACK) && self.may_reply_to_stranger() {
+        // RFC 9293 3.10.7.4: a bare acknowledgment that is where it should be is not answered. Two
+        // sides that are both in TIME-WAIT would answer each other for ever.
+        let bare = segment_len(arrival) == 0 && Seq(arrival.seq) == record.rcv_nxt;
+        if arrival.flags.contains(tcp::Flags::ACK) && !bare && self.may_reply_to_stranger() {
             // The peer did not get our last acknowledgment.
             let ack = record.rcv_nxt;
             self.reply_from_time_wait(arrival, frame, ack, record.ts_recent, tx);
