@@ -4,7 +4,7 @@ use crore_wire::tcp;
 use std::net::IpAddr;
 
 use crate::frames;
-use crate::lan::{BAIT, HONEST, Lan, SERVER, mac, v4, v6};
+use crate::lan::{BAIT, HONEST, Lan, NOBODY, SERVER, mac, v4, v6};
 use crate::luck::Luck;
 
 /// A forged frame. It never bears the honest client's address as its IP source.
@@ -64,8 +64,8 @@ fn random_for_server(luck: &mut Luck, vlan: Option<u16>) -> Vec<u8> {
 
 /// A good segment of a connection that most likely is not.
 fn stray_segment(luck: &mut Luck, vlan: Option<u16>) -> Vec<u8> {
-    let from = [IpAddr::V4(v4(BAIT)), IpAddr::V6(v6(BAIT)), IpAddr::V4(v4(SERVER))];
-    let from = from[luck.below(3)];
+    let from = [v4(BAIT), v4(NOBODY), v4(NOBODY), v4(SERVER)][luck.below(4)];
+    let from = if luck.one_in(3) { IpAddr::V6(v6(BAIT)) } else { IpAddr::V4(from) };
     let ports = (1 + luck.below(65_535) as u16, [80, 80, 81, 443][luck.below(4)]);
     let (seq, ack, flags) = (luck.next() as u32, luck.next() as u32, luck.next() as u8);
     let header = frames::header(ports, seq, ack, tcp::Flags(flags));

@@ -3,7 +3,7 @@
 use crore::{Closed, Conn, Service, Turn};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::lan::{BAIT, HONEST, SERVER, v4, v6};
+use crate::lan::{BAIT, HONEST, NOBODY, SERVER, v4, v6};
 use crate::luck::Luck;
 
 /// The server: echoes on port 80, reads half of what it is offered on port 81, and opens
@@ -69,7 +69,7 @@ impl Service for Echo {
     fn turn(&mut self, turn: &mut Turn<'_, u64>) {
         if self.opens && !self.quiet && turn.conns() < 200 && self.luck.one_in(16) {
             let ip = match self.luck.below(8) {
-                0 => IpAddr::V4(v4(77)),
+                0 => IpAddr::V4(v4(NOBODY)),
                 1..4 => IpAddr::V6(v6(BAIT)),
                 _ => IpAddr::V4(v4(BAIT)),
             };
