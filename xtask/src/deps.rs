@@ -194,7 +194,15 @@ const ROOMS: &[Room] = &[
     Room {
         package: "crore-http",
         ours: &["crore"],
-        outside: &["httparse", "httpdate", "mime_guess", "percent-encoding", "zerocopy"],
+        outside: &[
+            "httparse",
+            "httpdate",
+            "mime_guess",
+            "percent-encoding",
+            "rustix",
+            "thiserror",
+            "zerocopy",
+        ],
         tests: &["proptest"],
     },
     Room {
