@@ -5,7 +5,8 @@
 //!   seed ─> mix ─┬─> scripts ─> player (Service) ─> engine ─┐
 //!                ├─> settings ────────────────────> engine ─┤ frames
 //!                └─> faults ──────────────────────> wire <──┘
-//!                                        book: what was sent, what came, what was called
+//!                        book: what was sent, what came,     observer: are TCP's rules kept
+//!                        what was called                     by every segment on the wire
 //! ```
 //!
 //! A run fails when an octet of a stream is wrong or missing, a call to the application comes out
@@ -17,6 +18,7 @@ mod frames;
 mod host;
 mod luck;
 mod mix;
+mod observer;
 mod pattern;
 mod player;
 mod run;

@@ -4,6 +4,7 @@ use crate::book::{Book, Stage};
 use crate::host::Host;
 use crate::luck::{Luck, Purpose};
 use crate::mix::Mix;
+use crate::observer::Observer;
 use crate::script::Kind;
 use crate::trace;
 use crate::wire::Wire;
@@ -105,6 +106,7 @@ pub fn run(seed: u64, trace: bool) -> Result<Report, Failure> {
 struct World {
     hosts: [Host; 2],
     wire: Wire,
+    observer: Observer,
     book: Rc<RefCell<Book>>,
     trace: Option<trace::Trace>,
     now_us: u64,
@@ -129,6 +131,7 @@ impl World {
         Self {
             hosts,
             wire: Wire::new(mix.lanes, mix.faults_end_us, luck),
+            observer: Observer::default(),
             book,
             trace: trace.then(|| trace::Trace::new(mix.start_us)),
             now_us: mix.start_us,
@@ -177,8 +180,9 @@ impl World {
             if let Some(failure) = self.book.borrow().failure() {
                 return Err(failure.into());
             }
-            if self.turns > TURNS_MAX {
-                return Err(format!("no end after {TURNS_MAX} turns: livelock"));
+            if self.turns > TURNS_MAX || self.frames > FRAMES_MAX {
+                let (turns, frames) = (self.turns, self.frames);
+                return Err(format!("no end after {turns} turns and {frames} frames: livelock"));
             }
         }
     }
@@ -186,6 +190,7 @@ impl World {
     /// What is due now: frames arrive, hosts turn.
     fn step(&mut self) {
         while let Some((to, frame)) = self.wire.arrival(self.now_us) {
+            self.observer.arrived(self.now_us, &frame);
             self.hosts[to].inbox.push_back(frame);
         }
         for side in 0..2 {
@@ -194,14 +199,21 @@ impl World {
             }
             self.turns += 1;
             let (now_us, wire, trace) = (self.now_us, &mut self.wire, &mut self.trace);
-            let frames = &mut self.frames;
+            let (frames, observer) = (&mut self.frames, &mut self.observer);
+            let mut judged = Ok(());
             self.hosts[side].turn(now_us, |frame| {
                 *frames += 1;
+                if judged.is_ok() {
+                    judged = observer.sent(now_us, frame);
+                }
                 let fate = wire.send(now_us, side, frame);
                 if let Some(trace) = trace {
                     trace.frame(now_us, side, frame, fate);
                 }
             });
+            if let Err(what) = judged {
+                self.book.borrow_mut().fail(what);
+            }
             self.print_lines();
         }
     }
@@ -338,3 +350,4 @@ const CLEAN_WITHIN_US: u64 = 800_000_000;
 
 /// More than any run needs.
 const TURNS_MAX: u64 = 3_000_000;
+const FRAMES_MAX: u64 = 200_000;

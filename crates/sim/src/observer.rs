@@ -1,0 +1,245 @@
+//! An observer at the link: what each host says on the wire, judged without asking its stack.
+//!
+//! Streams can be right in the end although a host broke the rules on the way. So every segment is
+//! held against what its connection's segments said before:
+//!
+//! | rule | RFC |
+//! |---|---|
+//! | only what was sent is acknowledged, and no acknowledgment goes back | 9293 3.4 |
+//! | no octets beyond the window that was offered, but one as a probe | 9293 3.8.6 |
+//! | the window's right edge does not go back, but by what its scale cannot say | 9293 3.8.6.2.1 |
+//! | payload and options fit the MSS that was offered | 9293 3.7.1, 6691 |
+//! | SACK reports what was sent and not acknowledged | 2018 3 |
+//! | into silence, the same octets are sent less and less often | 6298 5.5 |
+
+use crate::trace::Segment;
+use crore_wire::tcp;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// All connections seen.
+#[derive(Default)]
+pub(crate) struct Observer {
+    flows: HashMap<(SocketAddr, SocketAddr), Flow>,
+}
+
+/// One connection: `ways[0]` leads from the lower endpoint to the higher one.
+#[derive(Default)]
+struct Flow {
+    ways: [Way; 2],
+    /// Openings of two connections mixed: nothing can be said for sure.
+    is_mixed: bool,
+}
+
+/// One direction: what its sender said.
+#[derive(Clone, Default)]
+struct Way {
+    /// The initial sequence number; `None` before its SYN.
+    start: Option<u32>,
+    /// Its SYN acknowledged nothing: an active open.
+    is_active: bool,
+    /// The sequence number after all that was sent.
+    end: u32,
+    has_fin: bool,
+    /// The highest acknowledgment number, with the first.
+    acked: Option<u32>,
+    /// The highest right edge of the window, as far as the field says.
+    edge: Option<u32>,
+    scale: Option<u8>,
+    mss: u16,
+    /// When its sender last heard of the other one.
+    heard_us: u64,
+    resends: Resends,
+}
+
+/// The times at which the same octets were sent, one after the other.
+#[derive(Clone, Default)]
+struct Resends {
+    seq: u32,
+    at_us: Vec<u64>,
+}
+
+impl Observer {
+    /// A frame arrived at its host.
+    pub(crate) fn arrived(&mut self, now_us: u64, frame: &[u8]) {
+        let Some(segment) = Segment::parse(frame) else { return };
+        let (tuple, sender) = ordered(&segment);
+        if let Some(flow) = self.flows.get_mut(&tuple) {
+            flow.ways[1 - sender].heard_us = now_us;
+        }
+    }
+
+    /// A host sent a frame; an error says which rule it breaks.
+    pub(crate) fn sent(&mut self, now_us: u64, frame: &[u8]) -> Result<(), String> {
+        let Some(segment) = Segment::parse(frame) else { return Ok(()) };
+        if segment.header.flags.contains(tcp::Flags::RST) {
+            return Ok(());
+        }
+        let (tuple, sender) = ordered(&segment);
+        let flow = self.flows.entry(tuple).or_default();
+        if segment.header.flags.contains(tcp::Flags::SYN) {
+            flow.syn(sender, &segment.header);
+        }
+        let judged = flow.judge(now_us, sender, &segment);
+        judged.map_err(|what| format!("{} -> {}: {what}", segment.from, segment.to))
+    }
+}
+
+/// The connection's name, and which of its ways the segment is on.
+fn ordered(segment: &Segment<'_>) -> ((SocketAddr, SocketAddr), usize) {
+    let (from, to) = (segment.from, segment.to);
+    if from < to { ((from, to), 0) } else { ((to, from), 1) }
+}
+
+impl Flow {
+    /// A SYN begins a connection, unless it is the one that was sent before.
+    fn syn(&mut self, sender: usize, header: &tcp::Header) {
+        let answers = header.flags.contains(tcp::Flags::ACK);
+        if self.ways[sender].start == Some(header.seq) {
+            return;
+        }
+        let peer_opens_too =
+            self.ways[1 - sender].is_active && self.ways[1 - sender].acked.is_none();
+        if answers {
+            self.is_mixed |= self.ways[sender].start.is_some();
+        } else if self.ways[sender].start.is_some() || !peer_opens_too {
+            *self = Self::default();
+        }
+        let way = &mut self.ways[sender];
+        way.start = Some(header.seq);
+        way.is_active = !answers;
+        way.end = header.seq.wrapping_add(1);
+        way.scale = header.options.window_scale;
+        way.mss = header.options.mss.unwrap_or(536);
+    }
+
+    fn judge(&mut self, now_us: u64, sender: usize, segment: &Segment<'_>) -> Result<(), String> {
+        let known = self.ways.iter().all(|way| way.start.is_some());
+        if self.is_mixed || !known {
+            return Ok(());
+        }
+        let [low, high] = &mut self.ways;
+        let (way, back) = if sender == 0 { (low, high) } else { (high, low) };
+        way.octets(back, segment)?;
+        way.silence(now_us, segment)?;
+        if segment.header.flags.contains(tcp::Flags::ACK) {
+            way.acknowledgment(back, &segment.header)?;
+            way.window(back, &segment.header)?;
+        }
+        Ok(())
+    }
+}
+
+impl Way {
+    /// What is sent fits the MSS and the window, and continues what was sent before.
+    fn octets(&mut self, back: &Way, segment: &Segment<'_>) -> Result<(), String> {
+        let (header, len) = (&segment.header, segment.payload.len());
+        if header.flags.contains(tcp::Flags::SYN) {
+            return Ok(());
+        }
+        let size = len + header.header_len() - tcp::MIN_HEADER_LEN;
+        if len > 0 && size > usize::from(back.mss) {
+            return Err(format!("{size} octets of options and payload, MSS {}", back.mss));
+        }
+        let end = header.seq.wrapping_add(len as u32);
+        if let Some(edge) = back.edge
+            && len > 0
+            && is_after(end, edge.wrapping_add(1))
+        {
+            let beyond = end.wrapping_sub(edge);
+            return Err(format!("octets {beyond} beyond the window that was offered"));
+        }
+        if is_after(header.seq, self.end) && len > 0 {
+            return Err("octets sent with a hole before them".into());
+        }
+        let has_fin = header.flags.contains(tcp::Flags::FIN);
+        let end = end.wrapping_add(u32::from(has_fin));
+        if self.has_fin && is_after(end, self.end) {
+            return Err("octets after the FIN".into());
+        }
+        self.has_fin |= has_fin;
+        if is_after(end, self.end) {
+            self.end = end;
+        }
+        Ok(())
+    }
+
+    /// Only what was sent is acknowledged and reported, and nothing is taken back.
+    fn acknowledgment(&mut self, back: &Way, header: &tcp::Header) -> Result<(), String> {
+        if is_after(header.ack, back.end) {
+            let beyond = header.ack.wrapping_sub(back.end);
+            return Err(format!("acknowledges {beyond} octets that were not sent"));
+        }
+        if let Some(acked) = self.acked
+            && is_after(acked, header.ack)
+        {
+            let taken_back = acked.wrapping_sub(header.ack);
+            return Err(format!("takes an acknowledgment of {taken_back} octets back"));
+        }
+        self.acked = Some(header.ack);
+        for &(left, right) in header.options.sack.as_slice() {
+            let is_run = is_after(right, left) && is_after(left, header.ack);
+            if !is_run || is_after(right, back.end) {
+                return Err(format!("reports {left} to {right}, which cannot be"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was offered stays offered.
+    fn window(&mut self, back: &Way, header: &tcp::Header) -> Result<(), String> {
+        let is_scaled = !header.flags.contains(tcp::Flags::SYN) && back.scale.is_some();
+        let scale = if is_scaled { self.scale.unwrap_or(0) } else { 0 };
+        let edge = header.ack.wrapping_add(u32::from(header.window) << scale);
+        // After both FINs there is no window any more.
+        let over = self.has_fin && back.has_fin && header.ack == back.end;
+        if let Some(before) = self.edge {
+            if !over && is_after(before, edge.wrapping_add(1 << scale)) {
+                let octets = before.wrapping_sub(edge);
+                return Err(format!("takes {octets} octets of its window back"));
+            }
+            self.edge = Some(if is_after(edge, before) { edge } else { before });
+        } else {
+            self.edge = Some(edge);
+        }
+        Ok(())
+    }
+
+    /// The same octets again and again into silence: the third pause is at least twice the first.
+    fn silence(&mut self, now_us: u64, segment: &Segment<'_>) -> Result<(), String> {
+        let header = &segment.header;
+        let says_something = !segment.payload.is_empty()
+            || header.flags.contains(tcp::Flags::SYN)
+            || header.flags.contains(tcp::Flags::FIN);
+        if !says_something {
+            return Ok(());
+        }
+        let resends = &mut self.resends;
+        let heard = resends.at_us.first().is_none_or(|&first_us| self.heard_us >= first_us);
+        if heard || is_after(resends.seq, header.seq) {
+            resends.seq = header.seq;
+            resends.at_us.clear();
+        }
+        if resends.seq != header.seq {
+            return Ok(());
+        }
+        resends.at_us.push(now_us);
+        if let [.., a, b, c, d] = resends.at_us[..] {
+            let (first_us, third_us) = (b - a, d - c);
+            if third_us < 2 * first_us && third_us < LONG_PAUSE_US {
+                return Err(format!(
+                    "the same octets into silence after {first_us} us, later after {third_us} us"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `a` comes after `b` on the circle of sequence numbers.
+fn is_after(a: u32, b: u32) -> bool {
+    (b.wrapping_sub(a) as i32) < 0
+}
+
+/// Pauses this long are long enough (the shortest `rto_max_ms` of a run, and some).
+const LONG_PAUSE_US: u64 = 9_000_000;
