@@ -275,6 +275,8 @@ impl<S: Service> Engine<S> {
             self.service.peer_closed(&mut conn(&mut self.stack, &mut self.states, index));
         }
         if let Some(why) = end {
+            // Aborted after it was over, with octets unread: it did not finish for the service.
+            let why = if aborted { Closed::Aborted } else { why };
             self.service.closed(&mut conn(&mut self.stack, &mut self.states, index), why);
             self.stack.release(index);
         }
