@@ -38,12 +38,13 @@ impl Stack {
             self.take_sack(index, arrival, frame);
         }
         let tcb = &mut self.tcbs[index];
-        if ack.gt(tcb.snd_una) {
+        let is_new = ack.gt(tcb.snd_una);
+        if is_new {
             self.new_ack(index, arrival, event);
         } else if tcb.in_flight() > 0 && ack == tcb.snd_una {
             self.maybe_duplicate_ack(index, arrival);
         }
-        self.update_window(index, arrival);
+        self.update_window(index, arrival, is_new);
         self.after_ack_of_fin(index, event)
     }
 
@@ -109,11 +110,13 @@ impl Stack {
     }
 
     /// SND.WND from segments that are not older than the one that set it last. SND.WL2 needs no
-    /// place of its own: acceptable acknowledgments are never before SND.UNA.
+    /// place of its own: acceptable acknowledgments are never before SND.UNA. A new acknowledgment
+    /// always brings its window: the last one, counted from a later SND.UNA, would reach too far.
     #[inline]
-    fn update_window(&mut self, index: u32, arrival: &Arrival) {
+    fn update_window(&mut self, index: u32, arrival: &Arrival, is_new: bool) {
         let tcb = &mut self.tcbs[index];
-        if Seq(arrival.ack).lt(tcb.snd_una) || Seq(arrival.seq).lt(tcb.snd_wl1) {
+        let is_older = Seq(arrival.seq).lt(tcb.snd_wl1) && !is_new;
+        if Seq(arrival.ack).lt(tcb.snd_una) || is_older {
             return;
         }
         let window = u32::from(arrival.window) << tcb.snd_scale();
@@ -121,11 +124,19 @@ impl Stack {
         tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
         let opened = window > tcb.snd_wnd;
         tcb.snd_wnd = window;
-        if opened && tcb.unsent() > 0 {
-            if tcb.flags.any(Flags::PERSIST) {
-                tcb.flags.clear(Flags::PERSIST);
-                tcb.backoff = 0;
+        if !opened {
+            return;
+        }
+        let (probed, unsent) = (tcb.in_flight() > 0, tcb.unsent() > 0);
+        if tcb.flags.any(Flags::PERSIST) {
+            tcb.flags.clear(Flags::PERSIST);
+            tcb.backoff = 0;
+            if probed {
+                // The probe's octet is in flight like any other now.
+                self.start_timer(index);
             }
+        }
+        if unsent {
             self.queue_output(index);
         }
     }
