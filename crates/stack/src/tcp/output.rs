@@ -167,7 +167,9 @@ impl Stack {
         let now_us = (self.now.us as u32).max(1);
         let tcb = &mut self.tcbs[index];
         tcb.snd_nxt = tcb.snd_una + 1;
-        tcb.rcv_adv = tcb.rcv_nxt + window;
+        let edge = tcb.rcv_nxt + window;
+        // An acknowledgment before this answer may have offered more.
+        tcb.rcv_adv = if answer { tcb.rcv_adv.later(edge) } else { edge };
         if first {
             tcb.srtt_us8 = now_us;
         }
