@@ -122,7 +122,8 @@ impl Flow {
         let (way, back) = if sender == 0 { (low, high) } else { (high, low) };
         way.octets(back, segment)?;
         way.silence(now_us, segment)?;
-        if segment.header.flags.contains(tcp::Flags::ACK) {
+        let repeats = segment.header.flags.contains(tcp::Flags::SYN) && way.acked.is_some();
+        if segment.header.flags.contains(tcp::Flags::ACK) && !repeats {
             way.acknowledgment(back, &segment.header)?;
             way.window(back, &segment.header)?;
         }
