@@ -302,9 +302,12 @@ const fn chunks_for(connections_max: u32) -> u32 {
 /// at the same time: all of a few, or some of very many.
 const fn duplicates_max(connections_max: u32) -> u32 {
     let of_few = if connections_max < BUSY_MAX { connections_max } else { BUSY_MAX };
-    connections_max / 4 + of_few * 4
+    let of_slots_used_again = if of_few < BUSY_MIN { BUSY_MIN } else { of_few };
+    connections_max / 4 + of_slots_used_again * 4
 }
 
+/// A small table's slots may be used again many times within 256 ms.
+const BUSY_MIN: u32 = 64;
 /// Up to so many connections may all be busy.
 const BUSY_MAX: u32 = 16_384;
 /// Time does not go back. A `now` that is less than 4.6 hours before the last one is taken for it.
