@@ -23,10 +23,15 @@ pub struct StackConfig {
     pub pool: [PoolClass; 3],
     /// How long an acknowledgment may wait for company; 0: never (RFC 9293 3.8.6.3: < 500 ms).
     pub ack_delay_ms: u32,
+    /// Acknowledge each segment at once until the connection turns out to be a dialogue or a bulk
+    /// transfer: a sender in slow start waits for nothing else.
+    pub quick_acks: bool,
     /// Retransmission timeout before the first measurement (RFC 6298 2.1).
     pub rto_initial_ms: u32,
     /// Its lower bound (RFC 6298 2.4 asks for 1 s; hosts in use take 200 ms).
     pub rto_min_ms: u32,
+    /// The least that the variance adds to it (G of RFC 6298 2.3): peers delay acknowledgments.
+    pub rto_variance_min_ms: u32,
     /// Its upper bound (RFC 6298 2.5).
     pub rto_max_ms: u32,
     /// Timeouts in a row before an opening connection is given up (R2 of RFC 9293 3.8.3).
@@ -35,6 +40,9 @@ pub struct StackConfig {
     pub syn_ack_retries: u8,
     /// Timeouts in a row before an open connection is given up.
     pub data_retries: u8,
+    /// How long sent data may stay unacknowledged before the connection is given up (RFC 5482 3.1);
+    /// `None`: `data_retries` alone decides.
+    pub user_timeout_ms: Option<u32>,
     /// 2 MSL.
     pub time_wait_ms: u32,
     /// How long FIN-WAIT-2 waits after the application closed.
@@ -49,10 +57,17 @@ pub struct StackConfig {
     pub nodelay: bool,
     /// Offer timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Drop segments without timestamps where they were agreed on (RFC 7323 3.2, SHOULD).
+    pub timestamps_required: bool,
     /// Offer selective acknowledgments (RFC 2018).
     pub sack: bool,
     /// Initial congestion window in segments (RFC 6928).
     pub initial_window_segments: u32,
+    /// The largest segment to send or to ask for, options not counted; `None`: the link's.
+    pub mss_max: Option<u16>,
+    /// The last one of several segments sent at once carries PSH: receivers that gather segments
+    /// hand them on then.
+    pub push_bursts: bool,
     /// Agree to window scaling (RFC 7323 2).
     pub window_scaling: bool,
     /// The least shift of our window field; a larger buffer takes a larger one. Room for a buffer
@@ -82,12 +97,15 @@ impl StackConfig {
             rcv_buf_bytes: 256 << 10,
             pool: Self::pool_for(conns_max),
             ack_delay_ms: 40,
+            quick_acks: false,
             rto_initial_ms: 1_000,
             rto_min_ms: 200,
+            rto_variance_min_ms: 1,
             rto_max_ms: 60_000,
             syn_retries: 6,
             syn_ack_retries: 5,
             data_retries: 15,
+            user_timeout_ms: None,
             time_wait_ms: 60_000,
             fin_wait_2_ms: 60_000,
             keepalive_idle_ms: None,
@@ -95,8 +113,11 @@ impl StackConfig {
             keepalive_probes: 9,
             nodelay: false,
             timestamps: true,
+            timestamps_required: true,
             sack: true,
             initial_window_segments: 10,
+            mss_max: None,
+            push_bursts: false,
             window_scaling: true,
             window_scale_min: 0,
             option_layout: OptionLayout::Linux,
@@ -132,6 +153,9 @@ impl StackConfig {
         }
         if self.snd_buf_bytes < 4096 || self.snd_buf_bytes > 1 << 30 {
             return Err("snd_buf_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.mss_max.is_some_and(|mss| mss < 64) {
+            return Err("mss_max must be at least 64");
         }
         if self.window_scale_min > 14 {
             return Err("window_scale_min must be at most 14 (RFC 7323 2.3)");

@@ -223,6 +223,12 @@ impl Flags {
     /// Two were.
     pub const CORRECTED_TWICE: Self = Self(1 << 28);
 
+    /// The last segment waits for more octets although it might go: the application says that
+    /// they come.
+    pub const HELD: Self = Self(1 << 29);
+    /// Each segment is acknowledged at once: the peer may be in slow start and wait for it.
+    pub const QUICK: Self = Self(1 << 30);
+
     /// True when any bit of `other` is set.
     #[inline]
     pub fn any(self, other: Self) -> bool {

@@ -74,7 +74,7 @@ impl Stack {
         tcb.snd_una = ack;
         tcb.dup_acks = 0;
         tcb.backoff = 0;
-        tcb.flags.clear(Flags::PROBING);
+        tcb.flags.clear(Flags::PROBING | Flags::HELD);
         if let Some(sent_at_us) = sample {
             tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
         }

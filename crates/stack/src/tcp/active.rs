@@ -133,7 +133,8 @@ impl Stack {
     /// The most payload octets that fit the link, options not counted (RFC 6691).
     #[inline]
     pub(super) fn mss_for(&self, remote: u128) -> u16 {
-        self.mtu - if remote >> 32 == 0xffff { 40 } else { 60 }
+        let link = self.mtu - if remote >> 32 == 0xffff { 40 } else { 60 };
+        self.config.mss_max.map_or(link, |max| max.min(link))
     }
 
     /// SYN-SENT (RFC 9293 3.10.7.3), its steps in order.
@@ -233,10 +234,14 @@ impl Stack {
     /// The state becomes ESTABLISHED.
     pub(super) fn establish(&mut self, index: u32) {
         let initial = self.config.initial_window_segments;
+        let quick_acks = self.config.quick_acks;
         let keepalive = self.config.keepalive_idle_ms;
         let tick = self.now.tick;
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::Established);
+        if quick_acks {
+            tcb.flags.set(Flags::QUICK);
+        }
         tcb.cwnd = initial * u32::from(tcb.mss);
         tcb.ssthresh_segments = u16::MAX;
         tcb.recover = tcb.snd_una;

@@ -148,7 +148,8 @@ impl Stack {
             tcb.heard_at = heard_at;
             tcb.flags.clear(Flags::CORRECTED | Flags::CORRECTED_TWICE);
         }
-        if let Step::Stop(reason) = check_timestamps(tcb, arrival) {
+        if let Step::Stop(reason) = check_timestamps(tcb, arrival, self.config.timestamps_required)
+        {
             // RFC 7323 5.3 R1: an older timestamp is answered, unless it is a reset's.
             return match reason {
                 Drop::OldTimestamp => Step::StopAndAck(reason),
@@ -208,12 +209,12 @@ impl Stack {
 
 /// PAWS (RFC 7323 5.3) and the rule that timestamps, once agreed on, are on every segment (3.2).
 #[inline]
-fn check_timestamps(tcb: &Tcb, arrival: &Arrival) -> Step {
+fn check_timestamps(tcb: &Tcb, arrival: &Arrival, required: bool) -> Step {
     if !tcb.flags.any(Flags::TIMESTAMPS) || arrival.flags.contains(tcp::Flags::RST) {
         return Step::On;
     }
     if !arrival.has_timestamps {
-        return Step::Stop(Drop::NoAck);
+        return if required { Step::Stop(Drop::NoAck) } else { Step::On };
     }
     if (arrival.ts_value.wrapping_sub(tcb.ts_recent) as i32) < 0 {
         return Step::Stop(Drop::OldTimestamp);
@@ -259,7 +260,8 @@ pub(super) fn segment_len(arrival: &Arrival) -> u32 {
 /// covers from its start.
 #[inline]
 fn update_ts_recent(tcb: &mut Tcb, arrival: &Arrival) {
-    if tcb.flags.any(Flags::TIMESTAMPS) && Seq(arrival.seq).le(tcb.last_ack_sent) {
+    let there = tcb.flags.any(Flags::TIMESTAMPS) && arrival.has_timestamps;
+    if there && Seq(arrival.seq).le(tcb.last_ack_sent) {
         tcb.ts_recent = arrival.ts_value;
     }
 }

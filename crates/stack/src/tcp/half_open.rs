@@ -36,7 +36,8 @@ pub(crate) struct HalfOpen {
     pub(crate) mac: [u8; 6],
     link: u32,
     generation: u32,
-    _line: [u8; 4],
+    /// When the SYN-ACK was sent first: low 32 bits of microseconds.
+    pub(crate) sent_us: u32,
 }
 
 const _: () = assert!(size_of::<HalfOpen>() == 64);

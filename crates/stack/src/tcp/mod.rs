@@ -34,4 +34,4 @@ mod user;
 
 pub use active::ConnectError;
 pub use output::Output;
-pub use user::APP_TIMER_MAX_MS;
+pub use user::{APP_TIMER_MAX_MS, SendEnd};

@@ -187,13 +187,31 @@ impl Stack {
                 return sent;
             }
         }
+        let mut burst = false;
         while self.tcbs[index].unsent() > 0 {
             let Some((id, skip, len)) = self.next_unsent(index) else { break };
+            if burst && self.config.push_bursts && !self.more_may_follow(index, id, skip, len) {
+                self.pool.header_mut(id).marks |= Marks::PUSH;
+            }
             if !self.send_block(index, id, skip, len, path, tx) {
                 return Sent::NoFrame;
             }
+            burst = true;
         }
         self.send_fin(index, path, tx)
+    }
+
+    /// True when the windows have room for another full segment after this one.
+    fn more_may_follow(&self, index: u32, id: BlockId, skip: u16, len: u16) -> bool {
+        let tcb = &self.tcbs[index];
+        let segment = self.pool.header(id);
+        let next_len = match segment.len - skip - len {
+            0 if segment.next == BlockId::NONE => return false,
+            0 => self.pool.header(segment.next).len.min(tcb.mss),
+            rest => rest.min(tcb.mss),
+        };
+        let flight = tcb.in_flight() + u32::from(len) + u32::from(next_len);
+        flight <= tcb.cwnd.min(tcb.snd_wnd)
     }
 
     /// Blocks marked as lost, as long as the congestion window has room.
@@ -249,8 +267,17 @@ impl Stack {
         let is_last = id == tcb.snd_tail;
         if len == whole {
             // Nagle (RFC 9293 3.7.4): a small last segment waits while anything is in flight.
-            let small = len < mss && is_last && flight > 0;
-            let held = small && !tcb.flags.any(Flags::NODELAY | Flags::FIN_QUEUED);
+            let small = len < mss && is_last && !tcb.flags.any(Flags::FIN_QUEUED);
+            if !small {
+                return Some((id, skip, len));
+            }
+            if tcb.flags.any(Flags::HELD) {
+                if flight == 0 && !tcb.flags.any(Flags::TIMED) {
+                    self.start_timer(index);
+                }
+                return None;
+            }
+            let held = flight > 0 && !tcb.flags.any(Flags::NODELAY);
             return (!held).then_some((id, skip, len));
         }
         // Cut by the window: silly-window avoidance (RFC 9293 3.8.6.2.1).
@@ -308,10 +335,14 @@ impl Stack {
         let segment = self.pool.header(id);
         let seq = segment.seq + u32::from(skip);
         let again = seq.lt(self.tcbs[index].snd_nxt);
-        let is_last = id == self.tcbs[index].snd_tail && skip + len == segment.len;
+        let ends = skip + len == segment.len;
         let mut flags = tcp::Flags::ACK;
-        if is_last {
+        if ends && segment.marks & Marks::PUSH != 0 {
             flags = flags | tcp::Flags::PSH;
+        }
+        let with_fin = ends && self.fin_follows(index, seq + u32::from(len));
+        if with_fin {
+            flags = flags | tcp::Flags::FIN;
         }
         let mut header = self.header_for(index, seq, flags, None);
         let room = self.tcbs[index].mss - len;
@@ -323,13 +354,33 @@ impl Stack {
             return false;
         }
         self.note_sent(index, id, seq, len, again);
+        if with_fin {
+            self.note_fin_sent(index);
+        }
         true
+    }
+
+    /// True when our FIN is due right after `end`, so that it can go with the octets before it.
+    #[inline]
+    fn fin_follows(&self, index: u32, end: Seq) -> bool {
+        let tcb = &self.tcbs[index];
+        let due = !tcb.flags.any(Flags::FIN_SENT) || tcb.flags.any(Flags::FIN_LOST);
+        tcb.flags.any(Flags::FIN_QUEUED) && end == tcb.snd_end && due
     }
 
     #[inline]
     fn note_sent(&mut self, index: u32, id: BlockId, seq: Seq, len: u16, again: bool) {
         let now_us = self.now.us as u32;
+        let delay_ms = self.config.ack_delay_ms;
         let tcb = &mut self.tcbs[index];
+        let alone = tcb.in_flight() == 0;
+        if tcb.flags.any(Flags::QUICK) {
+            // An answer within the delay: acknowledgments have something to go with.
+            let ahead = tcb.ack_deadline.wrapping_sub(self.now.tick as u16);
+            if u32::from(ahead.wrapping_sub(1)) < delay_ms {
+                tcb.flags.clear(Flags::QUICK);
+            }
+        }
         let segment = self.pool.header_mut(id);
         let end = seq + u32::from(len);
         segment.sent_at_us = now_us;
@@ -349,7 +400,8 @@ impl Stack {
                 tcb.snd_unsent = segment.next;
             }
         }
-        if !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
+        // A timer that ran before anything was in flight had another reason (RFC 6298 5.1).
+        if alone || !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
             tcb.flags.clear(Flags::STARVED);
             self.start_timer(index);
         }
@@ -368,6 +420,19 @@ impl Stack {
         if !self.write_segment(path, &header, &[], tx) {
             return Sent::NoFrame;
         }
+        self.note_fin_sent(index);
+        self.counters.retransmits += u64::from(!first);
+        let tcb = &mut self.tcbs[index];
+        let alone = tcb.in_flight() == 1;
+        if alone || !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
+            tcb.flags.clear(Flags::STARVED);
+            self.start_timer(index);
+        }
+        Sent::All
+    }
+
+    /// Our FIN is on its way, alone or with the last octets.
+    fn note_fin_sent(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
         tcb.snd_nxt = tcb.snd_end + 1;
         tcb.flags.clear(Flags::FIN_LOST);
@@ -377,12 +442,6 @@ impl Stack {
             State::CloseWait => tcb.set_state(State::LastAck),
             _ => {}
         }
-        self.counters.retransmits += u64::from(!first);
-        if !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
-            tcb.flags.clear(Flags::STARVED);
-            self.start_timer(index);
-        }
-        Sent::All
     }
 
     /// An acknowledgment, now or after the delay.

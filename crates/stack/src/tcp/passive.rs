@@ -31,6 +31,8 @@ struct Agreed {
     timestamps: bool,
     sack: bool,
     neighbour: u16,
+    /// Between the only SYN-ACK sent and its acknowledgment (RFC 6298 2.2, Karn).
+    rtt_us: Option<u32>,
 }
 
 impl Stack {
@@ -96,6 +98,7 @@ impl Stack {
         let iss = Seq(self.secrets.isn(&key, self.now.us));
         let (options, scales) = self.options_of_syn(&header);
         let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
+        let sent_us = self.now.us as u32;
         let record = &mut self.half_opens.slab[index];
         record.set_endpoints(&arrival.endpoints());
         record.mac = mac;
@@ -108,6 +111,7 @@ impl Stack {
         record.scales = scales;
         record.options = options;
         record.tries = 1;
+        record.sent_us = sent_us;
         if !self.send_syn_ack(index, tx) {
             // The link is full, not the path lossy: the next sweep tries again.
             let record = &mut self.half_opens.slab[index];
@@ -265,6 +269,7 @@ impl Stack {
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
             neighbour,
+            rtt_us: (record.tries == 1).then(|| (self.now.us as u32).wrapping_sub(record.sent_us)),
         };
         self.half_opens.slab.remove(index);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
@@ -302,6 +307,7 @@ impl Stack {
             timestamps: arrival.has_timestamps && self.config.timestamps,
             sack: kept.sack_permitted && self.config.sack,
             neighbour,
+            rtt_us: None,
         };
         if self.tcbs.next_free().is_none() {
             return self.counters.drop(Drop::ConnTableFull);
@@ -377,6 +383,9 @@ impl Stack {
         if nodelay {
             tcb.flags.set(Flags::NODELAY);
         }
+        if let Some(rtt_us) = agreed.rtt_us {
+            tcb.measure_rtt(rtt_us);
+        }
     }
 
     fn drop_half_open(&mut self, index: u32, hash: u64) {
@@ -416,6 +425,7 @@ impl Stack {
                 continue;
             }
             let wait = self.config.rto_initial_ms << record.tries.min(6);
+            let wait = wait.min(self.config.rto_max_ms);
             record.deadline = self.now.tick.wrapping_add(wait);
             record.tries += 1;
             self.counters.retransmits += 1;

@@ -139,7 +139,15 @@ impl Stack {
         }
         let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
         if self.config.ack_delay_ms == 0 || unacknowledged >= 2 * u32::from(tcb.mss) {
+            // Two segments in a turn: this sender does not wait for each one's acknowledgment.
+            tcb.flags.clear(Flags::QUICK);
             tcb.flags.set(Flags::ACK_NOW);
+        } else if tcb.flags.any(Flags::QUICK) {
+            tcb.flags.set(Flags::ACK_NOW);
+            // Octets of ours that go before the delay would be over make it a dialogue.
+            if !tcb.flags.any(Flags::ACK_TIMED) {
+                tcb.ack_deadline = self.now.tick.wrapping_add(self.config.ack_delay_ms) as u16;
+            }
         } else {
             tcb.flags.set(Flags::ACK_OWED);
         }

@@ -50,6 +50,10 @@ impl Marks {
     pub(crate) const RESENT: u8 = 1 << 3;
     /// The payload is another block's.
     pub(crate) const SHARED: u8 = 1 << 5;
+    /// Ends with the last octet of a SEND: carries PSH (RFC 9293 3.9.1.2).
+    pub(crate) const PUSH: u8 = 1 << 6;
+    /// Takes no octets of later SENDs.
+    pub(crate) const RECORD: u8 = 1 << 7;
     /// Ends with the peer's FIN (receive queue).
     pub(crate) const FIN: u8 = 1 << 4;
 }
@@ -76,6 +80,20 @@ pub(crate) fn alloc_any(len: usize, pool: &mut Pool<Segment>) -> Option<BlockId>
     pool.alloc(len).or_else(|| pool.alloc(len / 4)).or_else(|| pool.alloc(1))
 }
 
+/// A SEND ends with the last octet queued: its segment will carry PSH.
+pub(crate) fn mark_push(tcb: &Tcb, pool: &mut Pool<Segment>) {
+    if tcb.snd_unsent != BlockId::NONE {
+        pool.header_mut(tcb.snd_tail).marks |= Marks::PUSH;
+    }
+}
+
+/// A record ends with the last octet queued: its block takes no more.
+pub(crate) fn mark_record(tcb: &Tcb, pool: &mut Pool<Segment>) {
+    if tcb.snd_unsent != BlockId::NONE {
+        pool.header_mut(tcb.snd_tail).marks |= Marks::RECORD;
+    }
+}
+
 /// Queues a payload that other queues hold too, without copying it; false when no block is free.
 pub(crate) fn append_shared(tcb: &mut Tcb, pool: &mut Pool<Segment>, payload: BlockId) -> bool {
     let total = pool.header(payload).len;
@@ -89,7 +107,7 @@ pub(crate) fn append_shared(tcb: &mut Tcb, pool: &mut Pool<Segment>, payload: Bl
         pool.share(payload);
         let segment = pool.header_mut(id);
         segment.shared = payload;
-        segment.marks = Marks::SHARED;
+        segment.marks = Marks::SHARED | Marks::PUSH;
         segment.offset = offset;
         segment.len = mss.min(total - offset);
         offset += segment.len;
@@ -104,7 +122,7 @@ fn append_to_tail(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> usiz
         return 0;
     }
     let (segment, payload) = pool.parts_mut(tcb.snd_tail);
-    if segment.marks & (Marks::SENT | Marks::SHARED) != 0 {
+    if segment.marks & (Marks::SENT | Marks::SHARED | Marks::RECORD) != 0 {
         return 0;
     }
     let end = usize::from(segment.offset + segment.len);
@@ -112,6 +130,7 @@ fn append_to_tail(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> usiz
     let len = limit.saturating_sub(end).min(bytes.len());
     payload[end..end + len].copy_from_slice(&bytes[..len]);
     segment.len += len as u16;
+    segment.marks &= !Marks::PUSH;
     tcb.snd_end += len as u32;
     len
 }

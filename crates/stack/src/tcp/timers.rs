@@ -5,6 +5,7 @@
 //! the block and, at most, one wheel slot.
 
 use super::recent::RECENT_MS;
+use super::send_queue;
 use crate::event::{Closed, Event, Events, What};
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
@@ -129,7 +130,12 @@ impl Stack {
             State::FinWait2 => self.finish(index, Closed::TimedOut, event),
             _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, tx),
             _ if tcb.in_flight() > 0 => self.retransmission_timeout(index, event, tx),
-            _ => self.queue_output(index),
+            _ => {
+                // More was to come and did not: what is held back goes.
+                self.tcbs[index].flags.clear(Flags::HELD);
+                send_queue::mark_push(&self.tcbs[index], &mut self.pool);
+                self.queue_output(index);
+            }
         }
     }
 
@@ -152,9 +158,10 @@ impl Stack {
 
     fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let retries = self.config.data_retries;
+        let too_long = self.user_timeout_over(index);
         let tcb = &mut self.tcbs[index];
         tcb.backoff = tcb.backoff.saturating_add(1);
-        if tcb.backoff > retries {
+        if tcb.backoff > retries || too_long {
             self.send_reset(index, tx);
             return self.finish(index, Closed::TimedOut, event);
         }
@@ -162,6 +169,19 @@ impl Stack {
         self.congestion_on_timeout(index);
         self.start_timer(index);
         self.queue_output(index);
+    }
+
+    /// True when what is in flight waited for the user timeout (RFC 9293 3.8.3), as the timeouts
+    /// that are now over add up.
+    fn user_timeout_over(&self, index: u32) -> bool {
+        let Some(limit_ms) = self.config.user_timeout_ms else { return false };
+        let mut past = self.tcbs[index];
+        let mut waited_ms = 0;
+        for backoff in 0..=past.backoff {
+            past.backoff = backoff;
+            waited_ms += self.rto_ms(&past);
+        }
+        waited_ms >= limit_ms
     }
 
     /// Is the peer still there (RFC 9293 3.8.4)?
@@ -308,7 +328,8 @@ impl Stack {
         let base = if tcb.srtt_us8 == 0 || tcb.state() <= State::SynReceived {
             config.rto_initial_ms
         } else {
-            let us = (tcb.srtt_us8 >> 3) + tcb.rttvar_us4.max(CLOCK_US);
+            let variance = tcb.rttvar_us4.max(config.rto_variance_min_ms * 1000);
+            let us = (tcb.srtt_us8 >> 3) + variance;
             (us / 1000 + 1).clamp(config.rto_min_ms, config.rto_max_ms)
         };
         (u64::from(base) << tcb.backoff.min(16)).min(u64::from(config.rto_max_ms)) as u32
@@ -326,9 +347,6 @@ fn reached(tick: u32, deadline: u32) -> bool {
 fn reached_u16(tick: u32, deadline: u16) -> bool {
     ((tick as u16).wrapping_sub(deadline) as i16) >= 0
 }
-
-/// The clock's granularity, G of RFC 6298.
-const CLOCK_US: u32 = 1000;
 
 /// Timer entries handled in one call, at most.
 pub(crate) const DUE_MAX: usize = 64;

@@ -35,6 +35,38 @@ impl Stack {
     /// [`What::WRITABLE`](crate::What::WRITABLE) will tell when to go on.
     #[inline]
     pub fn send(&mut self, index: u32, bytes: &[u8]) -> usize {
+        self.tcbs[index].flags.clear(Flags::HELD);
+        let taken = self.queue(index, bytes);
+        if taken > 0 {
+            send_queue::mark_push(&self.tcbs[index], &mut self.pool);
+        }
+        taken
+    }
+
+    /// SEND that need not go at once: a last segment that is not full waits until a SEND that must
+    /// go, [`Stack::push`], an acknowledgment, or a retransmission timeout.
+    pub fn send_held(&mut self, index: u32, bytes: &[u8], end: SendEnd) -> usize {
+        self.tcbs[index].flags.set(Flags::HELD);
+        let taken = self.queue(index, bytes);
+        if taken > 0 && end == SendEnd::Push {
+            send_queue::mark_push(&self.tcbs[index], &mut self.pool);
+        }
+        taken
+    }
+
+    /// Lets go of what [`Stack::send_held`] holds back.
+    pub fn push(&mut self, index: u32) {
+        self.tcbs[index].flags.clear(Flags::HELD);
+        self.queue_output(index);
+    }
+
+    /// What is queued so far ends a record: its segment carries no octets of later SENDs.
+    pub fn end_record(&mut self, index: u32) {
+        send_queue::mark_record(&self.tcbs[index], &mut self.pool);
+    }
+
+    #[inline]
+    fn queue(&mut self, index: u32, bytes: &[u8]) -> usize {
         let tcb = &mut self.tcbs[index];
         if !may_queue(tcb) {
             return 0;
@@ -163,9 +195,12 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         receive_queue::consume(tcb, &mut self.pool, octets);
         let edge = tcb.rcv_nxt + self.config.rcv_buf_bytes.saturating_sub(tcb.rcv_unread);
-        // RFC 9293 3.8.6.2.2: a larger window is announced when it grew by a worthwhile step.
+        // RFC 9293 3.8.6.2.2: a larger window is announced when it grew by a worthwhile step, and
+        // to twice what the peer has left at least: else its next segment is soon enough.
         let step = (self.config.rcv_buf_bytes / 2).min(4 * u32::from(tcb.mss));
-        if edge.gt(tcb.rcv_adv + step) && tcb.state() != State::Closed {
+        let left = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
+        let worthwhile = edge.gt(tcb.rcv_adv + step) && edge.since(tcb.rcv_nxt) >= 2 * left;
+        if worthwhile && tcb.state() != State::Closed {
             tcb.flags.set(Flags::ACK_NOW);
             self.queue_output(index);
         }
@@ -246,6 +281,15 @@ impl Stack {
     pub fn now_us(&self) -> u64 {
         self.now.us
     }
+}
+
+/// How a [`Stack::send_held`] ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendEnd {
+    /// With PSH, when it goes: it is complete.
+    Push,
+    /// Without: the rest of it comes.
+    More,
 }
 
 /// States in which octets can be queued: before our FIN.
