@@ -70,7 +70,7 @@ impl World {
             return Err(libc::EADDRINUSE);
         }
         socket.role = Role::Listener(Listener { port, ready: VecDeque::new() });
-        self.apply_options(fd)?;
+        self.apply_options(fd, 0)?;
         self.host.stack.listen(port);
         Ok(())
     }
@@ -107,7 +107,7 @@ impl World {
         let bound = socket.bound;
         let nodelay = socket.options.tcp_on(libc::TCP_NODELAY);
         self.read_sysctls();
-        self.apply_options(fd)?;
+        self.apply_options(fd, 0)?;
         self.host.know(remote.ip());
         let local = bound.filter(|local| !local.ip().is_unspecified());
         let index = self.host.stack.connect(remote, local).map_err(errno_of)?;

@@ -68,7 +68,8 @@ impl World {
             }
             _ => return Err(libc::ENOPROTOOPT),
         }
-        self.apply_options(fd)?;
+        let touched = if level == libc::IPPROTO_TCP { option } else { 0 };
+        self.apply_options(fd, touched)?;
         self.send_now(Cause::Call);
         Ok(())
     }
@@ -151,7 +152,7 @@ impl World {
 
     /// Tells the stack what the socket's options mean for it. Most are settings of the whole
     /// stack: the socket that was touched last has them.
-    pub(crate) fn apply_options(&mut self, fd: i32) -> Result<(), Errno> {
+    pub(crate) fn apply_options(&mut self, fd: i32, touched: i32) -> Result<(), Errno> {
         let socket = self.sockets.socket(fd)?;
         let options = socket.options.clone();
         let config = self.host.stack.settings_mut();
@@ -167,12 +168,19 @@ impl World {
             config.keepalive_interval_ms = tcp(libc::TCP_KEEPINTVL).unwrap_or(75) as u32 * 1000;
             config.keepalive_probes = tcp(libc::TCP_KEEPCNT).unwrap_or(9) as u8;
         }
+        config.user_timeout_ms =
+            tcp(libc::TCP_USER_TIMEOUT).map(|ms| ms as u32).filter(|ms| *ms > 0);
+        config.mss_max = tcp(libc::TCP_MAXSEG).map(|mss| mss as u16).filter(|mss| *mss > 0);
         if let Some(count) = tcp(libc::TCP_SYNCNT) {
             config.syn_retries = count as u8;
         }
         if let Role::Stream(conn) = socket.role {
             let stack = &mut self.host.stack;
-            stack.set_flag(conn.0, Flags::NODELAY, options.tcp_on(libc::TCP_NODELAY));
+            let nodelay = options.tcp_on(libc::TCP_NODELAY);
+            stack.set_flag(conn.0, Flags::NODELAY, nodelay);
+            if nodelay && touched == libc::TCP_NODELAY || touched == libc::TCP_CORK {
+                stack.push(conn.0);
+            }
         }
         Ok(())
     }

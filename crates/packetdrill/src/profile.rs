@@ -14,6 +14,11 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
         Profile::Linux => {
             config.option_layout = OptionLayout::Linux;
             config.window_scale_min = 8;
+            config.quick_acks = true;
+            config.push_bursts = true;
+            config.rto_variance_min_ms = 200;
+            config.rto_max_ms = 120_000;
+            config.timestamps_required = false;
             config.syn_retries = 5;
         }
         Profile::FreeBsd => {

@@ -3,6 +3,7 @@
 use crate::errno::{Errno, Stop};
 use crate::host::Cause;
 use crate::world::World;
+use crore_stack::SendEnd;
 
 impl World {
     /// Reads into `out`; says how many octets, 0 at the end of the stream.
@@ -46,6 +47,7 @@ impl World {
         if let Some(errno) = socket.error.take() {
             return Err(Stop::Failed(errno));
         }
+        let corked = socket.options.tcp_on(libc::TCP_CORK);
         let stream = self.sockets.streams.get(&conn).ok_or(libc::EPIPE)?;
         if stream.shut.write || stream.ended.is_some() {
             return Err(Stop::Failed(libc::EPIPE));
@@ -53,7 +55,17 @@ impl World {
         if !stream.connected {
             return Err(Stop::Wait);
         }
-        let taken = self.host.stack.send(conn.0, octets);
+        let stack = &mut self.host.stack;
+        let taken = if flags & libc::MSG_MORE != 0 {
+            stack.send_held(conn.0, octets, SendEnd::More)
+        } else if corked {
+            stack.send_held(conn.0, octets, SendEnd::Push)
+        } else {
+            stack.send(conn.0, octets)
+        };
+        if flags & libc::MSG_EOR != 0 && taken == octets.len() {
+            stack.end_record(conn.0);
+        }
         self.send_now(Cause::Call);
         if taken == 0 && !octets.is_empty() { Err(Stop::Wait) } else { Ok(taken) }
     }
@@ -62,7 +74,11 @@ impl World {
     pub(crate) fn unread_to_tell(&self, fd: i32) -> Option<i32> {
         let socket = self.sockets.socket(fd).ok()?;
         let conn = self.sockets.conn(fd, libc::ENOTCONN).ok()?;
-        socket.options.tcp_on(libc::TCP_INQ).then(|| self.host.stack.unread(conn.0) as i32)
+        let unread = self.host.stack.unread(conn.0) as i32;
+        // The end of the stream counts as an octet, so that 0 means: nothing to read.
+        let peer_closed = self.sockets.streams.get(&conn).is_some_and(|s| s.peer_closed);
+        let told = if unread == 0 { i32::from(peer_closed) } else { unread };
+        socket.options.tcp_on(libc::TCP_INQ).then_some(told)
     }
 
     /// The peer of a connected socket.

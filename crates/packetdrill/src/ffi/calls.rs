@@ -133,13 +133,13 @@ pub(super) unsafe extern "C" fn getsockopt(
     if value.is_null() || len.is_null() {
         return answer(Err(libc::EFAULT));
     }
-    answer(shared.call(|world| world.getsockopt(fd, level, option)).map(|found| {
+    answer(shared.call(|world| world.getsockopt(fd, level, option)).and_then(|found| {
         // SAFETY: `*len` octets of `value` are the interface's promise.
-        let out = unsafe { buffer(value, (*len as usize).min(found.len())) };
+        let out = unsafe { buffer(value, (*len as usize).min(found.len())) }?;
         out.copy_from_slice(&found[..out.len()]);
         // SAFETY: as above.
         unsafe { *len = out.len() as socklen_t };
-        0
+        Ok(0)
     }))
 }
 
@@ -153,7 +153,9 @@ pub(super) unsafe extern "C" fn setsockopt(
 ) -> c_int {
     // SAFETY: the interface's promise.
     let (shared, value) = unsafe { (shared(userdata), octets(value, len as usize)) };
-    answer(shared.call(|world| world.setsockopt(fd, level, option, value)).map(|()| 0))
+    answer(value.and_then(|value| {
+        shared.call(|world| world.setsockopt(fd, level, option, value)).map(|()| 0)
+    }))
 }
 
 /// How long a call may wait: not at all when it must not, else for as long as it takes.

@@ -1,7 +1,7 @@
 //! The link and the clock.
 
 use super::memory::{buffer, octets};
-use super::shared;
+use super::{answer, shared};
 use libc::{c_int, c_uint, c_void, size_t, timeval};
 
 pub(super) unsafe extern "C" fn netdev_send(
@@ -11,8 +11,10 @@ pub(super) unsafe extern "C" fn netdev_send(
 ) -> c_int {
     // SAFETY: the interface's promise.
     let (shared, packet) = unsafe { (shared(userdata), octets(packet, len)) };
-    shared.call(|world| world.receive(packet));
-    0
+    answer(packet.map(|packet| {
+        shared.call(|world| world.receive(packet));
+        0
+    }))
 }
 
 pub(super) unsafe extern "C" fn netdev_receive(
@@ -23,6 +25,10 @@ pub(super) unsafe extern "C" fn netdev_receive(
 ) -> c_int {
     // SAFETY: the interface's promise.
     let (shared, out) = unsafe { (shared(userdata), buffer(out, *len)) };
+    let out = match out {
+        Ok(out) => out,
+        Err(errno) => return answer(Err(errno)),
+    };
     let (packet, sent_us) = shared.next_packet().unwrap_or_else(|| (Vec::new(), shared.now_us()));
     let fits = packet.len().min(out.len());
     out[..fits].copy_from_slice(&packet[..fits]);

@@ -81,24 +81,26 @@ pub(super) unsafe fn write_address(
 ///
 /// # Safety
 /// `from` has `len` readable octets for as long as the slice lives, or `len` is 0.
-pub(super) unsafe fn octets<'a>(from: *const c_void, len: usize) -> &'a [u8] {
-    if from.is_null() || len == 0 {
-        return &[];
+pub(super) unsafe fn octets<'a>(from: *const c_void, len: usize) -> Result<&'a [u8], Errno> {
+    match (from.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(libc::EFAULT),
+        // SAFETY: the caller's promise.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(from.cast(), len) }),
     }
-    // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts(from.cast(), len) }
 }
 
 /// The caller's buffer.
 ///
 /// # Safety
 /// `to` has `len` writable octets that nobody else uses while the slice lives, or `len` is 0.
-pub(super) unsafe fn buffer<'a>(to: *mut c_void, len: usize) -> &'a mut [u8] {
-    if to.is_null() || len == 0 {
-        return &mut [];
+pub(super) unsafe fn buffer<'a>(to: *mut c_void, len: usize) -> Result<&'a mut [u8], Errno> {
+    match (to.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(libc::EFAULT),
+        // SAFETY: the caller's promise.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(to.cast(), len) }),
     }
-    // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts_mut(to.cast(), len) }
 }
 
 /// The parts of a scattered buffer.
@@ -117,13 +119,13 @@ pub(super) unsafe fn parts<'a>(parts: *const iovec, count: usize) -> &'a [iovec]
 ///
 /// # Safety
 /// Each part has as many readable octets as it says.
-pub(super) unsafe fn collect(parts: &[iovec]) -> Vec<u8> {
+pub(super) unsafe fn collect(parts: &[iovec]) -> Result<Vec<u8>, Errno> {
     let mut all = Vec::new();
     for part in parts {
         // SAFETY: the caller's promise.
-        all.extend_from_slice(unsafe { octets(part.iov_base, part.iov_len) });
+        all.extend_from_slice(unsafe { octets(part.iov_base, part.iov_len) }?);
     }
-    all
+    Ok(all)
 }
 
 /// Octets that scattered buffers have room for.
@@ -139,7 +141,9 @@ pub(super) unsafe fn scatter(mut from: &[u8], parts: &[iovec]) {
     for part in parts {
         let len = part.iov_len.min(from.len());
         // SAFETY: the caller's promise.
-        unsafe { buffer(part.iov_base, len) }.copy_from_slice(&from[..len]);
+        if let Ok(out) = unsafe { buffer(part.iov_base, len) } {
+            out.copy_from_slice(&from[..len]);
+        }
         from = &from[len..];
     }
 }

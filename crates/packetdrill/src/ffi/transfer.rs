@@ -37,7 +37,7 @@ pub(super) unsafe extern "C" fn read(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, out) = unsafe { (shared(userdata), buffer(out, len)) };
-    answer(receive(shared, fd, out, 0))
+    answer(out.and_then(|out| receive(shared, fd, out, 0)))
 }
 
 pub(super) unsafe extern "C" fn readv(
@@ -64,7 +64,7 @@ pub(super) unsafe extern "C" fn recv(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, out) = unsafe { (shared(userdata), buffer(out, len)) };
-    answer(receive(shared, fd, out, flags))
+    answer(out.and_then(|out| receive(shared, fd, out, flags)))
 }
 
 pub(super) unsafe extern "C" fn recvfrom(
@@ -78,7 +78,7 @@ pub(super) unsafe extern "C" fn recvfrom(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, out) = unsafe { (shared(userdata), buffer(out, len)) };
-    let received = receive(shared, fd, out, flags);
+    let received = out.and_then(|out| receive(shared, fd, out, flags));
     if received.is_ok() {
         let peer = shared.call(|world| {
             let family = world.sockets.socket(fd)?.family;
@@ -147,7 +147,7 @@ pub(super) unsafe extern "C" fn write(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, from) = unsafe { (shared(userdata), octets(from, len)) };
-    answer(transmit(shared, fd, from, 0))
+    answer(from.and_then(|from| transmit(shared, fd, from, 0)))
 }
 
 pub(super) unsafe extern "C" fn writev(
@@ -158,7 +158,7 @@ pub(super) unsafe extern "C" fn writev(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, all) = unsafe { (shared(userdata), collect(parts(from, count as usize))) };
-    answer(transmit(shared, fd, &all, 0))
+    answer(all.and_then(|all| transmit(shared, fd, &all, 0)))
 }
 
 pub(super) unsafe extern "C" fn send(
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn send(
 ) -> ssize_t {
     // SAFETY: the interface's promise.
     let (shared, from) = unsafe { (shared(userdata), octets(from, len)) };
-    answer(transmit(shared, fd, from, flags))
+    answer(from.and_then(|from| transmit(shared, fd, from, flags)))
 }
 
 pub(super) unsafe extern "C" fn sendto(
@@ -191,7 +191,7 @@ pub(super) unsafe extern "C" fn sendto(
     }
     // SAFETY: the interface's promise.
     let (shared, from) = unsafe { (shared(userdata), octets(from, len)) };
-    answer(transmit(shared, fd, from, flags))
+    answer(from.and_then(|from| transmit(shared, fd, from, flags)))
 }
 
 pub(super) unsafe extern "C" fn sendmsg(
@@ -204,7 +204,7 @@ pub(super) unsafe extern "C" fn sendmsg(
     let (shared, message) = unsafe { (shared(userdata), &*message) };
     // SAFETY: as above.
     let all = unsafe { collect(parts(message.msg_iov, message.msg_iovlen)) };
-    answer(transmit(shared, fd, &all, flags))
+    answer(all.and_then(|all| transmit(shared, fd, &all, flags)))
 }
 
 pub(super) unsafe extern "C" fn pipe(_: *mut c_void, ends: *mut c_int) -> c_int {
