@@ -99,16 +99,22 @@ impl Stack {
         if header.vlan.map(|tci| tci & 0xfff) != self.vlan {
             return Err(Drop::NotOurVlan);
         }
+        let to_many = header.dst.is_multicast();
         match header.ether_type {
-            EtherType::IPV4 => self.parse_ipv4(frame, packet, arrival),
-            EtherType::IPV6 => self.parse_ipv6(frame, packet, arrival),
+            EtherType::IPV4 => self.parse_ipv4(frame, packet, arrival)?,
+            EtherType::IPV6 => self.parse_ipv6(frame, packet, arrival)?,
             EtherType::ARP => {
                 arrival.kind = Kind::Arp;
                 arrival.start = offset_in(frame, packet);
-                Ok(())
             }
-            _ => Err(Drop::UnknownEtherType),
+            _ => return Err(Drop::UnknownEtherType),
         }
+        if to_many && arrival.kind == Kind::Tcp {
+            // RFC 1122 3.3.6: what the link sent to everybody is not for one connection.
+            arrival.kind = Kind::Nothing;
+            return Err(Drop::NotOurAddress);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -145,9 +151,13 @@ impl Stack {
         if fragment.is_some_and(|fragment| !fragment.is_atomic()) {
             return Err(Drop::Fragment);
         }
-        // RFC 4291 2.7: a multicast address is never a source.
-        if header.src.is_multicast() {
+        // RFC 4291 2.7: a multicast address is never a source; nor is IPv4's mapped form on the
+        // wire, which stands for IPv4 everywhere here.
+        if header.src.is_multicast() || header.src.to_ipv4_mapped().is_some() {
             return Err(Drop::BadSource);
+        }
+        if header.dst.to_ipv4_mapped().is_some() {
+            return Err(Drop::NotOurAddress);
         }
         let id = self.addresses.id_of(header.dst.to_bits());
         arrival.remote = header.src.to_bits();
@@ -226,7 +236,7 @@ fn offset_in(frame: &[u8], part: &[u8]) -> u16 {
     (part.as_ptr().addr() - frame.as_ptr().addr()) as u16
 }
 
-/// RFC 1122 3.2.1.3: addresses that no host may send from.
+/// RFC 1122 3.2.1.3, RFC 9293 MUST-63: addresses that no host may send from.
 fn is_bad_source_v4(source: Ipv4Addr) -> bool {
     let bits = source.to_bits();
     let net = bits >> 24;

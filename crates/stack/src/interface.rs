@@ -161,6 +161,20 @@ impl Addresses {
         if is_v4 { self.gateway_v4 } else { self.gateway_v6 }
     }
 
+    /// True for IPv4's broadcast addresses: the limited one, and those of our prefixes in either
+    /// form (RFC 1122 3.2.1.3). Prefixes of one or two addresses have none (RFC 3021).
+    pub(crate) fn is_broadcast(&self, address: u128) -> bool {
+        let directed = |range: &Range| {
+            let host_bits = !range.mask;
+            let on_link = (address ^ range.first) & range.mask == 0;
+            let host = address & host_bits;
+            on_link && host_bits > 1 && (host == 0 || host == host_bits)
+        };
+        let is_v4 = |range: &&Range| range.first >> 32 == 0xffff;
+        address == mapped_v4(Ipv4Addr::BROADCAST)
+            || address >> 32 == 0xffff && self.ranges.iter().filter(is_v4).any(directed)
+    }
+
     /// One of our addresses of the same family, to send from: on the same prefix when there is one.
     pub(crate) fn source_for(&self, remote: u128) -> Option<u128> {
         let is_v4 = remote >> 32 == 0xffff;
@@ -220,6 +234,17 @@ mod tests {
         assert!(addresses.is_our_group("ff02::1:ff00:1".parse().unwrap()));
         assert!(!addresses.is_our_group("ff02::1:ff00:2".parse().unwrap()));
         assert!(!addresses.is_our_group("ff02::2".parse().unwrap()));
+    }
+
+    #[test]
+    fn broadcast_addresses_are_known_as_such() {
+        let addresses = Addresses::new(&interface()).unwrap();
+        for broadcast in ["255.255.255.255", "10.0.255.255", "10.0.0.0"] {
+            assert!(addresses.is_broadcast(ip(broadcast)), "{broadcast}");
+        }
+        for one in ["10.0.0.255", "10.0.1.0", "192.0.2.255", "fd00::", "fd00::ffff"] {
+            assert!(!addresses.is_broadcast(ip(one)), "{one}");
+        }
     }
 
     #[test]

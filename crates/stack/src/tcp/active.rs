@@ -10,7 +10,7 @@ use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
 use crate::wire_key::Endpoints;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use crore_mem::{BlockId, Slot};
 use crore_wire::tcp;
 use zerocopy::FromZeros;
@@ -56,9 +56,11 @@ impl Stack {
         local: Option<SocketAddr>,
     ) -> Result<u32, ConnectError> {
         let to = mapped(remote.ip());
-        if remote.ip().is_multicast() || remote.ip().is_unspecified() || remote.port() == 0 {
+        // RFC 9293 MUST-46: nobody, or many, cannot be opened.
+        if !is_one_host(remote.ip()) || self.addresses.is_broadcast(to) || remote.port() == 0 {
             return Err(ConnectError::BadRemote);
         }
+        // RFC 9293 MUST-43, MUST-44: the caller's local address, or one that suits the remote.
         let from = match local {
             Some(local) => mapped(local.ip()),
             None => self.addresses.source_for(to).ok_or(ConnectError::NotOurAddress)?,
@@ -212,7 +214,8 @@ impl Stack {
         let offered_mss = self.mss_for(self.tcbs[index].remote);
         let (timestamps, sack) = (self.config.timestamps, self.config.sack);
         let tcb = &mut self.tcbs[index];
-        let peer_mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        let peer_mss = offered_mss_of(header, tcb.remote);
+        // RFC 9293 MUST-16: the smaller of what the peer takes and what our link takes.
         let mut mss = peer_mss.min(offered_mss);
         if let Some(peer) = header.options.timestamps
             && timestamps
@@ -280,11 +283,32 @@ pub(super) const fn tcp_timestamps_len() -> u16 {
     12
 }
 
-/// RFC 9293 3.7.1: what a peer takes that does not say.
-pub(super) const DEFAULT_MSS: u16 = 536;
+/// What the peer's SYN says that it takes, options not counted; RFC 9293 MUST-15: when it does not
+/// say, what every host of the family takes.
+pub(super) fn offered_mss_of(syn: &tcp::Header, remote: u128) -> u16 {
+    let default = if remote >> 32 == 0xffff { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
+    syn.options.mss.unwrap_or(default).max(MIN_MSS)
+}
+
+/// False for addresses of nobody or of many, broadcasts of our link left out.
+fn is_one_host(address: IpAddr) -> bool {
+    match address {
+        // Network 0, multicast, and the reserved addresses above (RFC 1122 3.2.1.3).
+        IpAddr::V4(v4) => (1..224).contains(&v4.octets()[0]),
+        IpAddr::V6(v6) => {
+            !v6.is_multicast() && !v6.is_unspecified() && v6.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+/// RFC 9293 3.7.1: 576 octets less the headers of IPv4 and TCP.
+const DEFAULT_MSS_V4: u16 = 536;
+
+/// RFC 9293 3.7.1: 1,280 octets less the headers of IPv6 and TCP.
+const DEFAULT_MSS_V6: u16 = 1220;
 
 /// A smaller offer counts as this: tiny segments cost more than they carry.
-pub(super) const MIN_MSS: u16 = 88;
+const MIN_MSS: u16 = 88;
 
 /// Ports tried before the caller is told that there is none.
 const PORT_TRIES: u32 = 64;

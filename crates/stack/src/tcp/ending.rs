@@ -1,6 +1,7 @@
 //! The end of a connection: TIME-WAIT, and giving everything back.
 
 use super::arrives::segment_len;
+use super::time_wait::TimeWait;
 use super::{receive_queue, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
@@ -104,14 +105,10 @@ impl Stack {
             // RFC 1337: a reset does not end TIME-WAIT early.
             return self.counters.drop(Drop::TimeWait);
         }
-        let fresh_ts = record.ts_recent != 0
-            && arrival.has_timestamps
-            && (arrival.ts_value.wrapping_sub(record.ts_recent) as i32) > 0;
-        let newer = fresh_ts || Seq(arrival.seq).gt(record.rcv_nxt);
         let is_syn =
             arrival.flags.contains(tcp::Flags::SYN) && !arrival.flags.contains(tcp::Flags::ACK);
+        let newer = is_newer(&record, arrival, self.config.timestamps);
         if is_syn && newer && self.is_listening(arrival.local_port) {
-            // RFC 6191: a newer incarnation may begin.
             self.flows.remove(arrival.hash, Record::TimeWait(index).id());
             self.time_waits.remove(index);
             return self.syn_to_listener(arrival, frame, tx);
@@ -142,5 +139,21 @@ impl Stack {
     pub fn is_drained(&self, index: u32) -> bool {
         let tcb = &self.tcbs[index];
         tcb.rcv_unread == 0 || tcb.rcv_queue == BlockId::NONE
+    }
+}
+
+/// RFC 6191-2: may this SYN open a new incarnation of a connection in TIME-WAIT? By its timestamp
+/// when both have one; by its sequence number when that decides nothing; and at once when only the
+/// new one will have timestamps, which then tell old segments apart.
+fn is_newer(record: &TimeWait, syn: &Arrival, timestamps_on: bool) -> bool {
+    let higher = Seq(syn.seq).gt(record.rcv_nxt);
+    let timed = syn.has_timestamps && timestamps_on;
+    match (record.ts_recent != 0, timed) {
+        (true, true) => match syn.ts_value.wrapping_sub(record.ts_recent) as i32 {
+            0 => higher,
+            ahead => ahead > 0,
+        },
+        (false, true) => true,
+        (_, false) => higher,
     }
 }

@@ -5,7 +5,7 @@
 //!     └───> no record free:  ── SYN-ACK with a cookie ──> third segment with the cookie ──┘
 //! ```
 
-use super::active::{DEFAULT_MSS, MIN_MSS, tcp_timestamps_len};
+use super::active::{offered_mss_of, tcp_timestamps_len};
 use super::half_open::HalfOpen;
 use super::output::PathTo;
 use crate::arrival::Arrival;
@@ -49,8 +49,10 @@ impl Stack {
         if flags.contains(tcp::Flags::RST) {
             return self.counters.drop(Drop::ResetForNobody);
         }
-        // RFC 1122 3.2.1.3: nobody else sends from an address of ours.
-        if self.addresses.id_of(arrival.remote).is_some() {
+        // RFC 1122 3.2.1.3, RFC 9293 MUST-63: nobody else sends from an address of ours, and nobody
+        // at all from a broadcast address.
+        let remote = arrival.remote;
+        if self.addresses.id_of(remote).is_some() || self.addresses.is_broadcast(remote) {
             return self.counters.drop(Drop::BadSource);
         }
         if !self.is_listening(arrival.local_port) {
@@ -107,7 +109,7 @@ impl Stack {
         record.ts_recent = arrival.ts_value;
         record.deadline = deadline;
         record.snd_wnd = arrival.window;
-        record.mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        record.mss = offered_mss_of(&header, arrival.remote);
         record.scales = scales;
         record.options = options;
         record.tries = 1;
@@ -164,7 +166,7 @@ impl Stack {
         tx: &mut TxBurst,
     ) {
         let key = arrival.endpoints().key(&self.addresses);
-        let mss = header.options.mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        let mss = offered_mss_of(header, arrival.remote);
         let class = secret::mss_class(mss);
         let iss = Seq(self.secrets.cookie(&key, arrival.seq, class, self.minute()));
         let (bits, _) = self.options_of_syn(header);
