@@ -104,6 +104,12 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.set_flag(self.index, Flags::NODELAY, on);
     }
 
+    /// Asks a peer that has been quiet whether it is still there, or stops to. It is off unless
+    /// the settings say otherwise.
+    pub fn set_keepalive(&mut self, on: bool) {
+        self.stack.set_keepalive(self.index, on);
+    }
+
     /// The peer's address and port.
     pub fn remote(&self) -> SocketAddr {
         self.stack.remote(self.index)

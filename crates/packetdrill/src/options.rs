@@ -178,6 +178,7 @@ impl World {
             let stack = &mut self.host.stack;
             let nodelay = options.tcp_on(libc::TCP_NODELAY);
             stack.set_flag(conn.0, Flags::NODELAY, nodelay);
+            stack.set_keepalive(conn.0, options.socket_on(libc::SO_KEEPALIVE));
             if nodelay && touched == libc::TCP_NODELAY || touched == libc::TCP_CORK {
                 stack.push(conn.0);
             }

@@ -47,7 +47,8 @@ pub struct StackConfig {
     pub time_wait_ms: u32,
     /// How long FIN-WAIT-2 waits after the application closed.
     pub fin_wait_2_ms: u32,
-    /// Quiet time before a keepalive probe; `None`: no keepalive (RFC 9293 3.8.4: off by default).
+    /// Quiet time before a keepalive probe, on all connections; `None`: only on those whose
+    /// application asks for it, after two hours (RFC 9293 MUST-25, MUST-27, MUST-28).
     pub keepalive_idle_ms: Option<u32>,
     /// Time between keepalive probes.
     pub keepalive_interval_ms: u32,
@@ -73,6 +74,8 @@ pub struct StackConfig {
     /// The least shift of our window field; a larger buffer takes a larger one. Room for a buffer
     /// that may grow.
     pub window_scale_min: u8,
+    /// Time to live, or hop limit, of the segments sent (RFC 9293 MUST-49).
+    pub ttl: u8,
     /// The order in which options are written.
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
@@ -102,7 +105,8 @@ impl StackConfig {
             rto_min_ms: 200,
             rto_variance_min_ms: 1,
             rto_max_ms: 60_000,
-            syn_retries: 6,
+            // 183 s with the timeouts above: RFC 9293 MUST-23 wants three minutes.
+            syn_retries: 7,
             syn_ack_retries: 5,
             data_retries: 15,
             user_timeout_ms: None,
@@ -120,6 +124,7 @@ impl StackConfig {
             push_bursts: false,
             window_scaling: true,
             window_scale_min: 0,
+            ttl: 64,
             option_layout: OptionLayout::Linux,
             answers_for_link: true,
             ephemeral_first: 32_768,
@@ -161,7 +166,11 @@ impl StackConfig {
             return Err("window_scale_min must be at most 14 (RFC 7323 2.3)");
         }
         if self.ack_delay_ms >= 500 {
+            // RFC 9293 MUST-40.
             return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
+        }
+        if self.ttl == 0 {
+            return Err("ttl must be at least 1 (RFC 1122 3.2.1.7)");
         }
         if self.neighbours_max == 0 || self.neighbours_max > u32::from(u16::MAX) {
             return Err("neighbours_max must be between 1 and 65,535");

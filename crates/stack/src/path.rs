@@ -22,6 +22,14 @@ pub(crate) struct PathTo {
     remote: u128,
 }
 
+/// What all segments sent have alike below TCP.
+#[derive(Clone, Copy)]
+struct LinkOf {
+    mac: [u8; 6],
+    vlan: Option<u16>,
+    ttl: u8,
+}
+
 impl PathTo {
     /// The way to `endpoints` over a neighbour that was looked up before; `None` when it is gone.
     #[inline(always)]
@@ -111,7 +119,7 @@ impl Stack {
             return false;
         };
         let header_len = header.header_len();
-        let start = write_ip(self.mac, self.vlan, path, header_len + payload.len(), frame);
+        let start = write_ip(&self.link_of(), path, header_len + payload.len(), frame);
         let at = start + header_len;
         let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
         finish(path, header, payload.len(), sum, &mut frame[start..]);
@@ -135,13 +143,19 @@ impl Stack {
             return false;
         };
         let header_len = header.header_len();
-        let start = write_ip(self.mac, self.vlan, path, header_len + len, frame);
+        let start = write_ip(&self.link_of(), path, header_len + len, frame);
         let at = start + header_len;
         let payload = send_queue::octets(&self.pool, id, skip, len);
         let sum = checksum::copy_and_sum(&mut frame[at..at + len], payload);
         finish(path, header, len, sum, &mut frame[start..]);
         self.commit(at + len, tx);
         true
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "passed in registers, on every segment sent")]
+    fn link_of(&self) -> LinkOf {
+        LinkOf { mac: self.mac, vlan: self.vlan, ttl: self.config.ttl }
     }
 
     #[inline]
@@ -220,7 +234,8 @@ impl Stack {
 /// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
-fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &mut [u8]) -> usize {
+fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize {
+    let LinkOf { mac, vlan, ttl } = *link;
     let is_v4 = path.is_v4();
     let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
     let ethernet = ethernet::Header { dst: MacAddr(path.mac), src: MacAddr(mac), vlan, ether_type };
@@ -230,7 +245,7 @@ fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &
             src: Ipv4Addr::from_bits(path.local as u32),
             dst: Ipv4Addr::from_bits(path.remote as u32),
             protocol: Protocol::TCP,
-            ttl: 64,
+            ttl,
             dscp_ecn: 0,
             // RFC 6864 4.1: an atomic packet needs no identification.
             ident: 0,
@@ -245,7 +260,7 @@ fn write_ip(mac: [u8; 6], vlan: Option<u16>, path: &PathTo, len: usize, frame: &
             src: Ipv6Addr::from_bits(path.local),
             dst: Ipv6Addr::from_bits(path.remote),
             next_header: Protocol::TCP,
-            hop_limit: 64,
+            hop_limit: ttl,
             traffic_class: 0,
             flow_label: 0,
             payload_len: len as u16,

@@ -229,6 +229,9 @@ impl Flags {
     /// Each segment is acknowledged at once: the peer may be in slow start and wait for it.
     pub const QUICK: Self = Self(1 << 30);
 
+    /// The application wants to know when the peer is gone (RFC 9293 3.8.4).
+    pub const KEEPALIVE: Self = Self(1 << 31);
+
     /// True when any bit of `other` is set.
     #[inline]
     pub fn any(self, other: Self) -> bool {

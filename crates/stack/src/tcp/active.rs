@@ -239,6 +239,7 @@ impl Stack {
         let initial = self.config.initial_window_segments;
         let quick_acks = self.config.quick_acks;
         let keepalive = self.config.keepalive_idle_ms;
+        let idle = self.keepalive_idle_ms();
         let tick = self.now.tick;
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::Established);
@@ -249,7 +250,10 @@ impl Stack {
         tcb.ssthresh_segments = u16::MAX;
         tcb.recover = tcb.snd_una;
         tcb.heard_at = (tick >> 10) as u16;
-        if let Some(idle) = keepalive {
+        if keepalive.is_some() {
+            tcb.flags.set(Flags::KEEPALIVE);
+        }
+        if tcb.flags.any(Flags::KEEPALIVE) {
             self.wheel.arm(&mut tcb.mark, index, tick.wrapping_add(idle));
         }
         self.counters.connected += u64::from(self.tcbs[index].flags.any(Flags::ACTIVE));

@@ -184,9 +184,33 @@ impl Stack {
         waited_ms >= limit_ms
     }
 
-    /// Is the peer still there (RFC 9293 3.8.4)?
+    /// Asks whether the peer of a quiet connection is still there, or stops to
+    /// (RFC 9293 MUST-24).
+    pub fn set_keepalive(&mut self, index: u32, on: bool) {
+        let idle = self.keepalive_idle_ms();
+        let tick = self.now.tick;
+        let tcb = &mut self.tcbs[index];
+        if !on {
+            return tcb.flags.clear(Flags::KEEPALIVE);
+        }
+        tcb.flags.set(Flags::KEEPALIVE);
+        if tcb.state() > State::SynReceived {
+            self.wheel.arm(&mut tcb.mark, index, tick.wrapping_add(idle));
+        }
+    }
+
+    /// How long a peer may be quiet before it is asked.
+    pub(super) fn keepalive_idle_ms(&self) -> u32 {
+        self.config.keepalive_idle_ms.unwrap_or(KEEPALIVE_IDLE_MS)
+    }
+
+    /// Is the peer still there (RFC 9293 3.8.4)? RFC 9293 MUST-26: only asked when it owes no
+    /// acknowledgment and said nothing for a while. RFC 9293 MUST-29: more than once.
     fn keepalive(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
-        let Some(idle_ms) = self.config.keepalive_idle_ms else { return };
+        if !self.tcbs[index].flags.any(Flags::KEEPALIVE) {
+            return;
+        }
+        let idle_ms = self.keepalive_idle_ms();
         let probes = self.config.keepalive_probes;
         let tcb = &mut self.tcbs[index];
         let open = matches!(
@@ -235,6 +259,7 @@ impl Stack {
     /// Arms the wheel for the earliest of the connection's deadlines.
     fn rearm(&mut self, index: u32) {
         let tick = self.now.tick;
+        let idle = self.keepalive_idle_ms();
         let config = &self.config;
         let tcb = &mut self.tcbs[index];
         let closed = tcb.state() == State::Closed;
@@ -256,9 +281,7 @@ impl Stack {
             let ahead = tcb.app_deadline.wrapping_sub((tick >> 6) as u16) as i16;
             consider((tick & !63).wrapping_add((ahead.max(0) as u32) << 6));
         }
-        if let Some(idle) = config.keepalive_idle_ms
-            && !closed
-        {
+        if tcb.flags.any(Flags::KEEPALIVE) && !closed {
             let quiet = u32::from(((tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
             let sent = if tcb.flags.any(Flags::PROBING) { u32::from(tcb.backoff) } else { 0 };
             let due = idle + sent * config.keepalive_interval_ms;
@@ -347,6 +370,9 @@ fn reached(tick: u32, deadline: u32) -> bool {
 fn reached_u16(tick: u32, deadline: u16) -> bool {
     ((tick as u16).wrapping_sub(deadline) as i16) >= 0
 }
+
+/// Quiet time before a keepalive probe, unless the settings say otherwise (RFC 9293 MUST-28).
+const KEEPALIVE_IDLE_MS: u32 = 2 * 60 * 60 * 1000;
 
 /// Timer entries handled in one call, at most.
 pub(crate) const DUE_MAX: usize = 64;
