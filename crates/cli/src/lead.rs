@@ -44,8 +44,8 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Lets the load begin a phase, and waits until it is through. Closing is through when nothing is
-    /// left to do.
+    /// Lets the load begin a phase, and waits until it is through. Closing is through when nothing
+    /// is left to do.
     pub(crate) fn through(&mut self, phase: Phase) -> Result<Numbers> {
         self.control.allow(if phase == Phase::Closing { Phase::Done } else { phase });
         self.phase_began = Instant::now();

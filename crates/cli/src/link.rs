@@ -55,7 +55,8 @@ impl Surroundings {
                 if let Some(asked) = queues.filter(|&asked| asked != existing) {
                     bail!(
                         "{interface} receives on {existing} queue(s) and {asked} were asked for; \
-                         `ethtool -L {interface} combined {asked}` changes that (veth: `rx {asked}`)"
+                         `ethtool -L {interface} combined {asked}` changes that (for veth: \
+                         `rx {asked}`)"
                     );
                 }
                 let shares_addresses = asked.is_empty();

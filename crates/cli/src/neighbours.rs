@@ -24,7 +24,7 @@ pub(crate) struct Neighbours {
 pub(crate) struct Learner(Receiver<News>);
 
 impl Neighbours {
-    /// Begins to watch, and tells the cores that are there what is known. Gateways are kept resolved.
+    /// Begins to watch. Gateways are kept resolved.
     pub(crate) fn watch(info: &InterfaceInfo) -> Result<Self> {
         let watch = Watch::open()?;
         for &gateway in &info.gateways {

@@ -1,8 +1,8 @@
 //! What memory a stack takes, known before it is taken.
 //!
 //! The sizes are not computed by a second set of formulas that could go wrong: a stack of the same
-//! settings, or two smaller ones when it is large, is laid out on the heap, where memory that nobody
-//! touches costs nothing, and its account is read.
+//! settings, or two smaller ones when it is large, is laid out on the heap, where memory that
+//! nobody touches costs nothing, and its account is read.
 
 use crate::text;
 use anyhow::{Result, bail};

@@ -1,7 +1,7 @@
 //! HTTP/1.1: GET requests for one target, kept alive and pipelined, and every reply compared.
 //!
-//! The first reply with status 200 is the measure: the others must have the same length and the same
-//! content, octet by octet. Until it is complete no other request is sent.
+//! The first reply with status 200 is the measure: the others must have the same length and the
+//! same content, octet by octet. Until it is complete no other request is sent.
 
 use crate::protocol::{Protocol, Received, Request};
 use crate::state::{Asked, Marks};

@@ -1,4 +1,4 @@
-//! Clients by the million: opens connections, asks on random ones, checks every byte of the replies.
+//! Clients by the million: open connections, ask on random ones, check every byte of the replies.
 //!
 //! ```text
 //!   Load<P>      a crore Service: the phases, one after the other, and what was counted

@@ -23,8 +23,8 @@ pub struct LoadConfig {
     pub connections: u32,
     /// Connections opened a second; `None`: as fast as the link takes them.
     pub opens_per_second: Option<f64>,
-    /// Connections being opened at the same time, or being closed, at most. On a link that loses what
-    /// finds no room, it must have room for so many answers.
+    /// Connections being opened at the same time, or being closed, at most. On a link that loses
+    /// what finds no room, it must have room for so many answers.
     pub handshakes_max: u32,
     /// How requests follow each other.
     pub pace: Pace,

@@ -3,8 +3,8 @@
 /// Due times of events at a steady rate. Time is in ticks of whatever clock the caller has.
 ///
 /// Due times are fixed from the start: an answer that takes long neither delays the requests after
-/// it nor hides that they were late (no coordinated omission), because the latency of each is counted
-/// from its due time.
+/// it nor hides that they were late (no coordinated omission), because the latency of each is
+/// counted from its due time.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     start: u64,

@@ -1,7 +1,7 @@
 //! Requests on connections picked at random, and their replies.
 //!
-//! With many connections each one picked is a miss in every cache. So they are picked a turn ahead, and
-//! their memory asked for: a turn later it has come.
+//! With many connections each one picked is a miss in every cache. So they are picked a turn ahead,
+//! and their memory asked for: a turn later it has come.
 
 use crate::load::{Load, LoadConfig, request_of};
 use crate::protocol::Protocol;

@@ -163,8 +163,8 @@ fn client_settings(demand: &Demand) -> StackConfig {
     settings
 }
 
-/// What both sides have in common: small buffers, because a request is small, and a pool for what can
-/// be under way, because an idle connection has no buffer at all.
+/// What both sides have in common: small buffers, because a request is small, and a pool for what
+/// can be under way, because an idle connection has no buffer at all.
 fn settings(demand: &Demand) -> StackConfig {
     let mut settings = StackConfig::for_connections(demand.connections);
     settings.nodelay = true;
