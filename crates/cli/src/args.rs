@@ -24,14 +24,25 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Open, use and check ten million real TCP connections on this machine
+    ///
+    /// A server runs on one processor and a client on another, each with a TCP/IP stack of its own,
+    /// and frames pass between them in memory. The client opens all connections, sends requests on
+    /// random ones, checks every byte, checks that all still stand on both sides, closes them, and
+    /// reports what it cost.
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
 
     /// Serve echo or HTTP on a network interface, beside the kernel
-    #[command(subcommand)]
+    ///
+    /// Serves until Ctrl-C, then says what was received, sent, and dropped for what reason.
+    #[command(subcommand, after_help = SERVE_EXAMPLES)]
     Serve(ServeKind),
 
     /// Open many connections to a server, send requests on random ones, check every byte
-    #[command(subcommand)]
+    ///
+    /// The phases: open all connections, hold them, send requests, check that all still stand, close
+    /// them. Ctrl-C goes on to the checks and closes; a second Ctrl-C ends at once.
+    #[command(subcommand, after_help = LOAD_EXAMPLES)]
     Load(LoadKind),
 
     /// Look after what XDP left on an interface
@@ -97,7 +108,7 @@ pub(crate) enum XdpKind {
     },
 }
 
-/// Serves until Ctrl-C, then says what was received, sent and dropped.
+/// `crore serve`, whatever it serves.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeOptions {
     /// Where frames come from: xdp:IFACE[:QUEUES] or tap:NAME
@@ -131,8 +142,7 @@ pub(crate) struct ServeOptions {
     pub(crate) output: OutputOptions,
 }
 
-/// Opens connections from our addresses, sends requests on random ones, checks every byte of every
-/// reply, checks that all connections still stand, and closes them.
+/// `crore load`, whatever it asks for.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct LoadOptions {
     /// Where frames come from: xdp:IFACE or tap:NAME; see `crore serve echo --help`
@@ -186,9 +196,7 @@ pub(crate) struct LoadOptions {
     pub(crate) output: OutputOptions,
 }
 
-/// Opens as many TCP connections as asked for between a server on one processor and a client on
-/// another, sends requests on random ones, checks every byte, checks that all connections still
-/// stand, closes them, and reports what it cost.
+/// `crore demo`.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct DemoOptions {
     /// How many connections [default: 10000000, or as many as the free memory holds]
@@ -264,6 +272,26 @@ impl MemoryOptions {
         }
     }
 }
+
+const DEMO_EXAMPLES: &str = "Examples:
+  crore demo                                   ten million, or what fits
+  crore demo --connections 10k --seconds 2     a first look
+  crore demo --connections 1M --rate 100000    latency at half load
+  crore demo --json figures.json               the figures for a program
+
+Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  crore serve http --root . --link xdp:eth0 --listen 80
+  crore serve echo --link xdp:eth0 --listen 10.0.0.1:7
+  crore serve http --link tap:tap0 --address 10.9.0.2/24 --listen 80
+      and, for the kernel's side: ip address add 10.9.0.1/24 dev tap0";
+
+const LOAD_EXAMPLES: &str = "Examples:
+  crore load echo --link xdp:eth0 --connect 10.0.0.1:7
+  crore load http --link xdp:eth0 --connect 10.0.0.1:80 --target / --rate 10000
+  crore load echo --link xdp:eth0 --connect 10.0.0.1:7 --connections 1M \\
+      --address 10.1.0.1-10.1.0.16/8";
 
 const EXIT_CODES: &str = "Exit codes: 0 all well; 1 a check failed; 2 it could not be done, and \
                           the message says what would help.";
