@@ -240,7 +240,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-fuzz",
-        ours: &["crore-wire", "crore-mem", "crore-stack", "crore-sim", "crore-http"],
+        ours: &["crore-wire", "crore-mem", "crore-stack", "crore", "crore-sim", "crore-http"],
         outside: &["libfuzzer-sys"],
         tests: &[],
     },
