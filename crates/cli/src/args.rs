@@ -40,8 +40,8 @@ pub(crate) enum Command {
 
     /// Open many connections to a server, send requests on random ones, check every byte
     ///
-    /// The phases: open all connections, hold them, send requests, check that all still stand, close
-    /// them. Ctrl-C goes on to the checks and closes; a second Ctrl-C ends at once.
+    /// The phases: open all connections, hold them, send requests, check that all still stand,
+    /// close them. Ctrl-C goes on to the checks and closes; a second Ctrl-C ends at once.
     #[command(subcommand, after_help = LOAD_EXAMPLES)]
     Load(LoadKind),
 
