@@ -202,6 +202,10 @@ impl<S: Service> Engine<S> {
         if what.any(What::TIMER) {
             self.service.timer(&mut conn(&mut self.stack, &mut self.states, index));
         }
+        if what.any(What::TROUBLE) {
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            self.service.trouble(conn, event.trouble);
+        }
         if what.any(What::PEER_CLOSED | What::CLOSED | What::QUEUED | What::WRITABLE) {
             self.tell_end(event);
         }

@@ -3,7 +3,7 @@
 use crate::conn::Conn;
 use crate::turn::Turn;
 use crore_mem::Pod;
-use crore_stack::Closed;
+use crore_stack::{Closed, Trouble};
 
 /// An application, one instance a core. Every call runs to completion on the core that owns the
 /// connection; nothing here may block.
@@ -53,6 +53,12 @@ pub trait Service {
     /// The connection is over. The last call for it; sending has no effect any more.
     fn closed(&mut self, conn: &mut Conn<'_, Self::State>, why: Closed) {
         let _ = (conn, why);
+    }
+
+    /// Something is wrong that need not be the end: it also comes for connections that are not
+    /// open yet. To do nothing is right for most.
+    fn trouble(&mut self, conn: &mut Conn<'_, Self::State>, what: Trouble) {
+        let _ = (conn, what);
     }
 
     /// The time set by [`Conn::set_timer_ms`] is over.

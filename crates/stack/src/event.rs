@@ -2,7 +2,7 @@
 
 /// What happened, a bit each; several can be in one event, told in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct What(pub u8);
+pub struct What(pub u16);
 
 impl What {
     /// A peer opened the connection.
@@ -21,6 +21,8 @@ impl What {
     pub const TIMER: Self = Self(1 << 6);
     /// The connection is over.
     pub const CLOSED: Self = Self(1 << 7);
+    /// Something is wrong that need not be the end; told before what ends.
+    pub const TROUBLE: Self = Self(1 << 8);
 
     /// True when any bit of `other` is in it.
     #[inline]
@@ -75,6 +77,21 @@ impl Closed {
     }
 }
 
+/// What is wrong, and need not be the end of the connection (RFC 9293 3.9.1.8, soft errors).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trouble {
+    /// What we sent was sent again several times, and the peer did not acknowledge it yet
+    /// (RFC 9293 3.8.3, R1).
+    #[default]
+    Unanswered,
+    /// The network says that the peer cannot be reached now.
+    Unreachable,
+    /// A segment travelled for too long: there may be a loop on the way.
+    Expired,
+    /// A host or router did not understand a segment's header.
+    NotUnderstood,
+}
+
 /// One connection's news.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Event {
@@ -94,6 +111,8 @@ pub struct Event {
     pub what: What,
     /// With [`What::CLOSED`]: why.
     pub why: Closed,
+    /// With [`What::TROUBLE`]: which.
+    pub trouble: Trouble,
 }
 
 /// The most events that one stage of a turn can have.

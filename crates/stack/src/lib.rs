@@ -48,7 +48,7 @@ pub use config::StackConfig;
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
 pub use crore_wire::tcp::OptionLayout;
-pub use event::{Closed, EVENTS_MAX, Event, Events, What};
+pub use event::{Closed, EVENTS_MAX, Event, Events, Trouble, What};
 pub use interface::{AddressRange, Interface, mapped, unmapped};
 pub use seq::Seq;
 pub use stack::{Stack, StackError};

@@ -3,7 +3,7 @@
 
 use crate::arrival::Arrival;
 use crate::counters::Drop;
-use crate::event::{Closed, Event, Events, What};
+use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::interface::mapped_v4;
 use crate::neighbour::{Neighbour, Resolution};
 use crate::record::Record;
@@ -16,12 +16,33 @@ use crore_mem::frames::TxBurst;
 use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::{Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, tcp};
 
-/// What an ICMP error says of a flow.
-enum Trouble {
+/// What an ICMP error says of a flow (RFC 9293 3.9.2.2).
+#[derive(Clone, Copy)]
+enum Says {
     /// The next hop takes packets of this size at most, if it said so.
     TooBig(u16),
-    /// The destination cannot be reached.
-    Unreachable,
+    /// A hard error: there is nobody, and nothing will change that soon.
+    Nobody,
+    /// A soft error: it may pass.
+    Soft(Trouble),
+}
+
+/// RFC 9293 3.9.2.2: codes 2 and 3 are hard errors, all others may pass.
+fn unreachable_v4(code: u8, next_hop_mtu: u16) -> Says {
+    match code {
+        icmpv4::UNREACHABLE_TOO_BIG => Says::TooBig(next_hop_mtu),
+        icmpv4::UNREACHABLE_PROTOCOL | icmpv4::UNREACHABLE_PORT => Says::Nobody,
+        _ => Says::Soft(Trouble::Unreachable),
+    }
+}
+
+/// RFC 9293 3.9.2.2: codes 0 and 3 may pass. RFC 4443 3.1: the others are prohibitions, an address
+/// that is none, and a port without a listener.
+fn unreachable_v6(code: u8) -> Says {
+    match code {
+        icmpv6::UNREACHABLE_ROUTE | icmpv6::UNREACHABLE_ADDRESS => Says::Soft(Trouble::Unreachable),
+        _ => Says::Nobody,
+    }
 }
 
 impl Stack {
@@ -152,12 +173,15 @@ impl Stack {
                 self.pong_v4(arrival, frame, &reply, tx);
             }
             Ok(icmpv4::Message::Unreachable { code, next_hop_mtu, quoted }) => {
-                let trouble = match code {
-                    icmpv4::UNREACHABLE_TOO_BIG => Trouble::TooBig(next_hop_mtu),
-                    _ => Trouble::Unreachable,
-                };
-                self.trouble_v4(quoted, &trouble, events);
+                self.trouble_v4(quoted, unreachable_v4(code, next_hop_mtu), events);
             }
+            Ok(icmpv4::Message::TimeExceeded { quoted, .. }) => {
+                self.trouble_v4(quoted, Says::Soft(Trouble::Expired), events);
+            }
+            Ok(icmpv4::Message::ParameterProblem { quoted, .. }) => {
+                self.trouble_v4(quoted, Says::Soft(Trouble::NotUnderstood), events);
+            }
+            // RFC 9293 MUST-55: source quench among them.
             Ok(_) => self.counters.drop(Drop::IcmpIgnored),
             Err(_) => self.counters.drop(Drop::Malformed),
         }
@@ -236,10 +260,16 @@ impl Stack {
                 self.pong_v6(src, dst, frame, &reply, tx);
             }
             icmpv6::Message::PacketTooBig { mtu, quoted } => {
-                self.trouble_v6(quoted, &Trouble::TooBig(mtu.min(65_535) as u16), events);
+                self.trouble_v6(quoted, Says::TooBig(mtu.min(65_535) as u16), events);
             }
-            icmpv6::Message::Unreachable { quoted, .. } => {
-                self.trouble_v6(quoted, &Trouble::Unreachable, events);
+            icmpv6::Message::Unreachable { code, quoted } => {
+                self.trouble_v6(quoted, unreachable_v6(code), events);
+            }
+            icmpv6::Message::TimeExceeded { quoted, .. } => {
+                self.trouble_v6(quoted, Says::Soft(Trouble::Expired), events);
+            }
+            icmpv6::Message::ParameterProblem { quoted, .. } => {
+                self.trouble_v6(quoted, Says::Soft(Trouble::NotUnderstood), events);
             }
             _ => self.counters.drop(Drop::IcmpIgnored),
         }
@@ -330,34 +360,34 @@ impl Stack {
         self.commit_padded(len, tx);
     }
 
-    fn trouble_v4(&mut self, quoted: &[u8], trouble: &Trouble, events: &mut Events) {
+    fn trouble_v4(&mut self, quoted: &[u8], says: Says, events: &mut Events) {
         let Ok((ip, rest)) = ipv4::Header::parse_quoted(quoted) else {
             return self.counters.drop(Drop::Malformed);
         };
         if ip.protocol != Protocol::TCP {
             return self.counters.drop(Drop::IcmpIgnored);
         }
-        self.trouble(mapped_v4(ip.src), mapped_v4(ip.dst), rest, trouble, events);
+        self.trouble(mapped_v4(ip.src), mapped_v4(ip.dst), rest, says, events);
     }
 
-    fn trouble_v6(&mut self, quoted: &[u8], trouble: &Trouble, events: &mut Events) {
+    fn trouble_v6(&mut self, quoted: &[u8], says: Says, events: &mut Events) {
         let Ok((ip, rest)) = ipv6::Header::parse_quoted(quoted) else {
             return self.counters.drop(Drop::Malformed);
         };
         if ip.next_header != Protocol::TCP {
             return self.counters.drop(Drop::IcmpIgnored);
         }
-        self.trouble(ip.src.to_bits(), ip.dst.to_bits(), rest, trouble, events);
+        self.trouble(ip.src.to_bits(), ip.dst.to_bits(), rest, says, events);
     }
 
-    /// An ICMP error about a segment of ours: believed only when it quotes a sequence number that
-    /// is in flight (RFC 5927 4.1).
+    /// An ICMP error about a segment of ours: it goes to the connection (RFC 9293 MUST-54), and is
+    /// believed only when it quotes a sequence number that is in flight (RFC 5927 4.1).
     fn trouble(
         &mut self,
         local: u128,
         remote: u128,
         quoted: &[u8],
-        trouble: &Trouble,
+        says: Says,
         events: &mut Events,
     ) {
         let Ok(segment) = tcp::Quoted::parse(quoted) else {
@@ -382,22 +412,27 @@ impl Stack {
         if seq.lt(tcb.snd_una) || seq.ge(tcb.snd_nxt) {
             return self.counters.drop(Drop::IcmpIgnored);
         }
-        match *trouble {
-            Trouble::TooBig(mtu) => {
-                self.counters.icmp_errors_in += 1;
-                self.lower_mss(index, mtu);
-            }
-            // RFC 5461 4.1, RFC 5927 5.2: fatal while opening, a hint afterwards.
-            Trouble::Unreachable if tcb.state() == State::SynSent => {
-                self.counters.icmp_errors_in += 1;
-                let generation = self.tcbs[index].generation;
-                let mut event = Event { index, generation, ..Event::default() };
+        self.counters.icmp_errors_in += 1;
+        let mut event = Event { index, generation: tcb.generation, ..Event::default() };
+        match says {
+            Says::TooBig(mtu) => self.lower_mss(index, mtu),
+            // RFC 9293 SHLD-26: a hard error ends an opening.
+            Says::Nobody if tcb.state() == State::SynSent => {
                 self.finish(index, Closed::Unreachable, &mut event);
-                if event.what != What::default() {
-                    events.push(event);
-                }
             }
-            Trouble::Unreachable => self.counters.drop(Drop::IcmpIgnored),
+            // RFC 9293 MUST-56, SHLD-25: a soft error ends nothing, but the application learns of
+            // it. RFC 5927 5.2: once the connection stands, a hard error says no more than that.
+            Says::Nobody => {
+                event.what.set(What::TROUBLE);
+                event.trouble = Trouble::Unreachable;
+            }
+            Says::Soft(trouble) => {
+                event.what.set(What::TROUBLE);
+                event.trouble = trouble;
+            }
+        }
+        if event.what != What::default() {
+            events.push(event);
         }
     }
 }

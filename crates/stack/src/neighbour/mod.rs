@@ -206,6 +206,16 @@ impl Neighbours {
         Some(index)
     }
 
+    /// Takes in that what goes through the neighbour at `index` is not acknowledged: it is asked
+    /// whether it is still there before its time (RFC 1122 3.3.1.4, RFC 4861 7.3.1).
+    pub fn suspect(&mut self, index: u32) {
+        if let Some(entry) = self.entries.get_mut(index)
+            && entry.state == REACHABLE
+        {
+            entry.state = STALE;
+        }
+    }
+
     /// Keeps the neighbour at `index` from being driven out by others, or no longer so.
     pub fn pin(&mut self, index: u32, pinned: bool) {
         if let Some(entry) = self.entries.get_mut(index) {

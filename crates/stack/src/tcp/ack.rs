@@ -41,7 +41,8 @@ impl Stack {
         let is_new = ack.gt(tcb.snd_una);
         if is_new {
             self.new_ack(index, arrival, event);
-        } else if tcb.in_flight() > 0 && ack == tcb.snd_una {
+        } else if tcb.in_flight() > 0 && ack == tcb.snd_una && !tcb.flags.any(Flags::PERSIST) {
+            // The answers to window probes say nothing of losses.
             self.maybe_duplicate_ack(index, arrival);
         }
         self.update_window(index, arrival, is_new);
@@ -56,9 +57,9 @@ impl Stack {
         }
         tcb.snd_una = tcb.snd_nxt;
         tcb.flags.clear(Flags::TIMED);
-        tcb.backoff = 0;
+        let syn_timeouts = core::mem::take(&mut tcb.backoff);
         tcb.snd_wl1 = Seq(arrival.seq);
-        self.establish(index);
+        self.establish(index, syn_timeouts);
         event.what.set(What::CONNECTED);
         Step::On
     }

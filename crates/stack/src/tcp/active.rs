@@ -194,10 +194,10 @@ impl Stack {
             } else {
                 tcb.srtt_us8 = 0;
             }
-            tcb.backoff = 0;
+            let syn_timeouts = core::mem::take(&mut tcb.backoff);
             tcb.snd_una = ack;
             tcb.flags.set(Flags::ACK_NOW);
-            self.establish(index);
+            self.establish(index, syn_timeouts);
             event.what.set(What::CONNECTED);
         } else {
             // Simultaneous open: answer with SYN and ACK.
@@ -234,8 +234,8 @@ impl Stack {
         }
     }
 
-    /// The state becomes ESTABLISHED.
-    pub(super) fn establish(&mut self, index: u32) {
+    /// The state becomes ESTABLISHED. `syn_timeouts`: how often our SYN timed out before.
+    pub(super) fn establish(&mut self, index: u32, syn_timeouts: u8) {
         let initial = self.config.initial_window_segments;
         let quick_acks = self.config.quick_acks;
         let keepalive = self.config.keepalive_idle_ms;
@@ -246,7 +246,13 @@ impl Stack {
         if quick_acks {
             tcb.flags.set(Flags::QUICK);
         }
-        tcb.cwnd = initial * u32::from(tcb.mss);
+        // RFC 5681-3.1c, as RFC 6928 2 has it: one segment after more than one lost SYN.
+        let segments = if syn_timeouts > 1 { 1 } else { initial };
+        tcb.cwnd = segments * u32::from(tcb.mss);
+        if syn_timeouts > 0 && tcb.srtt_us8 == 0 {
+            // RFC 6298-5.7: until there is a sample.
+            tcb.rttvar_us4 = SYN_LOST_RTO_US;
+        }
         tcb.ssthresh_segments = u16::MAX;
         tcb.recover = tcb.snd_una;
         tcb.heard_at = (tick >> 10) as u16;
@@ -280,6 +286,9 @@ impl Tcb {
         self.rcv_queue = BlockId::NONE;
     }
 }
+
+/// The retransmission timeout after a SYN that timed out, before the first sample.
+const SYN_LOST_RTO_US: u32 = 3_000_000;
 
 /// Octets that the timestamps option takes from every segment.
 #[inline]

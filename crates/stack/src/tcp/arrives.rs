@@ -171,11 +171,12 @@ impl Stack {
         if !arrival.flags.contains(tcp::Flags::ACK) {
             return Step::Stop(Drop::NoAck);
         }
-        update_ts_recent(tcb, arrival);
         match self.check_ack(index, arrival, frame, event) {
             Step::On => {}
             stop => return stop,
         }
+        // After the check of the acknowledgment: a blind attacker must not set the peer's clock.
+        update_ts_recent(&mut self.tcbs[index], arrival);
         // The URG bit is ignored: urgent data is ordinary data here (RFC 6093).
         if arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN) {
             let step = self.segment_text(index, arrival, frame, event, tx);

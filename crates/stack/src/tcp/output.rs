@@ -298,8 +298,9 @@ impl Stack {
         self.start_timer(index);
     }
 
-    /// The persist timer ran out: one octet beyond the window (RFC 9293 3.8.6.1). A peer that
-    /// answers keeps the connection open for as long as it likes.
+    /// The persist timer ran out: one octet beyond a shut window (RFC 9293 MUST-36), or what fits
+    /// into one too small to be used before (RFC 9293 3.8.6.2.1, the override timeout). A peer
+    /// that answers keeps the connection open for as long as it likes (MUST-37).
     pub(super) fn persist_timeout(&mut self, index: u32, tx: &mut TxBurst) {
         let tcb = &mut self.tcbs[index];
         tcb.backoff = tcb.backoff.saturating_add(1).min(PERSIST_BACKOFF_MAX);
@@ -314,7 +315,9 @@ impl Stack {
                 }
             } else if tcb.snd_unsent != BlockId::NONE {
                 let skip = tcb.snd_nxt.since(self.pool.header(tcb.snd_unsent).seq) as u16;
-                self.send_block(index, tcb.snd_unsent, skip, 1, &path, tx);
+                let rest = u32::from(self.pool.header(tcb.snd_unsent).len - skip);
+                let len = rest.min(tcb.snd_wnd.max(1)) as u16;
+                self.send_block(index, tcb.snd_unsent, skip, len, &path, tx);
             }
         }
         self.start_timer(index);

@@ -33,6 +33,8 @@ struct Agreed {
     neighbour: u16,
     /// Between the only SYN-ACK sent and its acknowledgment (RFC 6298 2.2, Karn).
     rtt_us: Option<u32>,
+    /// SYN-ACKs that were not answered in time.
+    syn_timeouts: u8,
 }
 
 impl Stack {
@@ -272,6 +274,7 @@ impl Stack {
             sack: has(HalfOpen::SACK),
             neighbour,
             rtt_us: (record.tries == 1).then(|| (self.now.us as u32).wrapping_sub(record.sent_us)),
+            syn_timeouts: record.tries.saturating_sub(1),
         };
         self.half_opens.slab.remove(index);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
@@ -310,6 +313,7 @@ impl Stack {
             sack: kept.sack_permitted && self.config.sack,
             neighbour,
             rtt_us: None,
+            syn_timeouts: 0,
         };
         if self.tcbs.next_free().is_none() {
             return self.counters.drop(Drop::ConnTableFull);
@@ -345,7 +349,7 @@ impl Stack {
             return self.counters.drop(Drop::FlowTableFull);
         }
         self.fill_accepted(index, agreed, arrival);
-        self.establish(index);
+        self.establish(index, agreed.syn_timeouts);
         self.counters.accepted += 1;
         let generation = self.tcbs[index].generation;
         let what = What::ACCEPTED;

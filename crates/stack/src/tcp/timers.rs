@@ -6,7 +6,7 @@
 
 use super::recent::RECENT_MS;
 use super::send_queue;
-use crate::event::{Closed, Event, Events, What};
+use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
 use crate::wheel::{Due, Wheel};
@@ -147,6 +147,8 @@ impl Stack {
             if tcb.backoff > retries {
                 return self.finish(index, Closed::TimedOut, event);
             }
+            self.advise_of_trouble(index, event);
+            let tcb = &mut self.tcbs[index];
             // The SYN goes out once more, and is no sample any more (Karn).
             tcb.snd_nxt = tcb.snd_una;
             tcb.srtt_us8 = 0;
@@ -159,16 +161,39 @@ impl Stack {
     fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let retries = self.config.data_retries;
         let too_long = self.user_timeout_over(index);
+        let answers = self.shut_but_answers(index);
         let tcb = &mut self.tcbs[index];
         tcb.backoff = tcb.backoff.saturating_add(1);
-        if tcb.backoff > retries || too_long {
+        if answers {
+            tcb.backoff = tcb.backoff.min(retries.max(1));
+        } else if tcb.backoff > retries || too_long {
             self.send_reset(index, tx);
             return self.finish(index, Closed::TimedOut, event);
         }
+        self.advise_of_trouble(index, event);
         self.counters.timeouts += 1;
         self.congestion_on_timeout(index);
         self.start_timer(index);
         self.queue_output(index);
+    }
+
+    /// RFC 9293 MUST-35, MUST-37, SHLD-17: a peer that shut its window on octets in flight, and
+    /// answered what was sent again, keeps the connection open for as long as it likes.
+    fn shut_but_answers(&self, index: u32) -> bool {
+        let tcb = &self.tcbs[index];
+        let quiet_ms = u32::from(((self.now.tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
+        tcb.snd_wnd == 0 && quiet_ms <= self.rto_ms(tcb) + HEARD_STEP_MS
+    }
+
+    /// RFC 9293 MUST-20, SHLD-9, SHLD-10: at the first threshold, R1, IP learns that the next hop
+    /// may be gone, and the application that nothing gets through.
+    fn advise_of_trouble(&mut self, index: u32, event: &mut Event) {
+        let tcb = &self.tcbs[index];
+        if tcb.backoff == R1_RETRIES {
+            self.neighbours.suspect(u32::from(tcb.neighbour));
+            event.what.set(What::TROUBLE);
+            event.trouble = Trouble::Unanswered;
+        }
     }
 
     /// True when what is in flight waited for the user timeout (RFC 9293 3.8.3), as the timeouts
@@ -348,7 +373,9 @@ impl Stack {
     #[inline]
     pub(super) fn rto_ms(&self, tcb: &Tcb) -> u32 {
         let config = &self.config;
-        let base = if tcb.srtt_us8 == 0 || tcb.state() <= State::SynReceived {
+        // Without a sample the variance may say how careful to be (RFC 6298-5.7).
+        let unknown = tcb.srtt_us8 == 0 && tcb.rttvar_us4 == 0;
+        let base = if unknown || tcb.state() <= State::SynReceived {
             config.rto_initial_ms
         } else {
             let variance = tcb.rttvar_us4.max(config.rto_variance_min_ms * 1000);
@@ -373,6 +400,12 @@ fn reached_u16(tick: u32, deadline: u16) -> bool {
 
 /// Quiet time before a keepalive probe, unless the settings say otherwise (RFC 9293 MUST-28).
 const KEEPALIVE_IDLE_MS: u32 = 2 * 60 * 60 * 1000;
+
+/// Retransmissions before somebody is told: R1 of RFC 9293 3.8.3.
+const R1_RETRIES: u8 = 3;
+
+/// The step in which it is noted when a peer was heard.
+const HEARD_STEP_MS: u32 = 1024;
 
 /// Timer entries handled in one call, at most.
 pub(crate) const DUE_MAX: usize = 64;
