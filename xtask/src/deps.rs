@@ -168,8 +168,8 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-load",
-        ours: &["crore-wire", "crore"],
-        outside: &["hdrhistogram", "zerocopy"],
+        ours: &["crore"],
+        outside: &["hdrhistogram", "httparse", "zerocopy"],
         tests: &["proptest"],
     },
     Room {

@@ -125,7 +125,7 @@ impl<S: Service> Core<S> {
     #[inline]
     pub fn turn(&mut self) -> bool {
         let mut watch = Stopwatch::start();
-        let begin = watch.at();
+        let (begin, before) = (watch.at(), self.cycles.stages);
         let now_us = self.started.elapsed().as_micros() as u64;
         self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
         watch.lap(&mut self.cycles, Stage::DriverTx);
@@ -141,7 +141,11 @@ impl<S: Service> Core<S> {
         let due = self.engine.tick(&mut self.lent.tx, budget, &mut watch, &mut self.cycles);
         let sent = self.transmit(&mut watch);
         let busy = received + due + sent > 0;
-        self.note_turn(begin, watch, busy);
+        if busy {
+            self.note_busy_turn(begin, watch);
+        } else {
+            self.note_idle_turn(begin, watch, before);
+        }
         if now_us.wrapping_sub(self.published_us) > PUBLISH_EVERY_US {
             self.publish(now_us);
         }
@@ -185,17 +189,19 @@ impl<S: Service> Core<S> {
         sent
     }
 
-    /// Books a turn. One in which nothing happened is idle, whatever its parts cost.
     #[inline]
-    fn note_turn(&mut self, begin: u64, watch: Stopwatch, busy: bool) {
+    fn note_busy_turn(&mut self, begin: u64, watch: Stopwatch) {
         let took = watch.at().wrapping_sub(begin);
-        if busy {
-            self.cycles.busy_turns += 1;
-            self.cycles.turn_max = self.cycles.turn_max.max(took);
-        } else {
-            self.cycles.idle_turns += 1;
-            self.cycles.stages[Stage::Idle as usize] += took;
-        }
+        self.cycles.busy_turns += 1;
+        self.cycles.turn_max = self.cycles.turn_max.max(took);
+    }
+
+    /// A turn in which nothing happened is idle, whatever its parts cost: they are not booked.
+    #[inline]
+    fn note_idle_turn(&mut self, begin: u64, watch: Stopwatch, before: [u64; 7]) {
+        self.cycles.stages = before;
+        self.cycles.stages[Stage::Idle as usize] += watch.at().wrapping_sub(begin);
+        self.cycles.idle_turns += 1;
     }
 
     fn publish(&mut self, now_us: u64) {

@@ -1,0 +1,172 @@
+//! Closing, resets and TIME-WAIT (RFC 9293 3.5.3, 3.6, RFC 6191, RFC 5961).
+
+use crate::segments::{Peer, Segment, ack, data, fin, rst, syn};
+use crore::StackConfig;
+use crore_wire::tcp::Flags;
+
+/// RFC 9293 MUST-12: the application learns whether the peer closed or aborted.
+#[test]
+fn a_close_and_an_abort_are_told_apart() {
+    let mut closed = Peer::accepted(|_| {});
+    closed.engine.service_mut().closes_with_peer = true;
+    closed.says(fin(1, 1));
+    closed.hears(&["FA 1 ack 2"]);
+    closed.says(ack(2, 2));
+    assert_eq!(closed.app().calls, ["accepted", "peer_closed", "closed Finished"]);
+
+    let mut aborted = Peer::accepted(|_| {});
+    aborted.says(rst(1));
+    assert_eq!(aborted.app().calls, ["accepted", "closed Reset"]);
+}
+
+/// RFC 9293 SHLD-2: a reset may have octets; they say nothing to us.
+#[test]
+fn a_reset_with_octets_is_a_reset() {
+    let mut peer = Peer::accepted(|_| {});
+    peer.says(rst(1).payload(b"because"));
+    peer.hears(&[]);
+    assert_eq!(peer.app().calls, ["accepted", "closed Reset"]);
+    assert!(peer.app().received.is_empty());
+}
+
+/// A connection that the engine closed first, in TIME-WAIT; both FINs have number 1.
+fn in_time_wait(tweak: impl Fn(&mut StackConfig), syn: Segment) -> Peer {
+    let clock = syn.options.timestamps;
+    let mut peer = Peer::accepted_after(tweak, syn);
+    let timed = |segment: Segment| match clock {
+        Some(clock) => segment.clock(clock.value, 0),
+        None => segment,
+    };
+    peer.app_closes();
+    peer.hears(&["FA 1 ack 1"]);
+    peer.says(timed(ack(1, 2)));
+    peer.says(timed(fin(1, 2)));
+    peer.hears(&["A 2 ack 2"]);
+    assert_eq!(peer.engine.stack().time_wait(), 1);
+    peer
+}
+
+/// RFC 9293 MUST-13: who closed first remembers the connection for 2 MSL, and answers a FIN that
+/// comes again.
+#[test]
+fn time_wait_lasts_two_segment_lifetimes() {
+    let mut peer = in_time_wait(|_| {}, syn());
+    let time_wait_ms = u64::from(peer.engine.stack().config().time_wait_ms);
+    assert!(time_wait_ms >= 60_000);
+    peer.wait_in_steps(time_wait_ms - 1000, 10);
+    peer.says(fin(1, 2));
+    peer.hears(&["A 2 ack 2"]);
+    let remote = std::net::SocketAddr::new(peer.here, peer.port_here);
+    let local = std::net::SocketAddr::new(peer.there, 80);
+    assert!(peer.act(|turn| turn.connect(remote, Some(local))).is_err(), "the tuple is taken");
+    peer.wait_in_steps(2000, 10);
+    assert_eq!(peer.engine.stack().time_wait(), 0);
+    peer.says(fin(1, 2));
+    peer.hears(&["R 2"]);
+}
+
+/// RFC 9293 SHLD-4, RFC 6191-2: a SYN reopens a connection in TIME-WAIT when its timestamp, or
+/// else its sequence number, is newer.
+#[test]
+fn a_newer_syn_reopens_from_time_wait() {
+    let timed = |config: &mut StackConfig| config.timestamps = true;
+    // Offset of the SYN's number from the FIN's (which is 1), its clock (the last one was 1000),
+    // and whether it is honoured, for a connection that had timestamps.
+    let cases: [(i32, Option<u32>, bool); 8] = [
+        (-5000, Some(1001), true),
+        (5000, Some(1001), true),
+        (5000, Some(1000), true),
+        (-5000, Some(1000), false),
+        (5000, Some(999), false),
+        (-5000, Some(999), false),
+        (5000, None, true),
+        (-5000, None, false),
+    ];
+    for (offset, clock, honoured) in cases {
+        let mut peer = in_time_wait(timed, syn().clock(1000, 0));
+        assert_eq!(reopens(&mut peer, offset, clock), honoured, "{offset} {clock:?}");
+    }
+    // The same for one that had none.
+    let cases =
+        [(5000, None, true), (-5000, None, false), (5000, Some(7), true), (-5000, Some(7), true)];
+    for (offset, clock, honoured) in cases {
+        let mut peer = in_time_wait(timed, syn());
+        assert_eq!(reopens(&mut peer, offset, clock), honoured, "{offset} {clock:?}");
+    }
+}
+
+fn reopens(peer: &mut Peer, offset: i32, clock: Option<u32>) -> bool {
+    let mut again = syn();
+    again.seq = 1u32.wrapping_add_signed(offset);
+    if let Some(value) = clock {
+        again = again.clock(value, 0);
+    }
+    peer.says(again);
+    let heard = peer.hear_all();
+    let honoured = heard.iter().any(|heard| heard.header.flags == Flags::SYN | Flags::ACK);
+    assert_eq!(peer.engine.stack().time_wait(), u32::from(!honoured));
+    assert_eq!(peer.engine.stack().half_open(), u32::from(honoured));
+    honoured
+}
+
+/// RFC 5961-3.2a: only the very next number resets. RFC 5961-3.2b: others within the window are
+/// asked back. RFC 5961-3.2c: those outside are dropped without a word.
+#[test]
+fn a_blind_reset_is_challenged() {
+    let mut peer = Peer::accepted(|_| {});
+    peer.says(rst(0));
+    peer.says(rst(70_000));
+    peer.says(rst(0xffff_0000));
+    peer.hears(&[]);
+    peer.says(rst(2));
+    peer.hears(&["A 1 ack 1"]);
+    peer.says(data(1, 1, b"on"));
+    assert_eq!(peer.app().received, b"on");
+    peer.says(rst(3));
+    assert_eq!(peer.app().calls, ["accepted", "closed Reset"]);
+}
+
+/// RFC 5961-3.2d: in SYN-SENT a reset counts when it acknowledges the SYN.
+#[test]
+fn a_reset_of_an_opening_must_know_the_syn() {
+    let mut peer = Peer::new(|_| {});
+    peer.connect().unwrap();
+    peer.turn();
+    peer.hears(&["S 0"]);
+    peer.says(rst(0));
+    peer.says(rst(0).with(Flags::ACK).acking(0));
+    peer.says(rst(0).with(Flags::ACK).acking(2));
+    peer.hears(&[]);
+    assert!(peer.app().calls.is_empty());
+    peer.says(rst(0).with(Flags::ACK).acking(1));
+    assert_eq!(peer.app().calls, ["closed Refused"]);
+}
+
+/// RFC 5961-4.2a: a SYN within a connection is asked back, wherever it is, and changes nothing.
+#[test]
+fn a_blind_syn_is_challenged() {
+    for seq in [0, 1, 100, 0x7000_0000] {
+        let mut peer = Peer::accepted(|_| {});
+        let mut stray = syn();
+        stray.seq = seq;
+        peer.says(stray);
+        peer.hears(&["A 1 ack 1"]);
+        peer.says(data(1, 1, b"on"));
+        assert_eq!(peer.app().received, b"on");
+    }
+}
+
+/// RFC 9293 MAY-12, RFC 5961-5.2: octets whose acknowledgment cannot be are dropped and answered.
+#[test]
+fn blindly_injected_octets_are_refused() {
+    for bad_ack in [2, 0x7000_0000, 1u32.wrapping_sub(70_000)] {
+        let mut peer = Peer::accepted(|_| {});
+        peer.says(data(1, bad_ack, b"forged"));
+        peer.hears(&["A 1 ack 1"]);
+        assert!(peer.app().received.is_empty(), "{bad_ack:#x}");
+    }
+    // An old acknowledgment within the largest window of the peer is fine.
+    let mut peer = Peer::accepted(|_| {});
+    peer.says(data(1, 1u32.wrapping_sub(60_000), b"old"));
+    assert_eq!(peer.app().received, b"old");
+}
