@@ -7,12 +7,14 @@ use crate::frames;
 use crate::lan::{BAIT, HONEST, Lan, NOBODY, SERVER, mac, v4, v6};
 use crate::luck::Luck;
 
-/// A forged frame. It never bears the honest client's address as its IP source.
+/// A forged frame. It never names the honest client: ARP and neighbour discovery believe whoever
+/// says that he is somebody, and who has seen a connection's numbers can end it.
 pub(crate) fn forge(lan: &mut Lan, specimens: &[Vec<u8>], vlan: Option<u16>) -> Vec<u8> {
+    let (v4, v6) = (v4(HONEST).octets(), v6(HONEST).octets());
+    let names = |frame: &[u8], address: &[u8]| frame.windows(address.len()).any(|w| w == address);
     loop {
         let frame = attempt(lan, specimens, vlan);
-        let source = frames::source(&frame);
-        if source != Some(IpAddr::V4(v4(HONEST))) && source != Some(IpAddr::V6(v6(HONEST))) {
+        if !names(&frame, &v4) && !names(&frame, &v6) {
             return frame;
         }
     }

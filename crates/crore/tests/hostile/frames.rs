@@ -21,22 +21,6 @@ fn packet(frame: &[u8]) -> Option<Packet> {
     }
 }
 
-/// The IP source of a frame, whatever else is wrong with it.
-pub(crate) fn source(frame: &[u8]) -> Option<IpAddr> {
-    let Packet { start, ether_type } = packet(frame)?;
-    match ether_type {
-        0x0800 => {
-            let octets: [u8; 4] = frame.get(start + 12..start + 16)?.try_into().ok()?;
-            Some(IpAddr::V4(octets.into()))
-        }
-        0x86dd => {
-            let octets: [u8; 16] = frame.get(start + 8..start + 24)?.try_into().ok()?;
-            Some(IpAddr::V6(octets.into()))
-        }
-        _ => None,
-    }
-}
-
 /// Where the segment begins in a frame that still looks like one with TCP.
 pub(crate) fn tcp_start(frame: &[u8]) -> Option<usize> {
     let Packet { start, ether_type } = packet(frame)?;
