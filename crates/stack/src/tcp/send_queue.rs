@@ -56,12 +56,17 @@ impl Marks {
     pub(crate) const RECORD: u8 = 1 << 7;
     /// Ends with the peer's FIN (receive queue).
     pub(crate) const FIN: u8 = 1 << 4;
+    /// With `SHARED`: the payload's block is this one's alone (send queue).
+    pub(crate) const GROWN: u8 = 1 << 4;
 }
 
 /// Queues as much of `bytes` as `room` octets and the pool allow; says how much.
 pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
     let wanted = bytes.len().min(room);
     let mut taken = append_to_tail(tcb, pool, &bytes[..wanted]);
+    while taken < wanted && grow_tail(tcb, pool, wanted - taken) {
+        taken += append_to_tail(tcb, pool, &bytes[taken..wanted]);
+    }
     let mss = usize::from(tcb.mss).min(pool.payload_max());
     while taken < wanted {
         let Some(id) = alloc_any((wanted - taken).min(mss), pool) else { break };
@@ -121,18 +126,66 @@ fn append_to_tail(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> usiz
     if tcb.snd_unsent == BlockId::NONE || bytes.is_empty() {
         return 0;
     }
-    let (segment, payload) = pool.parts_mut(tcb.snd_tail);
-    if segment.marks & (Marks::SENT | Marks::SHARED | Marks::RECORD) != 0 {
+    let segment = *pool.header(tcb.snd_tail);
+    if !may_grow(&segment) {
         return 0;
     }
+    let holder = if segment.marks & Marks::GROWN != 0 { segment.shared } else { tcb.snd_tail };
+    let payload = pool.payload_mut(holder);
     let end = usize::from(segment.offset + segment.len);
     let limit = payload.len().min(usize::from(segment.offset) + usize::from(tcb.mss));
     let len = limit.saturating_sub(end).min(bytes.len());
     payload[end..end + len].copy_from_slice(&bytes[..len]);
+    let segment = pool.header_mut(tcb.snd_tail);
     segment.len += len as u16;
     segment.marks &= !Marks::PUSH;
     tcb.snd_end += len as u32;
     len
+}
+
+/// True for a block to which octets may be added: not sent yet, the end of no record, and its
+/// payload nobody else's.
+fn may_grow(segment: &Segment) -> bool {
+    let own = segment.marks & Marks::SHARED == 0 || segment.marks & Marks::GROWN != 0;
+    own && segment.marks & (Marks::SENT | Marks::RECORD) == 0
+}
+
+/// Gives a last block that is full, but no full segment, a larger payload for `more` octets; false
+/// when that cannot be. RFC 9293 MUST-38, SHLD-28: else many small SENDs would go out as many small
+/// segments, each as long as the smallest block.
+fn grow_tail(tcb: &Tcb, pool: &mut Pool<Segment>, more: usize) -> bool {
+    if tcb.snd_unsent == BlockId::NONE {
+        return false;
+    }
+    let tail = tcb.snd_tail;
+    let segment = *pool.header(tail);
+    let (len, mss) = (usize::from(segment.len), usize::from(tcb.mss));
+    if !may_grow(&segment) || len >= mss {
+        return false;
+    }
+    let Some(larger) = pool.alloc((len + more).min(mss).min(pool.payload_max())) else {
+        return false;
+    };
+    if pool.payload(larger).len() <= usize::from(segment.offset) + len {
+        pool.free(larger);
+        return false;
+    }
+    let mut done = 0;
+    while done < len {
+        let mut piece = [0; 256];
+        let piece = &mut piece[..(len - done).min(256)];
+        piece.copy_from_slice(octets(pool, tail, done, piece.len()));
+        pool.payload_mut(larger)[done..done + piece.len()].copy_from_slice(piece);
+        done += piece.len();
+    }
+    if segment.marks & Marks::GROWN != 0 {
+        pool.free(segment.shared);
+    }
+    let segment = pool.header_mut(tail);
+    segment.shared = larger;
+    segment.offset = 0;
+    segment.marks |= Marks::SHARED | Marks::GROWN;
+    true
 }
 
 /// Puts a filled block at the end of the chain.
