@@ -119,7 +119,7 @@ impl Neighbours {
         Some(entry.mac)
     }
 
-    /// Leaves it to others whether a neighbour is still there, as on an interface whose kernel has a
+    /// Leaves it to others whether a neighbour is still there, as on a link whose kernel has a
     /// table of its own and would get the answers. What frames and [`Neighbours::learn_permanent`]
     /// say is then used for as long as there is room.
     pub fn believe_known(&mut self) {
