@@ -36,7 +36,7 @@ fn pseudo_v6(src: Ipv6Addr, dst: Ipv6Addr, len: usize) -> Sum {
 fn with_flight(v6: bool) -> (Peer, Heard) {
     let mut peer = if v6 { Peer::v6(|_| {}) } else { Peer::new(|_| {}) };
     peer.open(crate::segments::syn());
-    peer.app_sends(&[7; 1440]);
+    peer.app_sends_many(1440);
     let segment = peer.hear("a segment");
     (peer, segment)
 }
@@ -50,7 +50,7 @@ fn an_error_finds_its_connection() {
     let sizes: Vec<usize> = peer.hear_all().iter().map(|heard| heard.packet.len()).collect();
     assert_eq!(sizes, [1000], "what was too large goes out smaller");
     peer.says(ack(1, 1441));
-    peer.app_sends(&[7; 3000]);
+    peer.app_sends_many(3000);
     assert!(peer.hear_all().iter().all(|heard| heard.packet.len() <= 1000));
 
     let (mut peer, segment) = with_flight(true);
@@ -91,7 +91,7 @@ fn source_quench_is_ignored() {
     peer.inject(&[quench]);
     peer.hears(&[]);
     peer.says(ack(1, 1441));
-    peer.app_sends(&[7; 9000]);
+    peer.app_sends_many(9000);
     assert_eq!(peer.hear_all().len(), 6, "the window is as it was");
 }
 

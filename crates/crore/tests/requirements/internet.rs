@@ -33,7 +33,7 @@ fn a_wrong_checksum_is_refused() {
         peer.wait_ms(500);
         peer.hears(&[]);
         assert!(peer.app().received.is_empty());
-        let mut damaged = syn().from_port(6000);
+        let mut damaged = syn().port(6000);
         damaged.checksum_error = error;
         peer.says(damaged);
         peer.hears(&[]);

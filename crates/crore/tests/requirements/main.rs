@@ -1,7 +1,7 @@
 //! The requirements of TCP's RFCs, one scenario each: segments in, segments out.
 //!
 //! Each test cites what it shows; `cargo xtask rfc --write` collects the citations into
-//! `docs/rfc/`. The engine under test is 10.0.0.2 (fd00::2); the peer, 10.0.0.1, is made by hand.
+//! `docs/rfc/`. The engine under test is 10.0.0.2, or `fd00::2`; the peer is made by hand.
 
 mod acknowledging;
 mod app;

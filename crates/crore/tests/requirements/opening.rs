@@ -69,7 +69,7 @@ fn a_port_listens_while_it_opens_connections() {
     let (remote, local) = (SocketAddr::new(peer.here, 7000), SocketAddr::new(peer.there, 80));
     peer.act(|turn| turn.connect(remote, Some(local))).unwrap();
     peer.turn();
-    peer.says(syn().from_port(7001));
+    peer.says(syn().port(7001));
     assert_eq!(peer.hear_all().len(), 2);
     peer.engine.listen(80);
     peer.forget_isn();
@@ -190,9 +190,9 @@ fn initial_sequence_numbers_follow_the_clock() {
     let mut peer = Peer::new(|_| {});
     let mut isn_at = |port: u16, now_us: u64| {
         peer.now_us = now_us;
-        peer.says(syn().from_port(port));
+        peer.says(syn().port(port));
         let isn = peer.hear("the SYN-ACK").header.seq;
-        peer.says(rst(1).from_port(port));
+        peer.says(rst(1).port(port));
         isn
     };
     let first = isn_at(5000, 10_000_000);

@@ -6,7 +6,7 @@ use crore_wire::tcp::{Flags, OptionLayout, Options};
 
 /// The payload lengths of what goes out at once when the application has much to say.
 fn sizes(peer: &mut Peer) -> Vec<usize> {
-    peer.app_sends(&[7; 5000]);
+    peer.app_sends_many(5000);
     peer.hear_all().iter().map(|heard| heard.payload.len()).collect()
 }
 
@@ -166,7 +166,7 @@ fn reports_do_not_make_segments_too_large() {
     let mut peer = Peer::accepted_after(sack, syn().options(permitted));
     peer.says(data(100, 1, b"later"));
     peer.hear_all();
-    peer.app_sends(&[7; 3000]);
+    peer.app_sends_many(3000);
     peer.says(ack(1, 1));
     for heard in peer.hear_all() {
         assert!(heard.packet.len() <= 1500, "{}", heard.packet.len());

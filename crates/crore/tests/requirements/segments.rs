@@ -36,7 +36,6 @@ pub(crate) struct Segment {
     pub(crate) raw_options: Option<Vec<u8>>,
     pub(crate) payload: Vec<u8>,
     pub(crate) src_port: Option<u16>,
-    pub(crate) dst_port: Option<u16>,
     /// Added to the right checksum.
     pub(crate) checksum_error: u16,
 }
@@ -53,7 +52,6 @@ pub(crate) fn segment(flags: Flags, seq: u32) -> Segment {
         raw_options: None,
         payload: Vec::new(),
         src_port: None,
-        dst_port: None,
         checksum_error: 0,
     }
 }
@@ -108,12 +106,8 @@ impl Segment {
         self.options.timestamps = Some(Timestamps { value, echo });
         self
     }
-    pub(crate) fn from_port(mut self, port: u16) -> Self {
+    pub(crate) fn port(mut self, port: u16) -> Self {
         self.src_port = Some(port);
-        self
-    }
-    pub(crate) fn to_port(mut self, port: u16) -> Self {
-        self.dst_port = Some(port);
         self
     }
     pub(crate) fn with(mut self, flags: Flags) -> Self {
@@ -130,7 +124,6 @@ pub(crate) struct Heard {
     pub(crate) payload: Vec<u8>,
     /// IPv4's time to live or IPv6's hop limit.
     pub(crate) ttl: u8,
-    pub(crate) dscp_ecn: u8,
     pub(crate) from: IpAddr,
     pub(crate) at_us: u64,
     /// The packet, from the IP header on: what an ICMP error quotes.
@@ -139,7 +132,7 @@ pub(crate) struct Heard {
 
 /// The peer, and the engine that is tested.
 pub(crate) struct Peer {
-    pub(crate) engine: Engine<App>,
+    pub(crate) engine: Box<Engine<App>>,
     frames: HeapFrames,
     pub(crate) now_us: u64,
     heard: VecDeque<Heard>,
@@ -189,7 +182,8 @@ impl Peer {
         };
         let mut memory = Memory::heap();
         let app = App::default();
-        let mut engine = Engine::new(config, &interface, app, &mut memory, [7; 32]).unwrap();
+        let engine = Engine::new(config, &interface, app, &mut memory, [7; 32]).unwrap();
+        let mut engine = Box::new(engine);
         let here = here.parse().unwrap();
         engine.listen(80);
         engine.stack_mut().learn_neighbour(here, MAC_HERE);
@@ -237,18 +231,6 @@ impl Peer {
         assert_eq!(self.app().calls.last().map(String::as_str), Some("accepted"));
     }
 
-    /// The engine has opened a connection to the peer's port 5000.
-    pub(crate) fn connected(tweak: impl Fn(&mut StackConfig)) -> Self {
-        let mut peer = Self::new(tweak);
-        peer.connect().unwrap();
-        peer.turn();
-        peer.hears(&["S 0"]);
-        peer.says(syn().with(Flags::ACK).acking(1));
-        peer.hears(&["A 1 ack 1"]);
-        assert_eq!(peer.app().calls, ["connected"]);
-        peer
-    }
-
     /// The engine's application opens a connection to the peer; the SYN is not heard yet.
     pub(crate) fn connect(&mut self) -> Result<ConnId, ConnectError> {
         let remote = SocketAddr::new(self.here, self.port_here);
@@ -277,6 +259,11 @@ impl Peer {
         let taken = self.act(|turn| turn.conn(id).unwrap().send(bytes));
         assert_eq!(taken, bytes.len(), "room to send");
         self.turn();
+    }
+
+    /// The engine's application sends so many octets, all the same.
+    pub(crate) fn app_sends_many(&mut self, octets: usize) {
+        self.app_sends(&vec![7; octets]);
     }
 
     pub(crate) fn app_closes(&mut self) {
@@ -375,12 +362,15 @@ impl Peer {
         ]
         .concat();
         let seq = header.seq.wrapping_sub(self.isn_there);
-        text += &format!(" {seq}");
+        text += " ";
+        text += &seq.to_string();
         if !heard.payload.is_empty() {
-            text += &format!("+{}", heard.payload.len());
+            text += "+";
+            text += &heard.payload.len().to_string();
         }
         if header.flags.contains(Flags::ACK) {
-            text += &format!(" ack {}", header.ack.wrapping_sub(self.isn_here));
+            text += " ack ";
+            text += &header.ack.wrapping_sub(self.isn_here).to_string();
         }
         text
     }
@@ -399,7 +389,7 @@ impl Peer {
     fn tcp_bytes(&self, segment: &Segment) -> Vec<u8> {
         let mut header = tcp::Header {
             src_port: segment.src_port.unwrap_or(self.port_here),
-            dst_port: segment.dst_port.unwrap_or(self.port_there),
+            dst_port: self.port_there,
             seq: self.isn_here.wrapping_add(segment.seq),
             ack: 0,
             flags: segment.flags,
@@ -489,20 +479,20 @@ fn pseudo(src: IpAddr, dst: IpAddr, len: usize) -> Sum {
 /// The segment in a frame of the engine, its checksums verified; `None` when it is not TCP.
 fn parse(frame: &[u8], at_us: u64) -> Option<Heard> {
     let (link, packet) = ethernet::Header::parse(frame).expect("Ethernet");
-    let (from, to, ttl, dscp_ecn, bytes) = match link.ether_type {
+    let (from, to, ttl, bytes) = match link.ether_type {
         ethernet::EtherType::IPV4 => {
             let (ip, bytes) = ipv4::Header::parse(packet).expect("IPv4 with a right checksum");
             if ip.protocol != Protocol::TCP {
                 return None;
             }
-            (IpAddr::V4(ip.src), IpAddr::V4(ip.dst), ip.ttl, ip.dscp_ecn, bytes)
+            (IpAddr::V4(ip.src), IpAddr::V4(ip.dst), ip.ttl, bytes)
         }
         ethernet::EtherType::IPV6 => {
             let (ip, bytes) = ipv6::Header::parse(packet).expect("IPv6");
             if ip.next_header != Protocol::TCP {
                 return None;
             }
-            (IpAddr::V6(ip.src), IpAddr::V6(ip.dst), ip.hop_limit, ip.traffic_class, bytes)
+            (IpAddr::V6(ip.src), IpAddr::V6(ip.dst), ip.hop_limit, bytes)
         }
         _ => return None,
     };
@@ -512,5 +502,5 @@ fn parse(frame: &[u8], at_us: u64) -> Option<Heard> {
     let raw_options = bytes[tcp::MIN_HEADER_LEN..bytes.len() - payload.len()].to_vec();
     let payload = payload.to_vec();
     let packet = packet.to_vec();
-    Some(Heard { header, raw_options, payload, ttl, dscp_ecn, from, at_us, packet })
+    Some(Heard { header, raw_options, payload, ttl, from, at_us, packet })
 }

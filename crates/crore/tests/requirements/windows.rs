@@ -24,7 +24,7 @@ fn windows_are_unsigned() {
         config.nodelay = true;
     };
     let mut peer = Peer::accepted_after(many, syn().window(0xffff));
-    peer.app_sends(&[7; 65_535]);
+    peer.app_sends_many(65_535);
     assert_eq!(octets(&mut peer), 65_535);
 
     let scaled = |config: &mut StackConfig| {
@@ -35,7 +35,7 @@ fn windows_are_unsigned() {
     let options = Options { mss: Some(1460), window_scale: Some(14), ..Options::NONE };
     let mut peer = Peer::accepted_after(scaled, syn().options(options));
     peer.says(ack(1, 1).window(0xffff));
-    peer.app_sends(&[7; 80_000]);
+    peer.app_sends_many(80_000);
     assert_eq!(octets(&mut peer), 80_000);
 }
 
@@ -44,7 +44,7 @@ fn windows_are_unsigned() {
 #[test]
 fn a_shrinking_window_stops_new_octets_only() {
     let mut peer = with_window(8000);
-    peer.app_sends(&[7; 20_000]);
+    peer.app_sends_many(20_000);
     assert_eq!(octets(&mut peer), 7300);
     peer.says(ack(1, 1).window(2000));
     assert_eq!(octets(&mut peer), 0);
@@ -65,7 +65,7 @@ fn a_shrinking_window_stops_new_octets_only() {
 #[test]
 fn a_window_shrunk_to_nothing_is_probed_without_end() {
     let mut peer = with_window(8000);
-    peer.app_sends(&[7; 20_000]);
+    peer.app_sends_many(20_000);
     assert_eq!(octets(&mut peer), 7300);
     peer.says(ack(1, 1).window(0));
     let mut probes = 0;
@@ -120,7 +120,7 @@ fn a_shut_window_is_probed_at_growing_intervals() {
 #[test]
 fn a_silly_window_is_not_used() {
     let mut peer = with_window(8000);
-    peer.app_sends(&[7; 20_000]);
+    peer.app_sends_many(20_000);
     assert_eq!(octets(&mut peer), 7300);
     peer.says(ack(1, 7301).window(500));
     peer.hears(&[]);
