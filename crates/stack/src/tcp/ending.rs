@@ -73,12 +73,17 @@ impl Stack {
         self.tcbs.remove(index);
     }
 
-    /// Both FINs are in: acknowledge the peer's, and wait in TIME-WAIT. Without a frame for the
-    /// acknowledgment the connection stays until the output stage has one: from TIME-WAIT it would
-    /// only come when the peer asks again.
+    /// Both FINs are in: acknowledge the peer's, unless that was done, and wait in TIME-WAIT.
+    /// Without a frame for the acknowledgment the connection stays until the output stage has one:
+    /// from TIME-WAIT it would only come when the peer asks again.
     #[inline]
     pub(super) fn settle(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
-        if self.is_over(index) && self.send_ack(index, None, tx) {
+        if !self.is_over(index) {
+            return;
+        }
+        let tcb = &self.tcbs[index];
+        let owed = tcb.last_ack_sent != tcb.rcv_nxt || tcb.flags.any(Flags::ACK_NOW);
+        if !owed || self.send_ack(index, None, tx) {
             self.enter_time_wait(index, event);
         }
     }

@@ -557,7 +557,11 @@ fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
     let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
     let target = if edge.ge(promised + step) { edge } else { promised };
     let scale = tcb.rcv_scale();
-    let field = (target.since(tcb.rcv_nxt) >> scale).min(65_535);
+    let (wanted, room) = (target.since(tcb.rcv_nxt), edge.later(promised).since(tcb.rcv_nxt));
+    // RFC 7323 2.4: rounded up where there is room, so that a first window that was not scaled
+    // does not shrink.
+    let up = wanted.div_ceil(1 << scale);
+    let field = if up << scale <= room { up } else { wanted >> scale }.min(65_535);
     // What the field cannot say is not promised.
     tcb.rcv_adv = promised.later(tcb.rcv_nxt + (field << scale));
     field as u16
