@@ -155,15 +155,19 @@ impl World {
     pub(crate) fn apply_options(&mut self, fd: i32, touched: i32) -> Result<(), Errno> {
         let socket = self.sockets.socket(fd)?;
         let options = socket.options.clone();
+        let is_linux = self.flags.profile == Profile::Linux;
         let config = self.host.stack.settings_mut();
         let tcp = |option| options.tcp.get(&option).copied();
         if let Some(octets) = options.socket.get(&libc::SO_SNDBUF) {
-            config.snd_buf_bytes = (*octets).clamp(SND_BUF_MIN, 1 << 30) as u32;
+            let octets = (*octets).clamp(SND_BUF_MIN, 1 << 29) as u32;
+            // Linux doubles the number, and its descriptors take four tenths of that.
+            config.snd_buf_bytes = if is_linux { octets / 5 * 6 } else { octets };
+            config.snd_buf_bytes = config.snd_buf_bytes.max(4096);
         }
         if let Some(octets) = options.socket.get(&libc::SO_RCVBUF) {
             config.rcv_buf_bytes = (*octets).clamp(RCV_BUF_MIN, 1 << 30) as u32;
         }
-        if options.socket_on(libc::SO_KEEPALIVE) {
+        if tcp(libc::TCP_KEEPIDLE).is_some() || options.socket_on(libc::SO_KEEPALIVE) {
             config.keepalive_idle_ms = Some(tcp(libc::TCP_KEEPIDLE).unwrap_or(7200) as u32 * 1000);
             config.keepalive_interval_ms = tcp(libc::TCP_KEEPINTVL).unwrap_or(75) as u32 * 1000;
             config.keepalive_probes = tcp(libc::TCP_KEEPCNT).unwrap_or(9) as u8;
@@ -178,6 +182,7 @@ impl World {
             let stack = &mut self.host.stack;
             let nodelay = options.tcp_on(libc::TCP_NODELAY);
             stack.set_flag(conn.0, Flags::NODELAY, nodelay);
+            stack.set_keepalive(conn.0, options.socket_on(libc::SO_KEEPALIVE));
             stack.set_keepalive(conn.0, options.socket_on(libc::SO_KEEPALIVE));
             if nodelay && touched == libc::TCP_NODELAY || touched == libc::TCP_CORK {
                 stack.push(conn.0);
@@ -239,4 +244,4 @@ const CONGESTION_NAME_BYTES: usize = 16;
 
 /// Linux takes no less, before it doubles it.
 const SND_BUF_MIN: i32 = 2304;
-const RCV_BUF_MIN: i32 = 1152;
+const RCV_BUF_MIN: i32 = 4096;

@@ -27,6 +27,8 @@ impl World {
     /// A packet comes in.
     pub(crate) fn receive(&mut self, packet: &[u8]) {
         let Self { host, sockets, .. } = self;
+        // An acknowledgment may make room without being news.
+        sockets.changes += 1;
         host.receive(packet, |stack, news| sockets.hear(stack, &news));
     }
 
