@@ -235,3 +235,28 @@ fn an_aborted_connection_resets_its_peer() {
     assert_eq!(pair.server.engine.service().calls, ["accepted", "closed Reset"]);
     assert_eq!(pair.server.engine.stack().flow_entries(), 0);
 }
+
+#[test]
+fn octets_that_find_no_buffer_are_sent_again_and_no_connection_dies() {
+    // Four small blocks for all: most of what the echo cannot send back cannot be kept either.
+    let mut pair = Pair::new(|config| {
+        for class in &mut config.pool {
+            class.count = 4;
+        }
+    });
+    let ids: Vec<_> = (0..20).map(|_| pair.connect("10.0.0.2:80")).collect();
+    pair.run(60, || false);
+    let message = pattern(50);
+    let mut left = ids.clone();
+    for _ in 0..400 {
+        left.retain(|&id| pair.client_send(id, &message) == 0);
+        pair.run(20, || false);
+    }
+    assert!(left.is_empty());
+    pair.run(20_000, || false);
+    let server = pair.server.engine.stack();
+    assert!(server.counters().dropped(crore::Drop::PoolEmpty) > 0, "the pool was empty at times");
+    assert_eq!(pair.client.engine.service().received.len(), ids.len() * message.len());
+    assert_eq!(server.conns(), 20);
+    assert_eq!(server.counters().resets_out, 0);
+}

@@ -165,14 +165,17 @@ impl Stack {
     }
 
     /// Keeps octets of an in-order frame that the application did not consume: all of the
-    /// event's from `skip` on. What finds no block is lost to the connection, which is then
-    /// aborted: its octets were acknowledged or will be.
+    /// event's from `skip` on. What finds no block was as good as never received, while nothing of
+    /// it was acknowledged: the peer sends it again. Otherwise the connection is aborted.
     pub fn keep(&mut self, event: &Event, bytes: &[u8], skip: usize) {
         let tcb = &mut self.tcbs[event.index];
         let seq = Seq(event.seq) + skip as u32;
         let rest = &bytes[skip..];
         match receive_queue::insert(tcb, &mut self.pool, seq, rest, false) {
             Inserted::Yes => tcb.rcv_unread += rest.len() as u32,
+            Inserted::PoolEmpty if self.unreceive(event.index, seq, rest.len() as u32) => {
+                self.drop_segment(Drop::PoolEmpty);
+            }
             Inserted::PoolEmpty => {
                 self.drop_segment(Drop::PoolEmpty);
                 // Also when it is closed already: that it was aborted is then its end.
@@ -180,6 +183,20 @@ impl Stack {
                 self.abort(event.index);
             }
         }
+    }
+
+    /// Takes RCV.NXT back to the first of the last `len` octets, from `seq` on, that is not in the
+    /// queue. False when that cannot be: something of them was acknowledged, or more came after.
+    fn unreceive(&mut self, index: u32, seq: Seq, len: u32) -> bool {
+        let tcb = &mut self.tcbs[index];
+        let is_last = tcb.rcv_nxt == seq + len && !tcb.flags.any(Flags::PEER_FIN);
+        if tcb.state() == State::Closed || !is_last || tcb.last_ack_sent.gt(seq) {
+            return false;
+        }
+        tcb.rcv_nxt = seq;
+        receive_queue::advance(tcb, &self.pool);
+        self.counters.octets_in -= u64::from((seq + len).since(tcb.rcv_nxt));
+        true
     }
 
     /// Copies unread octets, oldest first, into `out`; says how many.
