@@ -40,8 +40,8 @@ pub use core::{Core, CoreConfig, Stop};
 pub use crore_driver as driver;
 pub use crore_mem as mem;
 pub use crore_stack::{
-    AddressRange, Closed, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Interface,
-    Output, StackConfig, StackError, State, Trouble,
+    AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop,
+    Interface, Output, StackConfig, StackError, State, Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};

@@ -1,5 +1,6 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
+use crate::tcp::Congestion;
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
 
@@ -62,6 +63,12 @@ pub struct StackConfig {
     pub timestamps_required: bool,
     /// Offer selective acknowledgments (RFC 2018).
     pub sack: bool,
+    /// The algorithm of congestion avoidance.
+    pub congestion: Congestion,
+    /// Probe for losses at the end of a flight (RFC 8985 7).
+    pub tail_loss_probes: bool,
+    /// Find out timeouts that came too early, and undo them (RFC 5682).
+    pub frto: bool,
     /// Initial congestion window in segments (RFC 6928).
     pub initial_window_segments: u32,
     /// The largest segment to send or to ask for, options not counted; `None`: the link's.
@@ -119,6 +126,9 @@ impl StackConfig {
             timestamps: true,
             timestamps_required: true,
             sack: true,
+            congestion: Congestion::Cubic,
+            tail_loss_probes: true,
+            frto: true,
             initial_window_segments: 10,
             mss_max: None,
             push_bursts: false,

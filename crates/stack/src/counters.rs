@@ -164,6 +164,10 @@ pub struct Counters {
     pub timeouts: u64,
     /// Fast retransmissions begun.
     pub fast_retransmits: u64,
+    /// Recoveries that turned out to be for nothing and were undone.
+    pub undone: u64,
+    /// Tail loss probes sent (RFC 8985 7).
+    pub tail_probes: u64,
     /// Keepalive and zero-window probes sent.
     pub probes: u64,
     /// Challenge acknowledgments due (RFC 5961); those beyond the limit in rate are not sent.

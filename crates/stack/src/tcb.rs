@@ -45,7 +45,7 @@ pub struct Tcb {
     pub deadline: u32,
     /// Where the timing wheel has entries for this connection.
     pub mark: WheelMark,
-    /// The state, see [`State`].
+    /// The state in the low four bits, see [`State`]; [`Sign`]s in the high four.
     pub state: u8,
     /// Window scale shifts: the peer's in the high four bits, ours in the low four.
     pub scales: u8,
@@ -67,8 +67,8 @@ pub struct Tcb {
     pub snd_unsent: BlockId,
     /// Congestion window, in octets.
     pub cwnd: u32,
-    /// Recovery ends when this is acknowledged (RFC 6582).
-    pub recover: Seq,
+    /// What is remembered since the first sign of loss: see `tcp::loss`. None on most connections.
+    pub loss: BlockId,
     /// Smoothed round-trip time, in eighths of a microsecond; 0 before the first sample.
     pub srtt_us8: u32,
     /// Round-trip time variation, in quarters of a microsecond.
@@ -152,6 +152,14 @@ impl State {
         State::Closing,
         State::LastAck,
     ];
+}
+
+/// More of the kind of [`Flags`], which has no bit left: they share an octet with the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Sign {
+    /// The deadline is the tail loss probe's (RFC 8985 7).
+    Probe = 1 << 4,
 }
 
 /// What is true of a connection, a bit each.
@@ -276,13 +284,25 @@ impl Tcb {
     /// The state.
     #[inline]
     pub fn state(&self) -> State {
-        State::ALL[(self.state as usize).min(State::ALL.len() - 1)]
+        State::ALL[usize::from(self.state & 15).min(State::ALL.len() - 1)]
     }
 
     /// Sets the state.
     #[inline]
     pub fn set_state(&mut self, state: State) {
-        self.state = state as u8;
+        self.state = self.state & !15 | state as u8;
+    }
+
+    /// True when the sign is set.
+    #[inline]
+    pub fn is(&self, sign: Sign) -> bool {
+        self.state & sign as u8 != 0
+    }
+
+    /// Sets or clears a sign.
+    #[inline]
+    pub fn put(&mut self, sign: Sign, on: bool) {
+        self.state = if on { self.state | sign as u8 } else { self.state & !(sign as u8) };
     }
 
     /// How far the peer's window field is shifted.
@@ -342,6 +362,8 @@ impl Tcb {
             assert!(self.cwnd >= u32::from(self.mss), "a window of one segment at least");
             assert!(self.mss > 0);
             assert_eq!(self.queued() == 0, self.snd_head == BlockId::NONE, "blocks as queued");
+            let recovering = self.flags.any(Flags::RECOVERY);
+            assert!(!recovering || self.loss != BlockId::NONE, "recovery needs its block");
         }
         if self.in_flight() > 0 && state != State::Closed {
             assert!(self.flags.any(Flags::TIMED | Flags::ABORT), "what is in flight is timed");
@@ -363,7 +385,7 @@ impl Tcb {
 
 impl Tcb {
     /// Changes whenever the layout does.
-    pub const LAYOUT: u32 = 1;
+    pub const LAYOUT: u32 = 2;
 
     #[inline]
     pub(crate) fn endpoints(&self) -> Endpoints {

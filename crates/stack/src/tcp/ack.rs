@@ -1,14 +1,15 @@
 //! Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 3.10.7.4, RFC 5961 5, RFC 6298).
 
 use super::arrives::Step;
-use super::send_queue;
+use super::rack::DUP_ACKS_LOSS;
+use super::{recovery, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::{Event, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::{Flags, State, Tcb};
-use crore_wire::tcp;
+use crate::tcb::{Flags, Sign, State, Tcb};
+use crore_mem::BlockId;
 
 impl Stack {
     /// Takes in the acknowledgment and the window.
@@ -34,15 +35,14 @@ impl Stack {
             self.counters.challenges += 1;
             return Step::StopAndAck(Drop::AckOutsideWindow);
         }
-        if arrival.has_options && tcb.flags.any(Flags::SACK) && tcb.in_flight() > 0 {
-            self.take_sack(index, arrival, frame);
-        }
-        let tcb = &mut self.tcbs[index];
         let is_new = ack.gt(tcb.snd_una);
-        if is_new {
+        let reports = arrival.has_options && tcb.flags.any(Flags::SACK) && tcb.in_flight() > 0;
+        let troubled = tcb.loss != BlockId::NONE || tcb.flags.any(Flags::LOSS) || reports;
+        if troubled && self.open_loss(index) {
+            self.ack_in_trouble(index, arrival, frame, event);
+        } else if is_new {
             self.new_ack(index, arrival, event);
-        } else if tcb.in_flight() > 0 && ack == tcb.snd_una && !tcb.flags.any(Flags::PERSIST) {
-            // The answers to window probes say nothing of losses.
+        } else {
             self.maybe_duplicate_ack(index, arrival);
         }
         self.update_window(index, arrival, is_new);
@@ -80,12 +80,20 @@ impl Stack {
             tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
         }
         self.congestion_on_ack(index, newly, flight_before);
+        self.after_new_ack(index, event);
+    }
+
+    /// Timer, room to send, and output after SND.UNA has moved.
+    #[inline]
+    pub(super) fn after_new_ack(&mut self, index: u32, event: &mut Event) {
         let tcb = &mut self.tcbs[index];
         // RFC 6298 5.2, 5.3: nothing in flight, no timer; else it starts anew.
-        if tcb.in_flight() == 0 {
-            tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
-        } else {
+        if tcb.in_flight() > 0 {
             self.start_timer(index);
+        } else if tcb.loss != BlockId::NONE || tcb.is(Sign::Probe) {
+            self.flight_is_over(index);
+        } else {
+            tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
         }
         let tcb = &mut self.tcbs[index];
         let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
@@ -98,15 +106,31 @@ impl Stack {
         }
     }
 
-    /// RFC 5681 2: an ACK that acknowledges nothing new, carries nothing and changes nothing.
+    /// Nothing is in flight any more. The timer goes on when there is an extension, to give it
+    /// back after a timeout's time.
+    #[cold]
+    fn flight_is_over(&mut self, index: u32) {
+        self.start_rto(index);
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.clear(Flags::PERSIST);
+        if tcb.loss == BlockId::NONE {
+            tcb.flags.clear(Flags::TIMED);
+        }
+    }
+
+    /// On a connection without an extension. With SACK reports count, and nothing else.
     fn maybe_duplicate_ack(&mut self, index: u32, arrival: &Arrival) {
-        let tcb = &self.tcbs[index];
-        let window = u32::from(arrival.window) << tcb.snd_scale();
-        let carries = arrival.payload_len > 0
-            || arrival.flags.contains(tcp::Flags::FIN)
-            || arrival.flags.contains(tcp::Flags::SYN);
-        if !carries && window == tcb.snd_wnd {
-            self.congestion_on_duplicate(index);
+        let tcb = &mut self.tcbs[index];
+        let counts = !tcb.flags.any(Flags::SACK | Flags::LOSS);
+        if !counts || !recovery::is_duplicate(tcb, arrival) {
+            return;
+        }
+        tcb.dup_acks = recovery::more_duplicates(tcb);
+        if tcb.dup_acks == DUP_ACKS_LOSS {
+            self.third_duplicate(index);
+        } else {
+            // Limited transmit (RFC 3042): the segment has left the network, a new one may go.
+            self.queue_output(index);
         }
     }
 
@@ -124,10 +148,15 @@ impl Stack {
         tcb.snd_wl1 = Seq(arrival.seq);
         tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
         let opened = window > tcb.snd_wnd;
+        let was_shut = tcb.snd_wnd == 0;
         tcb.snd_wnd = window;
         if !opened {
             return;
         }
+        if was_shut && tcb.flags.any(Flags::LOSS) {
+            self.window_reopened(index);
+        }
+        let tcb = &mut self.tcbs[index];
         let (probed, unsent) = (tcb.in_flight() > 0, tcb.unsent() > 0);
         if tcb.flags.any(Flags::PERSIST) {
             tcb.flags.clear(Flags::PERSIST);
@@ -152,6 +181,7 @@ impl Stack {
         match tcb.state() {
             State::FinWait1 => {
                 tcb.set_state(State::FinWait2);
+                self.close_loss(index);
                 let wait = self.config.fin_wait_2_ms;
                 self.set_deadline(index, wait);
             }

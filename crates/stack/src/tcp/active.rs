@@ -126,7 +126,6 @@ impl Stack {
         tcb.snd_una = iss;
         tcb.snd_nxt = iss;
         tcb.snd_end = iss + 1;
-        tcb.recover = iss;
         tcb.neighbour = u16::MAX;
         self.queue_output(index);
         Ok(index)
@@ -254,7 +253,6 @@ impl Stack {
             tcb.rttvar_us4 = SYN_LOST_RTO_US;
         }
         tcb.ssthresh_segments = u16::MAX;
-        tcb.recover = tcb.snd_una;
         tcb.heard_at = (tick >> 10) as u16;
         if keepalive.is_some() {
             tcb.flags.set(Flags::KEEPALIVE);
@@ -284,6 +282,7 @@ impl Tcb {
         self.snd_tail = BlockId::NONE;
         self.snd_unsent = BlockId::NONE;
         self.rcv_queue = BlockId::NONE;
+        self.loss = BlockId::NONE;
     }
 }
 

@@ -6,7 +6,13 @@
 //! | `passive` | SYNs to a listening port, half-open connections, cookies, the third segment |
 //! | `active` | OPEN (3.10.1) and SYN-SENT |
 //! | `ack` | the acknowledgment step: send queue, window, round-trip time |
-//! | `congestion` | NewReno and recovery from loss |
+//! | `window` | the congestion window: slow start, growth, idle restart |
+//! | `congestion` | the algorithms of congestion avoidance |
+//! | `recovery` | recovery from loss: begin, pace, end |
+//! | `scoreboard`, `rack` | what was delivered, what is lost |
+//! | `undo` | recoveries that were for nothing |
+//! | `probe` | tail loss probes |
+//! | `loss` | what is remembered for all of these |
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now, and its header |
 //! | `timers` | retransmission, persist, keepalive, delayed acknowledgment |
@@ -19,19 +25,27 @@
 mod ack;
 mod active;
 mod arrives;
-mod congestion;
+pub(crate) mod congestion;
 mod ending;
 pub(crate) mod half_open;
+mod loss;
 mod output;
 mod passive;
+mod probe;
+mod rack;
 mod receive;
 pub(crate) mod receive_queue;
 pub(crate) mod recent;
+mod recovery;
+mod scoreboard;
 pub(crate) mod send_queue;
 pub(crate) mod time_wait;
 pub(crate) mod timers;
+mod undo;
 mod user;
+mod window;
 
 pub use active::ConnectError;
+pub use congestion::Congestion;
 pub use output::Output;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};

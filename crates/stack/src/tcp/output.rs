@@ -1,7 +1,9 @@
 //! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
 
+use super::loss;
 use super::receive_queue;
 use super::send_queue::Marks;
+use super::undo::FRTO_PROBES;
 use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -187,16 +189,26 @@ impl Stack {
                 return sent;
             }
         }
-        let mut burst = false;
+        let tcb = &self.tcbs[index];
+        if tcb.in_flight() == 0 && tcb.unsent() > 0 {
+            self.before_flight(index);
+        }
+        let mut segments = 0;
         while self.tcbs[index].unsent() > 0 {
             let Some((id, skip, len)) = self.next_unsent(index) else { break };
-            if burst && self.config.push_bursts && !self.more_may_follow(index, id, skip, len) {
+            if segments > 0
+                && self.config.push_bursts
+                && !self.more_may_follow(index, id, skip, len)
+            {
                 self.pool.header_mut(id).marks |= Marks::PUSH;
             }
             if !self.send_block(index, id, skip, len, path, tx) {
                 return Sent::NoFrame;
             }
-            burst = true;
+            segments += 1;
+        }
+        if segments > 1 {
+            self.maybe_time_probe(index);
         }
         self.send_fin(index, path, tx)
     }
@@ -214,10 +226,29 @@ impl Stack {
         flight <= tcb.cwnd.min(tcb.snd_wnd)
     }
 
+    /// A flight begins. After a timeout's time without one the window is not what it was. The
+    /// deadline of the last flight says how long ago that was: it is a timeout after it.
+    #[inline]
+    fn before_flight(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        let idle = self.now.tick.wrapping_sub(tcb.deadline) as i32 >= 0;
+        if idle && tcb.cwnd > self.config.initial_window_segments * u32::from(tcb.mss) {
+            self.restart_after_idle(index);
+        }
+    }
+
     /// Blocks marked as lost, as long as the congestion window has room.
     fn send_lost(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
-        let mut id = self.tcbs[index].snd_head;
-        let mut pipe = self.pipe(&self.tcbs[index]);
+        let tcb = &self.tcbs[index];
+        if tcb.loss != BlockId::NONE {
+            let loss = loss::of(&self.pool, tcb.loss);
+            let waits = loss.frto == FRTO_PROBES && tcb.unsent() > 0;
+            if loss.lost == 0 || waits {
+                return Sent::All;
+            }
+        }
+        let mut id = tcb.snd_head;
+        let mut pipe = self.pipe(tcb);
         while id != BlockId::NONE {
             let tcb = &self.tcbs[index];
             let segment = self.pool.header(id);
@@ -259,8 +290,8 @@ impl Stack {
         let flight = tcb.in_flight();
         let window = tcb.snd_wnd.saturating_sub(flight);
         let len = u32::from(whole).min(window) as u16;
-        let pipe =
-            if tcb.flags.any(Flags::LOSS | Flags::RECOVERY) { self.pipe(tcb) } else { flight };
+        let simple = tcb.loss == BlockId::NONE && tcb.dup_acks == 0;
+        let pipe = if simple && !tcb.flags.any(Flags::LOSS) { flight } else { self.pipe(tcb) };
         if pipe > 0 && pipe + u32::from(len) > tcb.cwnd {
             return None;
         }
@@ -325,7 +356,7 @@ impl Stack {
 
     /// Sends `len` octets of a block, from `skip` on, and notes that they went.
     #[inline]
-    fn send_block(
+    pub(super) fn send_block(
         &mut self,
         index: u32,
         id: BlockId,
@@ -392,10 +423,21 @@ impl Stack {
             segment.marks |= Marks::RESENT;
             self.counters.retransmits += 1;
             let sent_end = (segment.seq + u32::from(segment.len)).earlier(tcb.snd_nxt);
-            if end.ge(sent_end) {
+            let (was_lost, block_len) = (segment.marks & Marks::LOST != 0, segment.len);
+            let whole = end.ge(sent_end);
+            if whole {
                 segment.marks &= !Marks::LOST;
             }
+            if tcb.loss != BlockId::NONE {
+                let lost = if whole && was_lost { block_len } else { 0 };
+                let ts_now = self.now.tick.wrapping_add(self.ts_offset);
+                loss::of_mut(&mut self.pool, tcb.loss).note_repeat(lost, ts_now);
+            }
         }
+        if tcb.flags.any(Flags::RECOVERY) && tcb.loss != BlockId::NONE {
+            loss::of_mut(&mut self.pool, tcb.loss).prr_out += u32::from(len);
+        }
+        let segment = self.pool.header_mut(id);
         if end.gt(tcb.snd_nxt) {
             self.counters.octets_out += u64::from(end.since(tcb.snd_nxt));
             tcb.snd_nxt = end;

@@ -4,12 +4,14 @@
 //! The deadlines are in the control block; the wheel only knows when to look. Re-arming writes
 //! the block and, at most, one wheel slot.
 
+use super::loss::{self, Bits};
 use super::recent::RECENT_MS;
 use super::send_queue;
 use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::stack::Stack;
-use crate::tcb::{Flags, State, Tcb};
+use crate::tcb::{Flags, Sign, State, Tcb};
 use crate::wheel::{Due, Wheel};
+use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 
 impl Stack {
@@ -129,13 +131,16 @@ impl Stack {
             State::SynSent | State::SynReceived => self.syn_timeout(index, event),
             State::FinWait2 => self.finish(index, Closed::TimedOut, event),
             _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, tx),
-            _ if tcb.in_flight() > 0 => self.retransmission_timeout(index, event, tx),
-            _ => {
+            _ if tcb.in_flight() == 0 => {
+                self.restart_after_idle(index);
                 // More was to come and did not: what is held back goes.
                 self.tcbs[index].flags.clear(Flags::HELD);
                 send_queue::mark_push(&self.tcbs[index], &mut self.pool);
                 self.queue_output(index);
             }
+            _ if tcb.is(Sign::Probe) => self.probe_timeout(index, tx),
+            _ if self.reorder_timeout(index) => {}
+            _ => self.retransmission_timeout(index, event, tx),
         }
     }
 
@@ -317,11 +322,55 @@ impl Stack {
         }
     }
 
-    /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3).
+    /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3), or the tail loss probe's in its
+    /// place.
     #[inline]
     pub(super) fn start_timer(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        let rto = self.rto_ms(tcb);
+        match self.probe_timeout_ms(tcb, rto) {
+            None => self.set_deadline(index, rto),
+            Some(ms) => self.set_probe_deadline(index, ms),
+        }
+    }
+
+    /// (Re)starts the retransmission timer itself.
+    pub(super) fn start_rto(&mut self, index: u32) {
         let rto = self.rto_ms(&self.tcbs[index]);
         self.set_deadline(index, rto);
+    }
+
+    /// The timer was started for the first segment of a flight; more of them may deserve a probe.
+    pub(super) fn maybe_time_probe(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        if tcb.is(Sign::Probe) {
+            return;
+        }
+        let rto = self.rto_ms(tcb);
+        if let Some(ms) = self.probe_timeout_ms(tcb, rto) {
+            self.set_probe_deadline(index, ms);
+        }
+    }
+
+    /// A probe may be late by the wait of recent timers, so it need not be in the wheel before.
+    fn set_probe_deadline(&mut self, index: u32, ms: u32) {
+        let tick = self.now.tick;
+        let at = tick.wrapping_add(ms.max(1));
+        let tcb = &mut self.tcbs[index];
+        tcb.deadline = at;
+        tcb.flags.set(Flags::TIMED);
+        tcb.put(Sign::Probe, true);
+        if tcb.loss != BlockId::NONE {
+            loss::of_mut(&mut self.pool, tcb.loss).set(Bits::REORDER_TIMER, false);
+        }
+        if tcb.flags.any(Flags::RECENT) {
+            return;
+        }
+        if self.recent.push(index, tick) {
+            tcb.flags.set(Flags::RECENT);
+        } else {
+            self.wheel.arm(&mut tcb.mark, index, at);
+        }
     }
 
     /// Sets the connection's deadline `ms` from now.
@@ -330,7 +379,11 @@ impl Stack {
         let at = self.now.tick.wrapping_add(ms.max(1));
         let tcb = &mut self.tcbs[index];
         tcb.deadline = at;
+        tcb.put(Sign::Probe, false);
         tcb.flags.set(Flags::TIMED);
+        if tcb.loss != BlockId::NONE {
+            loss::of_mut(&mut self.pool, tcb.loss).set(Bits::REORDER_TIMER, false);
+        }
         self.watch(index, at, ms);
     }
 

@@ -1,0 +1,80 @@
+//! Congestion control proper: how large the window is after a loss, and how it grows in congestion
+//! avoidance. Pure functions over numbers; what is lost, and when, is `recovery`'s to say.
+
+mod cubic;
+mod newreno;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The algorithm of a stack's connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Congestion {
+    /// RFC 5681 and 6582: half the window after a loss, a segment more a round trip.
+    NewReno,
+    /// RFC 9438: the window follows a cubic curve of time, so that long paths are filled as well.
+    #[default]
+    Cubic,
+}
+
+/// What congestion avoidance remembers of its past. All zeros: nothing.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub(crate) struct Avoidance {
+    /// The window, in octets, at which the last loss came: the curve's plateau.
+    pub(crate) w_max_octets: u32,
+    /// From the epoch's start to the plateau.
+    pub(crate) k_ms: u32,
+    /// When the present stretch of avoidance began; 0: none has begun.
+    pub(crate) epoch_ms: u32,
+    /// What `NewReno` would have by now, in 65,536ths of a segment.
+    pub(crate) w_est: u32,
+}
+
+/// An acknowledgment in congestion avoidance, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) cwnd: u32,
+    pub(crate) mss: u32,
+    /// Octets newly acknowledged.
+    pub(crate) newly: u32,
+    pub(crate) now_ms: u32,
+    pub(crate) srtt_ms: u32,
+}
+
+impl Congestion {
+    /// The slow-start threshold after a loss, in octets, of a window of which `flight` octets were
+    /// in use.
+    pub(crate) fn reduced(self, past: &mut Avoidance, cwnd: u32, flight: u32) -> u32 {
+        match self {
+            Congestion::NewReno => newreno::reduced(flight),
+            Congestion::Cubic => cubic::reduced(past, cwnd, flight),
+        }
+    }
+
+    /// Octets by which the window grows. Without a past, because no memory was free for one, every
+    /// algorithm grows like `NewReno`.
+    #[inline]
+    pub(crate) fn growth(self, past: Option<&mut Avoidance>, step: &Step) -> u32 {
+        match (self, past) {
+            (Congestion::Cubic, Some(past)) => cubic::growth(past, step),
+            _ => newreno::growth(step),
+        }
+    }
+
+    /// A reduction from `cwnd` turned out to be for nothing (RFC 9438 4.9.1).
+    pub(crate) fn undone(self, past: &mut Avoidance, cwnd: u32) {
+        past.w_max_octets = past.w_max_octets.max(cwnd);
+        past.epoch_ms = 0;
+    }
+
+    /// True when avoidance is better with a past.
+    #[inline]
+    pub(crate) fn wants_past(self) -> bool {
+        self == Congestion::Cubic
+    }
+}
+
+#[cfg(test)]
+mod tests;

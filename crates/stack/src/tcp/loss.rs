@@ -1,0 +1,191 @@
+//! What a connection remembers from the first sign of loss until it falls idle.
+//!
+//! It does not fit into the control block and most connections never need it, so it is in a block
+//! of the pool. When none is free the connection goes without: it takes no notice of reports,
+//! waits for the retransmission timer and goes on by slow start, which needs no memory.
+
+use super::congestion::Avoidance;
+use super::send_queue::{Marks, Segment};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, Tcb};
+use core::mem::size_of;
+use crore_mem::{BlockId, Pool};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+/// The extension of a control block.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Loss {
+    /// SND.NXT when the present or last recovery began (RFC 6582).
+    pub(super) recover: Seq,
+    /// Octets in blocks marked [`Marks::SACKED`].
+    pub(super) sacked: u32,
+    /// Octets in blocks marked [`Marks::LOST`].
+    pub(super) lost: u32,
+    /// The end of the highest block that was delivered (RACK.fack of RFC 8985).
+    pub(super) fack: Seq,
+    /// That block, while `fack` is beyond SND.UNA.
+    pub(super) cursor: BlockId,
+    /// When the latest sent of all delivered segments was sent (RACK.xmit_ts), in microseconds.
+    pub(super) rack_sent_us: u32,
+    /// Its end (RACK.end_seq).
+    pub(super) rack_end: Seq,
+    /// Its round-trip time (RACK.rtt).
+    pub(super) rack_rtt_us: u32,
+    /// The least round-trip time seen since this block was taken.
+    pub(super) min_rtt_us: u32,
+    /// SND.NXT when the reordering window was widened last (RFC 8985 6.2).
+    pub(super) dsack_round: Seq,
+    /// SND.NXT at the tail loss probe that is under way (TLP.end_seq).
+    pub(super) probe_end: Seq,
+    /// Octets delivered and sent since recovery began, and in flight then (RFC 6937).
+    pub(super) prr_delivered: u32,
+    pub(super) prr_out: u32,
+    pub(super) prr_flight: u32,
+    /// Our timestamp in the first retransmission of this recovery (RFC 3522).
+    pub(super) retransmit_ts: u32,
+    /// Window and threshold before this recovery, if it turns out to have been for nothing.
+    pub(super) prior_cwnd: u32,
+    pub(super) prior_ssthresh_segments: u16,
+    /// Retransmissions of this recovery that the peer did not report as duplicates.
+    pub(super) undo_retransmits: u16,
+    /// Until SND.UNA gets here a finished recovery can be undone.
+    pub(super) undo_until: Seq,
+    /// RACK.reo_wnd_mult and RACK.reo_wnd_persist.
+    pub(super) reorder_steps: u8,
+    pub(super) reorder_persists: u8,
+    /// Step of F-RTO (RFC 5682); 0: not in it.
+    pub(super) frto: u8,
+    /// See [`Bits`].
+    pub(super) bits: u8,
+    pub(super) avoidance: Avoidance,
+}
+
+/// Bits of [`Loss::bits`].
+pub(super) struct Bits;
+
+impl Bits {
+    /// `rack_sent_us` and its companions are set.
+    pub(super) const RACK: u8 = 1;
+    /// The path was seen to reorder.
+    pub(super) const REORDERS: u8 = 1 << 1;
+    /// `dsack_round` is set.
+    pub(super) const DSACK_ROUND: u8 = 1 << 2;
+    /// A tail loss probe is under way.
+    pub(super) const PROBE: u8 = 1 << 3;
+    /// It was a retransmission.
+    pub(super) const PROBE_REPEATS: u8 = 1 << 4;
+    /// `prior_cwnd` is set.
+    pub(super) const UNDO: u8 = 1 << 5;
+    /// `retransmit_ts` is set.
+    pub(super) const STAMPED: u8 = 1 << 6;
+    /// The deadline is the reordering timer's.
+    pub(super) const REORDER_TIMER: u8 = 1 << 7;
+}
+
+const _: () = assert!(size_of::<Loss>() <= 96, "fits the smallest blocks");
+
+impl Loss {
+    #[inline]
+    pub(super) fn has(&self, bits: u8) -> bool {
+        self.bits & bits != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, bits: u8, on: bool) {
+        self.bits = if on { self.bits | bits } else { self.bits & !bits };
+    }
+
+    /// A block was sent again; `lost` octets of it were taken to be lost.
+    pub(super) fn note_repeat(&mut self, lost: u16, ts_now: u32) {
+        self.lost -= u32::from(lost);
+        self.undo_retransmits = self.undo_retransmits.saturating_add(1);
+        if !self.has(Bits::STAMPED) {
+            self.set(Bits::STAMPED, true);
+            self.retransmit_ts = ts_now;
+        }
+    }
+
+    fn new(tcb: &Tcb) -> Self {
+        let mut loss = Self::new_zeroed();
+        loss.recover = tcb.snd_una.back(1);
+        loss.fack = tcb.snd_una;
+        loss.cursor = BlockId::NONE;
+        loss.min_rtt_us = if tcb.srtt_us8 == 0 { u32::MAX } else { tcb.srtt_us8 >> 3 };
+        loss.reorder_steps = 1;
+        loss
+    }
+}
+
+impl Stack {
+    /// Sees to it that the connection has its extension; false when no block is free.
+    pub(super) fn open_loss(&mut self, index: u32) -> bool {
+        let tcb = &mut self.tcbs[index];
+        if tcb.loss != BlockId::NONE {
+            return true;
+        }
+        let Some(id) = self.pool.alloc(size_of::<Loss>()) else { return false };
+        let mut loss = Loss::new(tcb);
+        if tcb.flags.any(Flags::LOSS) {
+            // A timeout had to do without: its marks are in the queue already.
+            (loss.sacked, loss.lost) = marked(tcb, &self.pool);
+            loss.recover = tcb.snd_nxt;
+        }
+        tcb.loss = id;
+        *of_mut(&mut self.pool, id) = loss;
+        true
+    }
+
+    /// Gives the extension back.
+    pub(super) fn close_loss(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.loss != BlockId::NONE {
+            self.pool.free(tcb.loss);
+            tcb.loss = BlockId::NONE;
+        }
+    }
+
+    /// Checks the sums against the queue, for the simulator.
+    pub(crate) fn check_loss(&self, tcb: &Tcb) {
+        if tcb.loss == BlockId::NONE {
+            return;
+        }
+        let loss = of(&self.pool, tcb.loss);
+        assert_eq!((loss.sacked, loss.lost), marked(tcb, &self.pool), "octets reported and lost");
+        let cursor = loss.fack.gt(tcb.snd_una) && loss.cursor != BlockId::NONE;
+        if cursor {
+            let segment = self.pool.header(loss.cursor);
+            assert_eq!(segment.seq + u32::from(segment.len), loss.fack, "the cursor's end");
+        }
+    }
+}
+
+/// The extension in block `id`.
+#[inline]
+pub(super) fn of(pool: &Pool<Segment>, id: BlockId) -> &Loss {
+    let bytes = &pool.payload(id)[..size_of::<Loss>()];
+    Loss::ref_from_bytes(bytes).expect("payloads are aligned and long enough")
+}
+
+/// The same, to be changed.
+#[inline]
+pub(super) fn of_mut(pool: &mut Pool<Segment>, id: BlockId) -> &mut Loss {
+    let bytes = &mut pool.payload_mut(id)[..size_of::<Loss>()];
+    Loss::mut_from_bytes(bytes).expect("payloads are aligned and long enough")
+}
+
+/// Octets in blocks that the peer reported, and in those taken to be lost.
+pub(super) fn marked(tcb: &Tcb, pool: &Pool<Segment>) -> (u32, u32) {
+    let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
+    while id != BlockId::NONE {
+        let segment = pool.header(id);
+        if segment.marks & Marks::SENT == 0 {
+            break;
+        }
+        sacked += if segment.marks & Marks::SACKED != 0 { u32::from(segment.len) } else { 0 };
+        lost += if segment.marks & Marks::LOST != 0 { u32::from(segment.len) } else { 0 };
+        id = segment.next;
+    }
+    (sacked, lost)
+}

@@ -1,0 +1,125 @@
+//! Tail loss probes (RFC 8985 7): when the last segments of a flight are lost nothing follows that
+//! would tell, so one more is sent long before the retransmission timer runs out.
+
+use super::loss::{self, Bits, Loss};
+use super::scoreboard::Delivered;
+use super::send_queue::Marks;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, Sign, State, Tcb};
+use crore_mem::BlockId;
+use crore_mem::frames::TxBurst;
+
+impl Stack {
+    /// After how many milliseconds to probe; `None`: the retransmission timer is as good.
+    #[inline]
+    pub(super) fn probe_timeout_ms(&self, tcb: &Tcb, rto_ms: u32) -> Option<u32> {
+        // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
+        let flight = tcb.in_flight();
+        let delay_ms = if flight <= u32::from(tcb.mss) { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
+        let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
+        if probe_ms >= rto_ms || tcb.srtt_us8 == 0 || !self.config.tail_loss_probes {
+            return None;
+        }
+        let barred = Flags::RECOVERY
+            | Flags::LOSS
+            | Flags::PERSIST
+            | Flags::FIN_LOST
+            | Flags::STARVED
+            | Flags::ABORT;
+        let apt = tcb.flags.any(Flags::SACK)
+            && !tcb.flags.any(barred)
+            && tcb.state() > State::SynReceived
+            && tcb.backoff == 0;
+        let under_way =
+            tcb.loss != BlockId::NONE && loss::of(&self.pool, tcb.loss).has(Bits::PROBE);
+        (apt && !under_way).then_some(probe_ms)
+    }
+
+    /// The probe timer ran out: a new segment if there is one, else the last one again. Without
+    /// room for what must be remembered of it the retransmission timer does.
+    pub(super) fn probe_timeout(&mut self, index: u32, tx: &mut TxBurst) {
+        self.tcbs[index].put(Sign::Probe, false);
+        if !self.is_flight_quiet(index) {
+            return self.start_timer(index);
+        }
+        if self.open_loss(index)
+            && let Some(repeats) = self.send_tail(index, tx)
+        {
+            self.counters.tail_probes += 1;
+            let tcb = &self.tcbs[index];
+            let loss = loss::of_mut(&mut self.pool, tcb.loss);
+            loss.probe_end = tcb.snd_nxt;
+            loss.set(Bits::PROBE, true);
+            loss.set(Bits::PROBE_REPEATS, repeats);
+        }
+        self.start_rto(index);
+    }
+
+    /// True when the last segment was sent long enough ago: the deadline was set with the flight's
+    /// first one.
+    fn is_flight_quiet(&self, index: u32) -> bool {
+        let tcb = &self.tcbs[index];
+        if tcb.unsent() > 0 || tcb.snd_head == BlockId::NONE {
+            return true;
+        }
+        let age_us = (self.now.us as u32).wrapping_sub(self.pool.header(tcb.snd_tail).sent_at_us);
+        age_us >= tcb.srtt_us8 / 4
+    }
+
+    /// Sends the probe; says whether it was a retransmission. `None`: nothing went.
+    fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
+        let path = self.path_of(index, tx)?;
+        let tcb = &self.tcbs[index];
+        let window = tcb.snd_wnd.saturating_sub(tcb.in_flight());
+        if tcb.unsent() > 0 && tcb.snd_unsent != BlockId::NONE {
+            let id = tcb.snd_unsent;
+            let segment = self.pool.header(id);
+            let skip = tcb.snd_nxt.since(segment.seq) as u16;
+            let len = (segment.len - skip).min(tcb.mss);
+            let fits = u32::from(len) <= window;
+            return (fits && self.send_block(index, id, skip, len, &path, tx)).then_some(false);
+        }
+        if tcb.snd_head == BlockId::NONE {
+            // Only a FIN is in flight.
+            return None;
+        }
+        let id = tcb.snd_tail;
+        let segment = self.pool.header(id);
+        if segment.marks & Marks::SENT == 0 || segment.len > tcb.mss {
+            return None;
+        }
+        let len = segment.len;
+        self.send_block(index, id, 0, len, &path, tx).then_some(true)
+    }
+
+    /// RFC 8985 7.4.2: what the acknowledgment says of the probe. One that repaired a loss without
+    /// any other sign of it takes its share of the window.
+    pub(super) fn end_of_probe(&mut self, index: u32, loss: &mut Loss, ack: Seq, seen: &Delivered) {
+        if !loss.has(Bits::PROBE) || ack.lt(loss.probe_end) {
+            return;
+        }
+        let congestion = self.config.congestion;
+        let tcb = &mut self.tcbs[index];
+        let reported = seen.duplicate.is_some_and(|(_, right)| right == loss.probe_end);
+        if !loss.has(Bits::PROBE_REPEATS) || reported {
+            loss.set(Bits::PROBE, false);
+        } else if ack.gt(loss.probe_end) {
+            loss.set(Bits::PROBE, false);
+            if !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
+                let flight = tcb.cwnd;
+                tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
+                tcb.cwnd = tcb.ssthresh_octets();
+            }
+        } else if seen.octets == 0 {
+            // A duplicate without a report: both copies arrived.
+            loss.set(Bits::PROBE, false);
+        }
+    }
+}
+
+/// How long peers delay an acknowledgment.
+const ACK_DELAY_MS: u32 = 200;
+
+/// Added to two round-trip times: the clock's granularity, twice.
+const PROBE_FLOOR_MS: u32 = 2;

@@ -1,0 +1,393 @@
+//! Recovery from loss: when it begins, how fast it sends (RFC 6937), and when it ends.
+//!
+//! ```text
+//!                 a segment is lost                       all acknowledged that was out
+//!   (open) ───────────────────────────> RECOVERY ───────────────────────────────> (open)
+//!     │  the retransmission timer ran out   │                                        ^
+//!     └──────────────────────────────> LOSS <┘ ─────────────────────────────────────┘
+//! ```
+//!
+//! A block that is taken to be lost carries a mark; output sends marked blocks first, as the
+//! window allows. What counts against the window is `pipe`.
+
+use super::loss::{self, Bits, Loss};
+use super::rack::{self, DUP_ACKS_LOSS};
+use super::scoreboard::{self, Delivered, Moment};
+use super::undo;
+use crate::arrival::Arrival;
+use crate::event::Event;
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, Tcb};
+use crore_mem::BlockId;
+use crore_wire::tcp;
+
+impl Stack {
+    /// The acknowledgment of a connection that has lost something, or that reports something out
+    /// of order. It has its extension.
+    pub(super) fn ack_in_trouble(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+    ) {
+        let id = self.tcbs[index].loss;
+        let mut loss = *loss::of(&self.pool, id);
+        let moment = self.moment_of(index, arrival);
+        let mut seen = Delivered::default();
+        let (una, ack) = (self.tcbs[index].snd_una, Seq(arrival.ack));
+        if arrival.has_options && self.tcbs[index].flags.any(Flags::SACK) {
+            self.take_sack(index, arrival, frame, &mut loss, moment, &mut seen);
+        }
+        let tcb = &mut self.tcbs[index];
+        let flight_before = tcb.in_flight();
+        let advanced = ack.gt(una);
+        let newly = if advanced { ack.since(una) } else { 0 };
+        if advanced {
+            scoreboard::acknowledge(tcb, &mut self.pool, &mut loss, ack, moment, &mut seen);
+            tcb.snd_una = ack;
+            tcb.backoff = 0;
+            tcb.flags.clear(Flags::PROBING | Flags::HELD);
+            tcb.dup_acks = left_duplicates(tcb, newly);
+        } else if !tcb.flags.any(Flags::LOSS) && is_duplicate(tcb, arrival) {
+            tcb.dup_acks = more_duplicates(tcb);
+        }
+        if let Some(rtt_us) = seen.rtt_us {
+            tcb.measure_rtt(rtt_us);
+        }
+        let found = self.judge(index, &mut loss, &seen, moment);
+        self.steer(index, &mut loss, &seen, newly, flight_before, found.any);
+        self.end_of_probe(index, &mut loss, ack, &seen);
+        *loss::of_mut(&mut self.pool, id) = loss;
+        if advanced {
+            self.after_new_ack(index, event);
+        }
+        self.wait_for_reordered(index, found.wait_us);
+        self.queue_output(index);
+    }
+
+    fn moment_of(&self, index: u32, arrival: &Arrival) -> Moment {
+        let stamped = self.tcbs[index].flags.any(Flags::TIMESTAMPS) && arrival.has_timestamps;
+        let echo_age_ms = stamped.then(|| self.ts_now().wrapping_sub(arrival.ts_echo));
+        Moment { now_us: self.now.us as u32, echo_age_ms }
+    }
+
+    /// The SACK option, its report of a duplicate first (RFC 2018, RFC 2883).
+    fn take_sack(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        loss: &mut Loss,
+        moment: Moment,
+        seen: &mut Delivered,
+    ) {
+        let segment = &frame[usize::from(arrival.start)..];
+        let Ok((header, _)) = tcp::Header::parse(segment) else { return };
+        let tcb = &self.tcbs[index];
+        let (mut ranges, mut count) = ([(Seq(0), Seq(0)); 4], 0);
+        let blocks = header.options.sack.as_slice();
+        for (n, &(left, right)) in blocks.iter().enumerate() {
+            let (left, right) = (Seq(left), Seq(right));
+            if n == 0 && undo::is_duplicate_report(Seq(arrival.ack), (left, right), blocks.get(1)) {
+                seen.duplicate = Some((left, right));
+            } else if left.ge(tcb.snd_una) && left.lt(right) && right.le(tcb.snd_nxt) {
+                // What lies before SND.UNA is old, beyond SND.NXT a lie.
+                ranges[count] = (left, right);
+                count += 1;
+            }
+        }
+        scoreboard::mark_reported(tcb, &mut self.pool, loss, &ranges[..count], moment, seen);
+    }
+
+    /// Which state the connection is in after this acknowledgment, and what else is lost.
+    fn judge(
+        &mut self,
+        index: u32,
+        loss: &mut Loss,
+        seen: &Delivered,
+        moment: Moment,
+    ) -> rack::Found {
+        self.maybe_undo(index, loss, seen, moment);
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::RECOVERY | Flags::LOSS) && tcb.snd_una.ge(loss.recover) {
+            leave(tcb, loss);
+        }
+        if tcb.flags.any(Flags::SACK) {
+            return rack::detect(tcb, &mut self.pool, loss, moment.now_us);
+        }
+        // Without SACK: the third duplicate, and then every partial acknowledgment (RFC 6582 3.2).
+        let recovering = tcb.flags.any(Flags::RECOVERY);
+        let partial = recovering && seen.octets > 0;
+        let third = tcb.dup_acks == DUP_ACKS_LOSS
+            && seen.octets == 0
+            && !tcb.flags.any(Flags::RECOVERY | Flags::LOSS)
+            && tcb.snd_una.gt(loss.recover);
+        if partial || third {
+            let head = tcb.snd_head;
+            scoreboard::mark_lost(tcb, &mut self.pool, loss, head);
+        }
+        rack::Found { any: partial || third, wait_us: None }
+    }
+
+    /// What the acknowledgment does to the window.
+    fn steer(
+        &mut self,
+        index: u32,
+        loss: &mut Loss,
+        seen: &Delivered,
+        newly: u32,
+        flight_before: u32,
+        found: bool,
+    ) {
+        let congestion = self.config.congestion;
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::LOSS) {
+            // RFC 5681 3.1: slow start after a timeout.
+            return self.grow(index, Some(loss), newly);
+        }
+        if !tcb.flags.any(Flags::RECOVERY) {
+            if found {
+                save(tcb, loss);
+                enter(tcb, loss, congestion);
+                self.counters.fast_retransmits += 1;
+            } else {
+                return self.maybe_grow(index, Some(loss), newly, flight_before);
+            }
+        }
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::SACK) {
+            pace_recovery(tcb, loss, seen.octets, newly > 0 && !found);
+        }
+    }
+
+    /// Segments that may only be late: RACK looks again when they had their time, unless the
+    /// deadline is before that anyway.
+    fn wait_for_reordered(&mut self, index: u32, wait_us: Option<u32>) {
+        let Some(wait_us) = wait_us else { return };
+        let ms = wait_us / 1000 + 1;
+        let tcb = &self.tcbs[index];
+        let sooner = tcb.deadline.wrapping_sub(self.now.tick.wrapping_add(ms)) as i32 > 0;
+        if tcb.in_flight() > 0 && (sooner || !tcb.flags.any(Flags::TIMED)) {
+            self.set_deadline(index, ms);
+            let id = self.tcbs[index].loss;
+            loss::of_mut(&mut self.pool, id).set(Bits::REORDER_TIMER, true);
+        }
+    }
+
+    /// The reordering timer ran out (RFC 8985 6.3). True when it was this one.
+    pub(super) fn reorder_timeout(&mut self, index: u32) -> bool {
+        let id = self.tcbs[index].loss;
+        if id == BlockId::NONE || !loss::of(&self.pool, id).has(Bits::REORDER_TIMER) {
+            return false;
+        }
+        let (now_us, congestion) = (self.now.us as u32, self.config.congestion);
+        let mut loss = *loss::of(&self.pool, id);
+        loss.set(Bits::REORDER_TIMER, false);
+        let tcb = &mut self.tcbs[index];
+        let found = rack::detect(tcb, &mut self.pool, &mut loss, now_us);
+        if found.any && !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
+            save(tcb, &mut loss);
+            enter(tcb, &mut loss, congestion);
+            self.counters.fast_retransmits += 1;
+        }
+        if found.any && tcb.flags.any(Flags::RECOVERY) {
+            pace_recovery(tcb, &mut loss, 0, false);
+        }
+        *loss::of_mut(&mut self.pool, id) = loss;
+        self.start_timer(index);
+        self.wait_for_reordered(index, found.wait_us);
+        self.queue_output(index);
+        true
+    }
+
+    /// A third duplicate acknowledgment without SACK, on a connection without an extension.
+    pub(super) fn third_duplicate(&mut self, index: u32) {
+        if !self.open_loss(index) {
+            return;
+        }
+        let congestion = self.config.congestion;
+        let id = self.tcbs[index].loss;
+        let mut loss = *loss::of(&self.pool, id);
+        let tcb = &mut self.tcbs[index];
+        save(tcb, &mut loss);
+        enter(tcb, &mut loss, congestion);
+        let head = tcb.snd_head;
+        scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
+        *loss::of_mut(&mut self.pool, id) = loss;
+        self.counters.fast_retransmits += 1;
+        self.queue_output(index);
+    }
+
+    /// The retransmission timer ran out (RFC 5681 3.1, RFC 6298 5.4 to 5.6): all that is in flight
+    /// and not reported by the peer is taken to be lost.
+    pub(super) fn congestion_on_timeout(&mut self, index: u32) {
+        let congestion = self.config.congestion;
+        let has_loss = self.open_loss(index);
+        let tcb = &mut self.tcbs[index];
+        let (sacked, lost) = scoreboard::mark_all_lost(tcb, &mut self.pool);
+        let first = !tcb.flags.any(Flags::LOSS | Flags::RECOVERY);
+        if has_loss {
+            let loss = loss::of_mut(&mut self.pool, tcb.loss);
+            (loss.sacked, loss.lost) = (sacked, lost);
+            loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
+            if first {
+                save(tcb, loss);
+                let reduced = congestion.reduced(&mut loss.avoidance, tcb.cwnd, tcb.in_flight());
+                tcb.set_ssthresh(reduced);
+            }
+            // RFC 5682 2.1 step 1: not when the segment was sent again before.
+            loss.frto = u8::from(first && self.config.frto);
+            loss.recover = tcb.snd_nxt;
+        } else if first {
+            tcb.set_ssthresh(tcb.in_flight() / 2);
+        }
+        tcb.cwnd = u32::from(tcb.mss);
+        tcb.dup_acks = 0;
+        tcb.flags.clear(Flags::RECOVERY);
+        tcb.flags.set(Flags::LOSS);
+        if tcb.flags.any(Flags::FIN_SENT) {
+            tcb.flags.set(Flags::FIN_LOST);
+        }
+    }
+
+    /// A window that was shut while octets were in flight opens: what was sent meanwhile found no
+    /// room, so the head goes at once.
+    pub(super) fn window_reopened(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.loss == BlockId::NONE || tcb.in_flight() == 0 {
+            return;
+        }
+        let mut loss = *loss::of(&self.pool, tcb.loss);
+        let head = tcb.snd_head;
+        scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
+        *loss::of_mut(&mut self.pool, tcb.loss) = loss;
+        tcb.backoff = 0;
+        self.start_timer(index);
+        self.queue_output(index);
+    }
+
+    /// The path takes packets of `mtu` octets at most (RFC 1191 6.4): smaller segments from now
+    /// on, and what was too large once more.
+    pub(crate) fn lower_mss(&mut self, index: u32, mtu: u16) {
+        // A router that does not say how much, or says nonsense, is taken to mean the least that
+        // IPv4 hosts must take; below that we do not go (RFC 9293 3.9.1, RFC 8201 4).
+        let is_v4 = self.tcbs[index].remote >> 32 == 0xffff;
+        let (floor, headers) = if is_v4 { (576, 40) } else { (1280, 60) };
+        let tcb = &mut self.tcbs[index];
+        let options =
+            if tcb.flags.any(Flags::TIMESTAMPS) { super::active::tcp_timestamps_len() } else { 0 };
+        let mss = mtu.max(floor) - headers - options;
+        if mss >= tcb.mss {
+            return;
+        }
+        tcb.mss = mss;
+        // Without an extension the retransmission timer sees to it.
+        if tcb.in_flight() > 0 && self.open_loss(index) {
+            let tcb = &mut self.tcbs[index];
+            let mut loss = *loss::of(&self.pool, tcb.loss);
+            loss.set(Bits::UNDO, false);
+            loss.frto = 0;
+            loss.recover = tcb.snd_nxt;
+            tcb.flags.clear(Flags::RECOVERY);
+            tcb.flags.set(Flags::LOSS);
+            let head = tcb.snd_head;
+            scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
+            *loss::of_mut(&mut self.pool, tcb.loss) = loss;
+        }
+        self.queue_output(index);
+    }
+}
+
+/// RFC 5681 2: an acknowledgment of nothing new, that carries nothing and changes nothing.
+pub(super) fn is_duplicate(tcb: &Tcb, arrival: &Arrival) -> bool {
+    let window = u32::from(arrival.window) << tcb.snd_scale();
+    let carries =
+        arrival.payload_len > 0 || arrival.flags.intersects(tcp::Flags::FIN.with(tcp::Flags::SYN));
+    // The answers to window probes say nothing of losses.
+    let awaited = tcb.in_flight() > 0 && !tcb.flags.any(Flags::PERSIST);
+    Seq(arrival.ack) == tcb.snd_una && awaited && !carries && window == tcb.snd_wnd
+}
+
+/// One more duplicate, as long as it can stand for a segment in flight: a peer must not open the
+/// window by sending more of them (Savage et al., "TCP congestion control with a misbehaving
+/// receiver").
+pub(super) fn more_duplicates(tcb: &Tcb) -> u8 {
+    let segments = tcb.in_flight().div_ceil(u32::from(tcb.mss.max(1)));
+    tcb.dup_acks.saturating_add(1).min(segments.max(u32::from(DUP_ACKS_LOSS)).min(255) as u8)
+}
+
+/// Duplicates whose segments a partial acknowledgment did not cover yet. The first segment that it
+/// covers is the one that was missing.
+fn left_duplicates(tcb: &Tcb, newly: u32) -> u8 {
+    if !tcb.flags.any(Flags::RECOVERY) || tcb.flags.any(Flags::SACK) {
+        return 0;
+    }
+    let covered = newly.div_ceil(u32::from(tcb.mss.max(1))).saturating_sub(1);
+    tcb.dup_acks.saturating_sub(covered.min(255) as u8)
+}
+
+/// Keeps what an undo will need.
+pub(super) fn save(tcb: &Tcb, loss: &mut Loss) {
+    loss.prior_cwnd = tcb.cwnd;
+    loss.prior_ssthresh_segments = tcb.ssthresh_segments;
+    loss.undo_retransmits = 0;
+    loss.set(Bits::UNDO, true);
+    loss.set(Bits::STAMPED, false);
+}
+
+/// Fast recovery begins (RFC 6675 5, step 4; RFC 6937).
+fn enter(tcb: &mut Tcb, loss: &mut Loss, congestion: super::congestion::Congestion) {
+    let flight = tcb.in_flight();
+    tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
+    loss.recover = tcb.snd_nxt;
+    loss.prr_flight = flight.max(1);
+    loss.prr_delivered = 0;
+    loss.prr_out = 0;
+    loss.frto = 0;
+    if !tcb.flags.any(Flags::SACK) {
+        tcb.cwnd = tcb.ssthresh_octets();
+    }
+    tcb.flags.set(Flags::RECOVERY);
+}
+
+/// Proportional rate reduction (RFC 6937 3.1): in recovery as many octets go out as arrive, times
+/// the reduction; `progress`: this acknowledgment shows no further loss.
+fn pace_recovery(tcb: &mut Tcb, loss: &mut Loss, delivered: u32, progress: bool) {
+    let (mss, ssthresh) = (u32::from(tcb.mss), tcb.ssthresh_octets());
+    let fin = u32::from(tcb.flags.any(Flags::FIN_SENT));
+    let pipe = tcb.in_flight().saturating_sub(loss.sacked + loss.lost + fin);
+    loss.prr_delivered = loss.prr_delivered.saturating_add(delivered);
+    let ahead = loss.prr_delivered.saturating_sub(loss.prr_out);
+    let mut room = if pipe > ssthresh {
+        let share = u64::from(loss.prr_delivered) * u64::from(ssthresh);
+        (share.div_ceil(u64::from(loss.prr_flight)) as u32).saturating_sub(loss.prr_out)
+    } else {
+        let limit = if progress { ahead.max(delivered) + mss } else { ahead };
+        limit.min(ssthresh - pipe)
+    };
+    if loss.prr_out == 0 {
+        // The first retransmission goes out in any case.
+        room = room.max(mss);
+    }
+    tcb.cwnd = (pipe + room).max(mss);
+}
+
+/// Recovery is over (RFC 6582 3.2 step 3).
+fn leave(tcb: &mut Tcb, loss: &mut Loss) {
+    if tcb.flags.any(Flags::RECOVERY) {
+        tcb.cwnd = tcb.ssthresh_octets();
+        if !tcb.flags.any(Flags::SACK) {
+            // RFC 6582 3.2 step 3 (1): no burst of all that the duplicates held back.
+            let flight = tcb.in_flight().max(u32::from(tcb.mss));
+            tcb.cwnd = tcb.cwnd.min(flight + u32::from(tcb.mss));
+        }
+        rack::recovered(loss);
+    }
+    tcb.dup_acks = 0;
+    loss.frto = 0;
+    // One that was for nothing may still turn out to be, within a round trip.
+    loss.undo_until = tcb.snd_nxt;
+    tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
+}

@@ -1,0 +1,243 @@
+//! Which octets in flight were delivered and which are lost: marks in the send queue's blocks
+//! (RFC 2018, 6675), with their sums in [`Loss`].
+
+use super::loss::{self, Bits, Loss};
+use super::send_queue::{self, Marks, Segment};
+use crate::seq::Seq;
+use crate::stack::Stack;
+use crate::tcb::{Flags, Tcb};
+use crore_mem::{BlockId, Pool};
+
+/// What one acknowledgment delivered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delivered {
+    /// Octets that were not known to be delivered before.
+    pub(super) octets: u32,
+    /// Round-trip time of the latest of them that was sent once.
+    pub(super) rtt_us: Option<u32>,
+    /// A segment that this recovery did not send again, and should have had to.
+    pub(super) original: bool,
+    /// A segment that was sent again.
+    pub(super) resent: bool,
+    /// SACK reported something new.
+    pub(super) reported: bool,
+    /// The duplicate that the peer reports (RFC 2883).
+    pub(super) duplicate: Option<(Seq, Seq)>,
+}
+
+/// The moment of an acknowledgment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now_us: u32,
+    /// How old the timestamp that it echoes is, in milliseconds.
+    pub(super) echo_age_ms: Option<u32>,
+}
+
+/// Takes `ack` in: blocks before it are given back. SND.UNA is the caller's to move.
+pub(super) fn acknowledge(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    loss: &mut Loss,
+    ack: Seq,
+    moment: Moment,
+    seen: &mut Delivered,
+) {
+    while tcb.snd_head != BlockId::NONE {
+        let id = tcb.snd_head;
+        let segment = *pool.header(id);
+        let end = segment.seq + u32::from(segment.len);
+        if segment.seq.ge(ack) {
+            break;
+        }
+        let octets = end.earlier(ack).since(segment.seq);
+        if segment.marks & Marks::SACKED != 0 {
+            loss.sacked -= octets;
+        } else {
+            seen.octets += octets;
+        }
+        loss.lost -= if segment.marks & Marks::LOST != 0 { octets } else { 0 };
+        if end.gt(ack) {
+            let segment = pool.header_mut(id);
+            segment.offset += octets as u16;
+            segment.len -= octets as u16;
+            segment.seq = ack;
+            break;
+        }
+        if segment.marks & Marks::SACKED == 0 {
+            note_delivered(loss, &segment, end, moment, seen);
+        }
+        if tcb.snd_unsent == id {
+            tcb.snd_unsent = segment.next;
+        }
+        tcb.snd_head = segment.next;
+        send_queue::release(pool, id);
+    }
+}
+
+/// Marks what the peer reports to have. The work is bounded: what lies deeper in a long queue is
+/// found by a later report, when the queue's head has moved on (CVE-2019-11478).
+pub(super) fn mark_reported(
+    tcb: &Tcb,
+    pool: &mut Pool<Segment>,
+    loss: &mut Loss,
+    ranges: &[(Seq, Seq)],
+    moment: Moment,
+    seen: &mut Delivered,
+) {
+    let Some(&(mut left, mut right)) = ranges.first() else { return };
+    for range in &ranges[1..] {
+        left = left.earlier(range.0);
+        right = right.later(range.1);
+    }
+    let known = loss.fack.gt(tcb.snd_una) && loss.cursor != BlockId::NONE;
+    let (fack, cursor) = (loss.fack, loss.cursor);
+    let mut mark = |mut id: BlockId, until: Seq| {
+        let mut visits = WALK_MAX;
+        while id != BlockId::NONE && visits > 0 {
+            let segment = pool.header_mut(id);
+            if segment.marks & Marks::SENT == 0 || segment.seq.ge(until) {
+                break;
+            }
+            let (seq, end) = (segment.seq, segment.seq + u32::from(segment.len));
+            let covered = |&(left, right): &(Seq, Seq)| seq.ge(left) && end.le(right);
+            if segment.marks & Marks::SACKED == 0 && ranges.iter().any(covered) {
+                loss.lost -= if segment.marks & Marks::LOST != 0 { end.since(seq) } else { 0 };
+                loss.sacked += end.since(seq);
+                segment.marks = segment.marks & !Marks::LOST | Marks::SACKED;
+                seen.octets += end.since(seq);
+                seen.reported = true;
+                note_delivered(loss, segment, end, moment, seen);
+                if loss.fack == end {
+                    loss.cursor = id;
+                }
+            }
+            id = segment.next;
+            visits -= 1;
+        }
+    };
+    if !known {
+        mark(tcb.snd_head, right);
+    } else {
+        if left.lt(fack) {
+            mark(tcb.snd_head, right.earlier(fack));
+        }
+        if right.gt(fack) {
+            mark(cursor, right);
+        }
+    }
+}
+
+/// One segment is known to be delivered (RFC 8985 6.2, steps 1 to 3).
+fn note_delivered(
+    loss: &mut Loss,
+    segment: &Segment,
+    end: Seq,
+    moment: Moment,
+    seen: &mut Delivered,
+) {
+    let rtt_us = moment.now_us.wrapping_sub(segment.sent_at_us);
+    let resent = segment.marks & Marks::RESENT != 0;
+    if resent {
+        seen.resent = true;
+    } else {
+        seen.rtt_us = Some(seen.rtt_us.map_or(rtt_us, |other| other.min(rtt_us)));
+        seen.original |= end.le(loss.recover);
+    }
+    if end.gt(loss.fack) {
+        loss.fack = end;
+    } else if end.lt(loss.fack) && !resent {
+        loss.set(Bits::REORDERS, true);
+    }
+    if resent {
+        // It may be an earlier copy that was delivered: then this says nothing of the last one.
+        let older = moment.echo_age_ms.is_some_and(|age_ms| age_ms > rtt_us / 1000 + 1);
+        if older || rtt_us < loss.min_rtt_us {
+            return;
+        }
+    }
+    loss.min_rtt_us = loss.min_rtt_us.min(rtt_us);
+    let later = sent_after(segment.sent_at_us, end, loss.rack_sent_us, loss.rack_end);
+    if later || !loss.has(Bits::RACK) {
+        loss.set(Bits::RACK, true);
+        loss.rack_sent_us = segment.sent_at_us;
+        loss.rack_end = end;
+        loss.rack_rtt_us = rtt_us;
+    }
+}
+
+/// `RACK_sent_after` of RFC 8985 6.2: the first was sent after the second.
+pub(super) fn sent_after(sent_us: u32, end: Seq, other_us: u32, other_end: Seq) -> bool {
+    match sent_us.wrapping_sub(other_us) as i32 {
+        0 => end.gt(other_end),
+        ahead => ahead > 0,
+    }
+}
+
+/// Takes a block in flight to be lost, unless the peer has it.
+pub(super) fn mark_lost(tcb: &mut Tcb, pool: &mut Pool<Segment>, loss: &mut Loss, id: BlockId) {
+    if id == BlockId::NONE {
+        // Only the FIN is in flight.
+        tcb.flags.set(Flags::FIN_LOST);
+        return;
+    }
+    let segment = pool.header_mut(id);
+    if segment.marks & Marks::SENT != 0 && segment.marks & (Marks::SACKED | Marks::LOST) == 0 {
+        segment.marks |= Marks::LOST;
+        loss.lost += u32::from(segment.len);
+    }
+}
+
+/// Takes all that is in flight and not reported to be lost. A reported head means that the peer
+/// does not keep what it reports: then nothing of it counts (RFC 2018 8).
+pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>) -> (u32, u32) {
+    let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
+    let reneged = id != BlockId::NONE && pool.header(id).marks & Marks::SACKED != 0;
+    while id != BlockId::NONE {
+        let segment = pool.header_mut(id);
+        if segment.marks & Marks::SENT == 0 {
+            break;
+        }
+        if segment.marks & Marks::SACKED != 0 && !reneged {
+            sacked += u32::from(segment.len);
+        } else {
+            segment.marks = segment.marks & !Marks::SACKED | Marks::LOST;
+            lost += u32::from(segment.len);
+        }
+        id = segment.next;
+    }
+    (sacked, lost)
+}
+
+/// Nothing is taken to be lost any more.
+pub(super) fn clear_lost(tcb: &Tcb, pool: &mut Pool<Segment>) {
+    let mut id = tcb.snd_head;
+    while id != BlockId::NONE {
+        let segment = pool.header_mut(id);
+        segment.marks &= !Marks::LOST;
+        id = segment.next;
+    }
+}
+
+impl Stack {
+    /// Octets in the network, as far as we know (RFC 6675 4, "pipe").
+    #[inline]
+    pub(super) fn pipe(&self, tcb: &Tcb) -> u32 {
+        // A FIN takes no room: counted, it would keep a window of one segment shut.
+        let mut gone = u32::from(tcb.flags.any(Flags::FIN_SENT));
+        if tcb.loss != BlockId::NONE {
+            let loss = loss::of(&self.pool, tcb.loss);
+            gone += loss.sacked + loss.lost;
+        } else if tcb.flags.any(Flags::LOSS) {
+            let (sacked, lost) = loss::marked(tcb, &self.pool);
+            gone += sacked + lost;
+        }
+        if !tcb.flags.any(Flags::SACK) {
+            // Each duplicate acknowledgment says that a segment has left the network.
+            gone += u32::from(tcb.dup_acks) * u32::from(tcb.mss);
+        }
+        tcb.in_flight().saturating_sub(gone)
+    }
+}
+
+/// Blocks that one acknowledgment makes us look at, in each of its passes.
+pub(super) const WALK_MAX: u32 = 512;

@@ -1,0 +1,121 @@
+//! The congestion window's growth, and its fall back after idleness (RFC 5681 3.1 and 4.1).
+
+use super::congestion::Step;
+use super::loss::{self, Loss};
+use super::send_queue::Marks;
+use crate::stack::Stack;
+use crate::tcb::{Flags, Tcb};
+use crore_mem::BlockId;
+
+impl Stack {
+    /// `newly` octets were acknowledged, of `flight_before` that were in flight, on a connection
+    /// without an extension.
+    #[inline]
+    pub(super) fn congestion_on_ack(&mut self, index: u32, newly: u32, flight_before: u32) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::LOSS) {
+            return self.on_ack_without_loss_block(index, newly);
+        }
+        // A window that was not used is not proven: it does not grow (RFC 7661 4.3).
+        if flight_before < tcb.cwnd / 2 {
+            return;
+        }
+        if tcb.cwnd < tcb.ssthresh_octets() {
+            slow_start(tcb, newly, self.config.snd_buf_bytes);
+        } else {
+            self.avoid(index, newly);
+        }
+    }
+
+    /// Recovery from a timeout for which no block was free: over when the first segment in flight
+    /// is one that came after it.
+    #[cold]
+    fn on_ack_without_loss_block(&mut self, index: u32, newly: u32) {
+        let tcb = &mut self.tcbs[index];
+        let head = tcb.snd_head;
+        let old = head != BlockId::NONE
+            && self.pool.header(head).marks & (Marks::LOST | Marks::RESENT) != 0;
+        if !old {
+            tcb.flags.clear(Flags::LOSS);
+        }
+        self.grow(index, None, newly);
+    }
+
+    /// Congestion avoidance, with a past if the algorithm wants one and a block is free.
+    #[cold]
+    fn avoid(&mut self, index: u32, newly: u32) {
+        if self.config.congestion.wants_past() && self.open_loss(index) {
+            let id = self.tcbs[index].loss;
+            let mut loss = *loss::of(&self.pool, id);
+            self.grow(index, Some(&mut loss), newly);
+            *loss::of_mut(&mut self.pool, id) = loss;
+        } else {
+            self.grow(index, None, newly);
+        }
+    }
+
+    /// The same on a connection with an extension, outside of recovery.
+    pub(super) fn maybe_grow(
+        &mut self,
+        index: u32,
+        loss: Option<&mut Loss>,
+        newly: u32,
+        flight_before: u32,
+    ) {
+        if newly > 0 && flight_before >= self.tcbs[index].cwnd / 2 {
+            self.grow(index, loss, newly);
+        } else if newly > 0
+            && let Some(loss) = loss
+        {
+            // RFC 9438 5.8: time in which the application held back does not count.
+            loss.avoidance.epoch_ms = 0;
+        }
+    }
+
+    /// Slow start below the threshold, the algorithm's avoidance above.
+    pub(super) fn grow(&mut self, index: u32, loss: Option<&mut Loss>, newly: u32) {
+        let (congestion, limit) = (self.config.congestion, self.config.snd_buf_bytes);
+        let now_ms = self.now.tick;
+        let tcb = &mut self.tcbs[index];
+        if tcb.cwnd < tcb.ssthresh_octets() {
+            return slow_start(tcb, newly, limit);
+        }
+        let (cwnd, mss) = (tcb.cwnd, u32::from(tcb.mss));
+        let step = Step { cwnd, mss, newly, now_ms, srtt_ms: tcb.srtt_us8 / 8000 };
+        let growth = congestion.growth(loss.map(|loss| &mut loss.avoidance), &step);
+        tcb.cwnd = cwnd.saturating_add(growth).min(limit.max(2 * mss));
+    }
+
+    /// Nothing was in flight for a retransmission timeout: what the window says of the path is old
+    /// (RFC 5681 4.1). An idle connection owns nothing, so the extension goes as well.
+    pub(super) fn restart_after_idle(&mut self, index: u32) {
+        self.close_loss(index);
+        let initial = self.config.initial_window_segments;
+        let tcb = &mut self.tcbs[index];
+        let restart = initial * u32::from(tcb.mss);
+        tcb.cwnd = tcb.cwnd.min(restart);
+    }
+}
+
+/// Slow start, counted in octets (RFC 3465), for acknowledgments of up to eight segments
+/// (RFC 9406 4.2): receivers that gather segments acknowledge many at once.
+#[inline]
+fn slow_start(tcb: &mut Tcb, newly: u32, limit: u32) {
+    let mss = u32::from(tcb.mss);
+    let step = newly.min(8 * mss);
+    tcb.cwnd = (tcb.cwnd + step).min(limit.max(2 * mss));
+}
+
+impl Tcb {
+    /// The slow-start threshold, in octets.
+    #[inline]
+    pub(super) fn ssthresh_octets(&self) -> u32 {
+        u32::from(self.ssthresh_segments) * u32::from(self.mss)
+    }
+
+    /// RFC 5681 3.1: two segments at least.
+    pub(super) fn set_ssthresh(&mut self, octets: u32) {
+        let segments = octets / u32::from(self.mss.max(1));
+        self.ssthresh_segments = segments.clamp(2, u32::from(u16::MAX)) as u16;
+    }
+}
