@@ -29,8 +29,22 @@ pub(crate) struct Session {
     pub(crate) sides: [Progress; 2],
 }
 
+impl Session {
+    /// True when nothing more will happen to it.
+    fn is_over(&self) -> bool {
+        let ended = |side: usize| matches!(self.sides[side].stage, Stage::Closed(_));
+        let opener = self.script.opener;
+        if self.script.kind == Kind::BothOpen {
+            return ended(0) && ended(1);
+        }
+        let never = self.sides[1 - opener].stage == Stage::Unopened;
+        ended(opener) && (never || ended(1 - opener))
+    }
+}
+
 /// How far one side of a session is.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened so far, each independent")]
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) conn: Option<ConnId>,
@@ -237,29 +251,16 @@ impl Book {
         self.say(|| format!("       [{session}.{side}] closed {why:?}"));
     }
 
-    /// True when nothing more will happen to the session.
-    fn is_over(&self, session: &Session) -> bool {
-        let ended = |side: usize| matches!(session.sides[side].stage, Stage::Closed(_));
-        let opener = session.script.opener;
-        match session.script.kind {
-            Kind::BothOpen => ended(0) && ended(1),
-            _ => {
-                let never = session.sides[1 - opener].stage == Stage::Unopened;
-                ended(opener) && (never || ended(1 - opener))
-            }
-        }
-    }
-
     /// True when nothing more will happen to any session.
     pub(crate) fn all_over(&self) -> bool {
-        self.sessions.iter().all(|session| self.is_over(session))
+        self.sessions.iter().all(Session::is_over)
     }
 
     /// The sessions that are not over, for a failure's text.
     pub(crate) fn unfinished(&self) -> String {
         let mut text = String::new();
         for (n, session) in self.sessions.iter().enumerate() {
-            if !self.is_over(session) {
+            if !session.is_over() {
                 use std::fmt::Write as _;
                 let _ = write!(text, "\n  session {n}: {:?}", session.script);
                 for progress in &session.sides {

@@ -158,9 +158,9 @@ impl Player {
         }
         let sent_all = progress.sent == mine.send_bytes;
         let time = match mine.closes {
-            Closes::AfterSending => true,
-            Closes::AfterReceiving => progress.received == peer.send_bytes,
-            Closes::AfterPeer => progress.stage == Stage::PeerClosed,
+            Closes::Sent => true,
+            Closes::Received => progress.received == peer.send_bytes,
+            Closes::PeerClosed => progress.stage == Stage::PeerClosed,
         };
         if sent_all && time && !progress.closed_own {
             progress.closed_own = true;

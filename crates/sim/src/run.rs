@@ -14,7 +14,7 @@ use std::fmt;
 use std::rc::Rc;
 
 /// What a run without a failure did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Sessions played.
     pub sessions: u64,

@@ -34,6 +34,7 @@ pub(crate) enum Kind {
 
 /// What one side of a session does.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "traits that are drawn each by itself")]
 pub(crate) struct Side {
     /// Octets it sends in all.
     pub(crate) send_bytes: u64,
@@ -60,15 +61,15 @@ pub(crate) struct Side {
     pub(crate) nodelay: Option<bool>,
 }
 
-/// When a side closes.
+/// What a side closes after.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Closes {
     /// As soon as it sent all; it goes on receiving.
-    AfterSending,
+    Sent,
     /// When it sent all and received all.
-    AfterReceiving,
+    Received,
     /// When it sent all and the peer closed.
-    AfterPeer,
+    PeerClosed,
 }
 
 /// The bounds that a run sets to its scripts.
@@ -147,7 +148,7 @@ impl Side {
             stall_per_mille: luck.pick(&[0, 0, 20, 200]),
             echoes: luck.chance(150),
             waits: luck.chance(300),
-            closes: luck.pick(&[Closes::AfterSending, Closes::AfterReceiving, Closes::AfterPeer]),
+            closes: luck.pick(&[Closes::Sent, Closes::Received, Closes::PeerClosed]),
             aborts_at: luck.chance(bounds.aborts_per_mille).then(|| luck.below(abort_span + 1)),
             shares: luck.chance(100),
             uses_timer: luck.chance(500),
@@ -163,12 +164,12 @@ fn make_terminating(luck: &mut Luck, sides: &mut [Side; 2], opener: usize) {
     }
     for side in sides.iter_mut().filter(|side| side.echoes) {
         side.waits = true;
-        side.closes = Closes::AfterPeer;
+        side.closes = Closes::PeerClosed;
         side.shares = false;
     }
     let first = usize::from(sides[0].echoes);
-    if sides[first].closes == Closes::AfterPeer && sides[1 - first].closes == Closes::AfterPeer {
-        sides[first].closes = luck.pick(&[Closes::AfterSending, Closes::AfterReceiving]);
+    if sides[first].closes == Closes::PeerClosed && sides[1 - first].closes == Closes::PeerClosed {
+        sides[first].closes = luck.pick(&[Closes::Sent, Closes::Received]);
     }
     if sides[first].waits && sides[1 - first].waits {
         sides[first].waits = false;
@@ -177,7 +178,7 @@ fn make_terminating(luck: &mut Luck, sides: &mut [Side; 2], opener: usize) {
     for side in 0..2 {
         let other = 1 - side;
         let gets_nothing = sides[other].send_bytes == 0 && !sides[other].echoes;
-        if sides[side].waits && gets_nothing && sides[other].closes != Closes::AfterSending {
+        if sides[side].waits && gets_nothing && sides[other].closes != Closes::Sent {
             sides[side].waits = false;
             sides[side].echoes = false;
         }

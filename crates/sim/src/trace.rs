@@ -4,6 +4,7 @@ use crate::wire::Fate;
 use crore_wire::ethernet::{self, EtherType};
 use crore_wire::{Protocol, ipv4, ipv6, tcp};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Prints lines with times since the run's start and sequence numbers since each stream's.
@@ -58,12 +59,13 @@ impl Trace {
             header.seq.wrapping_sub(start(&out))
         );
         if header.flags.contains(tcp::Flags::ACK) {
-            text += &format!(" ack {}", header.ack.wrapping_sub(start(&back)));
+            let _ = write!(text, " ack {}", header.ack.wrapping_sub(start(&back)));
         }
-        text += &format!(" len {} win {}", payload.len(), header.window);
+        let _ = write!(text, " len {} win {}", payload.len(), header.window);
         for &(left, right) in header.options.sack.as_slice() {
             let start = start(&back);
-            text += &format!(" sack {}-{}", left.wrapping_sub(start), right.wrapping_sub(start));
+            let _ =
+                write!(text, " sack {}-{}", left.wrapping_sub(start), right.wrapping_sub(start));
         }
         Some(text)
     }
