@@ -23,6 +23,7 @@ mod pattern;
 mod player;
 mod run;
 mod script;
+mod segment;
 mod trace;
 mod wire;
 

@@ -35,6 +35,8 @@ pub(crate) enum Temper {
 pub(crate) struct HostMix {
     pub(crate) config: StackConfig,
     pub(crate) mtu: u16,
+    /// It has room for all that the run can want of it.
+    pub(crate) is_ample: bool,
     /// Frames it can send in a turn.
     pub(crate) tx_frames: usize,
     /// Frames it takes in a turn.
@@ -55,6 +57,8 @@ pub(crate) struct LaneMix {
     pub(crate) loss_per_mille: u32,
     pub(crate) duplicate_per_mille: u32,
     pub(crate) corrupt_per_mille: u32,
+    /// Segments cut in two that overlap.
+    pub(crate) split_per_mille: u32,
     /// Frames held back so that others overtake them, and how long at most.
     pub(crate) reorder_per_mille: u32,
     pub(crate) reorder_us: u64,
@@ -148,7 +152,7 @@ fn start_us(luck: &mut Luck) -> u64 {
 
 impl HostMix {
     fn draw(luck: &mut Luck, temper: Temper, sessions: usize) -> Self {
-        let hosts_tables = luck.chance(if temper == Temper::Harsh { 300 } else { 50 });
+        let is_small = luck.chance(if temper == Temper::Harsh { 300 } else { 50 });
         let mut config = StackConfig::for_connections(sessions as u32 + 4);
         config.half_open_max = if luck.chance(200) { luck.scaled(1, 8) as u32 } else { 128 };
         config.time_wait_max = if luck.chance(200) { luck.scaled(1, 8) as u32 } else { 256 };
@@ -156,7 +160,7 @@ impl HostMix {
         config.snd_buf_bytes = luck.scaled(4096, 256 << 10) as u32;
         config.rcv_buf_bytes = luck.scaled(4096, 1 << 20) as u32;
         config.pool = ample_pool();
-        if hosts_tables {
+        if is_small {
             config.conns_max = luck.scaled(2, sessions as u64 + 4) as u32;
             config.pool = scarce_pool(luck);
         }
@@ -179,6 +183,7 @@ impl HostMix {
         let narrow = luck.chance(200);
         Self {
             config,
+            is_ample: !is_small,
             mtu: luck.pick(&[1500, 1500, 1500, 1280, 9000]),
             tx_frames: if narrow { luck.between(1, 3) } else { luck.between(8, 64) } as usize,
             rx_frames: luck.pick(&[1, 8, 32, 32, 32]),
@@ -225,6 +230,7 @@ impl LaneMix {
             loss_per_mille: fault(luck, 40, 300),
             duplicate_per_mille: fault(luck, 20, 200),
             corrupt_per_mille: fault(luck, 10, 100),
+            split_per_mille: fault(luck, 20, 200),
             reorder_per_mille: fault(luck, 40, 400),
             reorder_us: luck.scaled(100, 100_000),
             bytes_per_second: luck.chance(300).then(|| luck.scaled(100_000, 100_000_000)),

@@ -10,16 +10,19 @@
 //! | the window's right edge does not go back, but by what its scale cannot say | 9293 3.8.6.2.1 |
 //! | payload and options fit the MSS that was offered | 9293 3.7.1, 6691 |
 //! | SACK reports what was sent and not acknowledged | 2018 3 |
+//! | what arrives in order is answered within half a second | 9293 3.8.6.3 |
 //! | into silence, the same octets are sent less and less often | 6298 5.5 |
 
-use crate::trace::Segment;
+use crate::segment::Segment;
+use crate::wire::Flight;
 use crore_wire::tcp;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// All connections seen.
-#[derive(Default)]
 pub(crate) struct Observer {
+    /// The hosts that have room for all that arrives, and a way back.
+    answers: [bool; 2],
     flows: HashMap<(SocketAddr, SocketAddr), Flow>,
 }
 
@@ -47,6 +50,10 @@ struct Way {
     edge: Option<u32>,
     scale: Option<u8>,
     mss: u16,
+    /// When octets arrived in order that are not acknowledged yet.
+    owed_us: Option<u64>,
+    /// A reset was sent.
+    is_over: bool,
     /// When its sender last heard of the other one.
     heard_us: u64,
     resends: Resends,
@@ -60,23 +67,33 @@ struct Resends {
 }
 
 impl Observer {
-    /// A frame arrived at its host.
-    pub(crate) fn arrived(&mut self, now_us: u64, frame: &[u8]) {
-        let Some(segment) = Segment::parse(frame) else { return };
+    pub(crate) fn new(answers: [bool; 2]) -> Self {
+        Self { answers, flows: HashMap::new() }
+    }
+
+    /// A frame arrives at its host; an error says what that one should have done before.
+    pub(crate) fn arrived(&mut self, now_us: u64, flight: &Flight) -> Result<(), String> {
+        let Some(segment) = Segment::parse(&flight.frame) else { return Ok(()) };
         let (tuple, sender) = ordered(&segment);
-        if let Some(flow) = self.flows.get_mut(&tuple) {
-            flow.ways[1 - sender].heard_us = now_us;
+        let Some(flow) = self.flows.get_mut(&tuple) else { return Ok(()) };
+        flow.ways[1 - sender].heard_us = now_us;
+        if flow.is_mixed || !self.answers[flight.to] || !flight.is_intact {
+            return Ok(());
         }
+        let judged = flow.ways[1 - sender].owes(now_us, &segment);
+        judged.map_err(|what| format!("{} to {}: {what}", segment.to, segment.from))
     }
 
     /// A host sent a frame; an error says which rule it breaks.
     pub(crate) fn sent(&mut self, now_us: u64, frame: &[u8]) -> Result<(), String> {
         let Some(segment) = Segment::parse(frame) else { return Ok(()) };
-        if segment.header.flags.contains(tcp::Flags::RST) {
-            return Ok(());
-        }
         let (tuple, sender) = ordered(&segment);
         let flow = self.flows.entry(tuple).or_default();
+        if segment.header.flags.contains(tcp::Flags::RST) {
+            flow.ways[0].is_over = true;
+            flow.ways[1].is_over = true;
+            return Ok(());
+        }
         if segment.header.flags.contains(tcp::Flags::SYN) {
             flow.syn(sender, &segment.header);
         }
@@ -177,12 +194,33 @@ impl Way {
             let taken_back = acked.wrapping_sub(header.ack);
             return Err(format!("takes an acknowledgment of {taken_back} octets back"));
         }
+        self.owed_us = None;
         self.acked = Some(header.ack);
         for &(left, right) in header.options.sack.as_slice() {
             let is_run = is_after(right, left) && is_after(left, header.ack);
             if !is_run || is_after(right, back.end) {
                 return Err(format!("reports {left} to {right}, which cannot be"));
             }
+        }
+        Ok(())
+    }
+
+    /// Octets in order arrive: some acknowledgment must follow in time. Not of them for sure: an
+    /// older timestamp than the last is reason enough to refuse them (RFC 7323 5.3).
+    fn owes(&mut self, now_us: u64, segment: &Segment<'_>) -> Result<(), String> {
+        let (Some(acked), Some(edge)) = (self.acked, self.edge) else { return Ok(()) };
+        if self.has_fin || self.is_over || segment.payload.is_empty() {
+            return Ok(());
+        }
+        let seq = segment.header.seq;
+        let end = seq.wrapping_add(segment.payload.len() as u32);
+        if is_after(seq, acked) || !is_after(end, acked) || is_after(end, edge) {
+            return Ok(());
+        }
+        let owed_us = *self.owed_us.get_or_insert(now_us);
+        let late_us = now_us - owed_us;
+        if late_us > ACK_WITHIN_US {
+            return Err(format!("octets in order had no answer for {late_us} us"));
         }
         Ok(())
     }
@@ -241,6 +279,9 @@ impl Way {
 fn is_after(a: u32, b: u32) -> bool {
     (b.wrapping_sub(a) as i32) < 0
 }
+
+/// RFC 9293 3.8.6.3, and time for a host whose link is busy.
+const ACK_WITHIN_US: u64 = 700_000;
 
 /// Pauses this long are long enough (the shortest `rto_max_ms` of a run, and some).
 const LONG_PAUSE_US: u64 = 9_000_000;

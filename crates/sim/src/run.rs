@@ -3,7 +3,7 @@
 use crate::book::{Book, Stage};
 use crate::host::Host;
 use crate::luck::{Luck, Purpose};
-use crate::mix::Mix;
+use crate::mix::{Mix, Temper};
 use crate::observer::Observer;
 use crate::script::Kind;
 use crate::trace;
@@ -128,10 +128,13 @@ impl World {
             Host::new(seed, side, &mix, Rc::clone(&book)).expect("the mix has valid settings")
         });
         let luck = Luck::new(seed, Purpose::Wire);
+        // In harsh runs hosts lose sight of each other: answers wait for the next hop.
+        let harsh = mix.temper == Temper::Harsh;
+        let answers = [0, 1].map(|side| mix.hosts[side].is_ample && !harsh);
         Self {
             hosts,
             wire: Wire::new(mix.lanes, mix.faults_end_us, luck),
-            observer: Observer::default(),
+            observer: Observer::new(answers),
             book,
             trace: trace.then(|| trace::Trace::new(mix.start_us)),
             now_us: mix.start_us,
@@ -189,9 +192,12 @@ impl World {
 
     /// What is due now: frames arrive, hosts turn.
     fn step(&mut self) {
-        while let Some((to, frame)) = self.wire.arrival(self.now_us) {
-            self.observer.arrived(self.now_us, &frame);
-            self.hosts[to].inbox.push_back(frame);
+        while let Some(flight) = self.wire.arrival(self.now_us) {
+            let judged = self.observer.arrived(self.now_us, &flight);
+            if let Err(what) = judged {
+                self.book.borrow_mut().fail(what);
+            }
+            self.hosts[flight.to].inbox.push_back(flight.frame);
         }
         for side in 0..2 {
             if self.hosts[side].next_turn_us().is_none_or(|at_us| at_us > self.now_us) {

@@ -1,11 +1,11 @@
 //! What a run looks like to a reader: a line for each frame and each call.
 
+use crate::segment::Segment;
 use crate::wire::Fate;
-use crore_wire::ethernet::{self, EtherType};
-use crore_wire::{Protocol, ipv4, ipv6, tcp};
+use crore_wire::tcp;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Prints lines with times since the run's start and sequence numbers since each stream's.
 pub(crate) struct Trace {
@@ -37,6 +37,7 @@ impl Trace {
                 format!("arrives {:.3} and {:.3}", self.ms(first_us), self.ms(second_us))
             }
             Fate::Corrupted(at_us) => format!("corrupted, arrives {:.3}", self.ms(at_us)),
+            Fate::Split(at_us) => format!("split, arrives {:.3}", self.ms(at_us)),
             Fate::Lost => "lost".into(),
             Fate::NoRoom => "no room in the queue".into(),
         };
@@ -68,38 +69,6 @@ impl Trace {
                 write!(text, " sack {}-{}", left.wrapping_sub(start), right.wrapping_sub(start));
         }
         Some(text)
-    }
-}
-
-/// A TCP segment in a frame.
-pub(crate) struct Segment<'a> {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    pub(crate) header: tcp::Header,
-    pub(crate) payload: &'a [u8],
-}
-
-impl<'a> Segment<'a> {
-    pub(crate) fn parse(frame: &'a [u8]) -> Option<Self> {
-        let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
-        let (protocol, src, dst, segment): (_, IpAddr, IpAddr, _) = match ethernet.ether_type {
-            EtherType::IPV4 => {
-                let (ip, payload) = ipv4::Header::parse(packet).ok()?;
-                (ip.protocol, ip.src.into(), ip.dst.into(), payload)
-            }
-            EtherType::IPV6 => {
-                let (ip, payload) = ipv6::Header::parse(packet).ok()?;
-                (ip.next_header, ip.src.into(), ip.dst.into(), payload)
-            }
-            _ => return None,
-        };
-        if protocol != Protocol::TCP {
-            return None;
-        }
-        let (header, payload) = tcp::Header::parse(segment).ok()?;
-        let from = SocketAddr::new(src, header.src_port);
-        let to = SocketAddr::new(dst, header.dst_port);
-        Some(Self { from, to, header, payload })
     }
 }
 

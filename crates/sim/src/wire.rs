@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   sent ─> blackout? lost? ─> queue (bandwidth) ─> delay, jitter ─┬─> corrupted? ─> arrives
-//!                                                  held back? ─────┘   duplicated?
+//!                                                  held back? ─────┘   duplicated? split?
 //! ```
 
 use crate::luck::Luck;
 use crate::mix::LaneMix;
+use crate::segment::Segment;
+use crore_wire::tcp;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -29,11 +31,13 @@ struct Lane {
 
 /// A frame that will arrive. Ordered by time, then by order of sending.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Flight {
+pub(crate) struct Flight {
     at_us: u64,
     number: u64,
-    to: usize,
-    frame: Box<[u8]>,
+    pub(crate) to: usize,
+    /// As it was sent.
+    pub(crate) is_intact: bool,
+    pub(crate) frame: Box<[u8]>,
 }
 
 /// What became of a frame.
@@ -45,6 +49,8 @@ pub(crate) enum Fate {
     Twice(u64, u64),
     /// Arrives with a wrong octet.
     Corrupted(u64),
+    /// Arrives as two segments that overlap, then.
+    Split(u64),
     /// Lost.
     Lost,
     /// No room in the queue.
@@ -88,23 +94,32 @@ impl Wire {
         if faults && luck.chance(mix.corrupt_per_mille) {
             return match corrupted(luck, frame) {
                 Some(frame) => {
-                    self.fly(at_us, from, frame);
+                    self.fly(at_us, from, frame, false);
                     Fate::Corrupted(at_us)
                 }
                 None => Fate::Lost,
             };
         }
-        self.fly(at_us, from, frame.into());
+        if faults
+            && luck.chance(mix.split_per_mille)
+            && let Some(parts) = split(luck, frame)
+        {
+            for part in parts {
+                self.fly(at_us, from, part, true);
+            }
+            return Fate::Split(at_us);
+        }
+        self.fly(at_us, from, frame.into(), true);
         if !twice {
             return Fate::Arrives(at_us);
         }
-        self.fly(again_us, from, frame.into());
+        self.fly(again_us, from, frame.into(), true);
         Fate::Twice(at_us, again_us)
     }
 
-    fn fly(&mut self, at_us: u64, from: usize, frame: Box<[u8]>) {
+    fn fly(&mut self, at_us: u64, from: usize, frame: Box<[u8]>, is_intact: bool) {
         self.number += 1;
-        let flight = Flight { at_us, number: self.number, to: 1 - from, frame };
+        let flight = Flight { at_us, number: self.number, to: 1 - from, is_intact, frame };
         self.under_way.push(Reverse(flight));
     }
 
@@ -113,12 +128,12 @@ impl Wire {
         self.under_way.peek().map(|Reverse(flight)| flight.at_us)
     }
 
-    /// The next frame that arrives by `now_us`, and where.
-    pub(crate) fn arrival(&mut self, now_us: u64) -> Option<(usize, Box<[u8]>)> {
+    /// The next frame that arrives by `now_us`.
+    pub(crate) fn arrival(&mut self, now_us: u64) -> Option<Flight> {
         if self.next_at_us()? > now_us {
             return None;
         }
-        self.under_way.pop().map(|Reverse(flight)| (flight.to, flight.frame))
+        self.under_way.pop().map(|Reverse(flight)| flight)
     }
 }
 
@@ -142,6 +157,21 @@ fn corrupted(luck: &mut Luck, frame: &[u8]) -> Option<Box<[u8]>> {
     }
     frame[at] ^= luck.between(1, 255) as u8;
     Some(frame)
+}
+
+/// The same octets in two segments that overlap, as a peer may send them that cuts its segments
+/// anew when it sends them again. `None` when there are too few octets.
+fn split(luck: &mut Luck, frame: &[u8]) -> Option<[Box<[u8]>; 2]> {
+    let len = Segment::parse(frame)?.payload.len() as u64;
+    if len < 2 {
+        return None;
+    }
+    let (end, start) = (luck.between(1, len - 1), luck.below(len));
+    let start = start.min(end);
+    let controls = tcp::Flags::FIN | tcp::Flags::PSH;
+    let first = Segment::part(frame, 0..end as usize, controls)?;
+    let second = Segment::part(frame, start as usize..len as usize, tcp::Flags(0))?;
+    Some([first, second])
 }
 
 const VLAN: &[u8] = &[0x81, 0x00];
