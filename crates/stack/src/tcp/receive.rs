@@ -107,7 +107,11 @@ impl Stack {
             self.counters.out_of_order += 1;
             self.send_ack(index, Some(text.seq), tx);
         } else {
-            self.tcbs[index].flags.set(Flags::ACK_NOW);
+            // RFC 5681 4.2: at once when it fills a gap, or is not new; behind octets that only
+            // nobody has read yet it may wait as any other.
+            if blocks > 0 || arrived == 0 {
+                self.tcbs[index].flags.set(Flags::ACK_NOW);
+            }
             self.owe_ack(index);
         }
         Step::On

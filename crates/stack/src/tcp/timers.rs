@@ -165,20 +165,23 @@ impl Stack {
 
     fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let retries = self.config.data_retries;
-        let too_long = self.user_timeout_over(index);
+        // The user timeout (RFC 9293 3.8.3, RFC 5482) ends it at its own time.
+        let left_ms =
+            self.config.user_timeout_ms.map(|limit| limit.saturating_sub(self.waited_ms(index)));
         let answers = self.shut_but_answers(index);
         let tcb = &mut self.tcbs[index];
         tcb.backoff = tcb.backoff.saturating_add(1);
         if answers {
             tcb.backoff = tcb.backoff.min(retries.max(1));
-        } else if tcb.backoff > retries || too_long {
+        } else if tcb.backoff > retries || left_ms == Some(0) {
             self.send_reset(index, tx);
             return self.finish(index, Closed::TimedOut, event);
         }
         self.advise_of_trouble(index, event);
         self.counters.timeouts += 1;
         self.congestion_on_timeout(index);
-        self.start_timer(index);
+        let rto_ms = self.rto_ms(&self.tcbs[index]);
+        self.set_deadline(index, left_ms.map_or(rto_ms, |left| left.min(rto_ms)));
         self.queue_output(index);
     }
 
@@ -201,17 +204,15 @@ impl Stack {
         }
     }
 
-    /// True when what is in flight waited for the user timeout (RFC 9293 3.8.3), as the timeouts
-    /// that are now over add up.
-    fn user_timeout_over(&self, index: u32) -> bool {
-        let Some(limit_ms) = self.config.user_timeout_ms else { return false };
+    /// How long what is in flight has waited, as the timeouts that are now over add up.
+    fn waited_ms(&self, index: u32) -> u32 {
         let mut past = self.tcbs[index];
         let mut waited_ms = 0;
         for backoff in 0..=past.backoff {
             past.backoff = backoff;
             waited_ms += self.rto_ms(&past);
         }
-        waited_ms >= limit_ms
+        waited_ms
     }
 
     /// Asks whether the peer of a quiet connection is still there, or stops to
