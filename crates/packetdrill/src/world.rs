@@ -132,3 +132,6 @@ fn name_of(state: &str) -> String {
         _ => state.replace('-', "_"),
     }
 }
+
+#[cfg(test)]
+mod tests;
