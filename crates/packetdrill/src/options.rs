@@ -5,7 +5,7 @@ use crate::flags::Profile;
 use crate::host::Cause;
 use crate::sockets::Role;
 use crate::world::World;
-use crore_stack::Flags;
+use crore_stack::{Congestion, Flags};
 use std::collections::BTreeMap;
 
 /// The options of one socket, by number, each level apart.
@@ -55,7 +55,9 @@ impl World {
             }
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-                return if CONGESTION_NAMES.contains(&name) { Ok(()) } else { Err(libc::ENOENT) };
+                let known = CONGESTION.iter().find(|(known, _)| *known == name);
+                self.host.stack.settings_mut().congestion = known.ok_or(libc::ENOENT)?.1;
+                return Ok(());
             }
             (libc::IPPROTO_IP | libc::IPPROTO_IPV6, _) => return Ok(()),
             (libc::SOL_SOCKET, _) if SOCKET_OPTIONS.contains(&option) => {
@@ -88,7 +90,9 @@ impl World {
             return Err(libc::ENOPROTOOPT);
         }
         if option == libc::TCP_CONGESTION {
-            let mut name = CONGESTION_NAMES[0].to_vec();
+            let set = self.host.stack.config().congestion;
+            let known = CONGESTION.iter().find(|(_, known)| *known == set);
+            let mut name = known.map_or(Vec::new(), |(name, _)| name.to_vec());
             name.resize(CONGESTION_NAME_BYTES, 0);
             return Ok(name);
         }
@@ -237,9 +241,8 @@ const TCP_OPTIONS: [i32; 14] = [
     libc::TCP_INQ,
 ];
 
-/// The first is the stack's; the others may be asked for, and scripts that only need some of
-/// RFC 5681 do.
-const CONGESTION_NAMES: [&[u8]; 2] = [b"reno", b"cubic"];
+const CONGESTION: [(&[u8], Congestion); 2] =
+    [(b"reno", Congestion::NewReno), (b"cubic", Congestion::Cubic)];
 const CONGESTION_NAME_BYTES: usize = 16;
 
 /// Linux takes no less, before it doubles it.

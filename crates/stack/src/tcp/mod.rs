@@ -14,7 +14,8 @@
 //! | `probe` | tail loss probes |
 //! | `loss` | what is remembered for all of these |
 //! | `receive` | the segment text and FIN steps |
-//! | `output` | what may be sent now, and its header |
+//! | `output` | what may be sent now |
+//! | `header` | its header, and segments without payload |
 //! | `timers` | retransmission, persist, keepalive, delayed acknowledgment |
 //! | `recent` | timers set a moment ago |
 //! | `user` | SEND, RECEIVE, CLOSE, ABORT (3.10.2 to 3.10.5) |
@@ -28,6 +29,7 @@ mod arrives;
 pub(crate) mod congestion;
 mod ending;
 pub(crate) mod half_open;
+mod header;
 mod loss;
 mod output;
 mod passive;

@@ -1,13 +1,12 @@
 //! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
 
 use super::loss;
-use super::receive_queue;
 use super::send_queue::Marks;
 use super::undo::FRTO_PROBES;
 use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::{Flags, State, Tcb};
+use crate::tcb::{Flags, State};
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
@@ -504,109 +503,6 @@ impl Stack {
         }
         Sent::All
     }
-
-    /// A pure acknowledgment at once. `latest`: an octet of the out-of-order segment it answers.
-    /// False without a frame or a way: then it is owed instead.
-    pub(super) fn send_ack(&mut self, index: u32, latest: Option<Seq>, tx: &mut TxBurst) -> bool {
-        let sent = match self.path_of(index, tx) {
-            Some(path) => {
-                let snd_nxt = self.tcbs[index].snd_nxt;
-                let header = self.header_for(index, snd_nxt, tcp::Flags::ACK, latest);
-                self.write_segment(&path, &header, &[], tx)
-            }
-            None => false,
-        };
-        if !sent {
-            self.tcbs[index].flags.set(Flags::ACK_NOW);
-            self.queue_output(index);
-        }
-        sent
-    }
-
-    /// A segment before the window: whoever is there must answer (RFC 9293 3.8.4).
-    pub(super) fn send_probe(&mut self, index: u32, tx: &mut TxBurst) {
-        let Some(path) = self.path_of(index, tx) else { return };
-        let before = self.tcbs[index].snd_una.back(1);
-        let header = self.header_for(index, before, tcp::Flags::ACK, None);
-        self.write_segment(&path, &header, &[], tx);
-    }
-
-    /// RFC 9293 3.10.5: the connection is aborted; the peer is told if it knows of it.
-    pub(super) fn send_reset(&mut self, index: u32, tx: &mut TxBurst) {
-        if self.tcbs[index].state() == State::SynSent {
-            return;
-        }
-        let Some(path) = self.path_of(index, tx) else { return };
-        let flags = tcp::Flags::RST | tcp::Flags::ACK;
-        let header = self.header_for(index, self.tcbs[index].snd_nxt, flags, None);
-        if self.write_segment(&path, &header, &[], tx) {
-            self.counters.resets_out += 1;
-        }
-    }
-
-    /// The header of a segment of this connection. It carries the acknowledgment and the window
-    /// of the moment, so nothing is owed after it.
-    #[inline]
-    fn header_for(
-        &mut self,
-        index: u32,
-        seq: Seq,
-        flags: tcp::Flags,
-        latest: Option<Seq>,
-    ) -> tcp::Header {
-        let ts_now = self.ts_now();
-        let buffer = self.config.rcv_buf_bytes;
-        let tcb = &mut self.tcbs[index];
-        let window = window_field(tcb, buffer);
-        tcb.last_ack_sent = tcb.rcv_nxt;
-        tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
-        let mut options = tcp::Options::NONE;
-        if tcb.flags.any(Flags::TIMESTAMPS) {
-            options.timestamps = Some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
-        }
-        if tcb.rcv_queue != BlockId::NONE && tcb.flags.any(Flags::SACK) {
-            let mut blocks = [(0, 0); 3];
-            let count = receive_queue::sack_blocks(tcb, &self.pool, latest, &mut blocks);
-            for &(left, right) in &blocks[..count] {
-                options.sack.push(left, right);
-            }
-        }
-        tcp::Header {
-            src_port: tcb.local_port,
-            dst_port: tcb.remote_port,
-            seq: seq.0,
-            ack: tcb.rcv_nxt.0,
-            flags,
-            window,
-            urgent: 0,
-            options,
-        }
-    }
-
-    /// Our clock for the timestamps option, in milliseconds from a secret start (RFC 7323 5.4).
-    #[inline]
-    pub(crate) fn ts_now(&self) -> u32 {
-        self.now.tick.wrapping_add(self.ts_offset)
-    }
-}
-
-/// The window to advertise, in the header's form. The right edge never moves back (RFC 9293
-/// 3.8.6.2.1), and forward only by a worthwhile step (3.8.6.2.2). Notes the edge.
-#[inline]
-fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
-    let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
-    let step = (buffer / 2).min(u32::from(tcb.mss));
-    let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
-    let target = if edge.ge(promised + step) { edge } else { promised };
-    let scale = tcb.rcv_scale();
-    let (wanted, room) = (target.since(tcb.rcv_nxt), edge.later(promised).since(tcb.rcv_nxt));
-    // RFC 7323 2.4: rounded up where there is room, so that a first window that was not scaled
-    // does not shrink.
-    let up = wanted.div_ceil(1 << scale);
-    let field = if up << scale <= room { up } else { wanted >> scale }.min(65_535);
-    // What the field cannot say is not promised.
-    tcb.rcv_adv = promised.later(tcb.rcv_nxt + (field << scale));
-    field as u16
 }
 
 /// Octets of a SACK option with the most blocks that we send, and its padding.
