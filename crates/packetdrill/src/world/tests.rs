@@ -58,10 +58,8 @@ impl Peer {
 
     /// A segment to us.
     fn say(&mut self, flags: tcp::Flags, seq: u32, ack: u32, len: usize) {
-        let options = match flags.contains(SYN) {
-            true => tcp::Options { mss: Some(1000), ..tcp::Options::NONE },
-            false => tcp::Options::NONE,
-        };
+        let mss = flags.contains(SYN).then_some(1000);
+        let options = tcp::Options { mss, ..tcp::Options::NONE };
         let header = tcp::Header {
             src_port: 40_000,
             dst_port: 8080,
