@@ -99,7 +99,7 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.set_app_timer(self.index, after);
     }
 
-    /// Switches Nagle's algorithm off, or on again.
+    /// Switches Nagle's algorithm off, or on again (RFC 9293 MUST-17).
     pub fn set_nodelay(&mut self, on: bool) {
         self.stack.set_flag(self.index, Flags::NODELAY, on);
     }

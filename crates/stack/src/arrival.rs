@@ -110,7 +110,7 @@ impl Stack {
             _ => return Err(Drop::UnknownEtherType),
         }
         if to_many && arrival.kind == Kind::Tcp {
-            // RFC 1122 3.3.6: what the link sent to everybody is not for one connection.
+            // RFC 1122-3.3.6: what the link sent to everybody is not for one connection.
             arrival.kind = Kind::Nothing;
             return Err(Drop::NotOurAddress);
         }
@@ -126,6 +126,7 @@ impl Stack {
         if is_bad_source_v4(header.src) {
             return Err(Drop::BadSource);
         }
+        // RFC 9293 MUST-57: broadcast and multicast addresses are none of ours.
         let id = self.addresses.id_of(mapped_v4(header.dst)).ok_or(Drop::NotOurAddress)?;
         arrival.remote = mapped_v4(header.src);
         arrival.local_id = id;
@@ -195,6 +196,7 @@ impl Stack {
         arrival: &mut Arrival,
     ) -> Result<(), Drop> {
         let (header, payload) = tcp::Header::parse(segment).map_err(transport_drop)?;
+        // RFC 9293 MUST-3.
         if !checksum::verify(pseudo.add_bytes(segment)) && !self.is_left_to_us(pseudo, segment) {
             return Err(Drop::Checksum);
         }
@@ -236,7 +238,7 @@ fn offset_in(frame: &[u8], part: &[u8]) -> u16 {
     (part.as_ptr().addr() - frame.as_ptr().addr()) as u16
 }
 
-/// RFC 1122 3.2.1.3, RFC 9293 MUST-63: addresses that no host may send from.
+/// RFC 1122-3.2.1.3, RFC 9293 MUST-63: addresses that no host may send from.
 fn is_bad_source_v4(source: Ipv4Addr) -> bool {
     let bits = source.to_bits();
     let net = bits >> 24;

@@ -22,7 +22,7 @@ pub struct StackConfig {
     pub rcv_buf_bytes: u32,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
-    /// How long an acknowledgment may wait for company; 0: never (RFC 9293 3.8.6.3: < 500 ms).
+    /// How long an acknowledgment may wait for company; 0: never (RFC 9293 MUST-40: < 500 ms).
     pub ack_delay_ms: u32,
     /// Acknowledge each segment at once until the connection turns out to be a dialogue or a bulk
     /// transfer: a sender in slow start waits for nothing else.
@@ -39,7 +39,7 @@ pub struct StackConfig {
     pub syn_retries: u8,
     /// SYN-ACKs sent again before a half-open connection is given up.
     pub syn_ack_retries: u8,
-    /// Timeouts in a row before an open connection is given up.
+    /// Timeouts in a row before an open connection is given up: 100 s at least (RFC 9293 SHLD-11).
     pub data_retries: u8,
     /// How long sent data may stay unacknowledged before the connection is given up (RFC 5482 3.1);
     /// `None`: `data_retries` alone decides.

@@ -44,7 +44,7 @@ impl core::ops::BitOr for What {
     }
 }
 
-/// Why a connection is over.
+/// Why a connection is over: closed, or aborted by whom (RFC 9293 MUST-12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Closed {
     /// Both sides closed and all was acknowledged.

@@ -37,6 +37,7 @@ impl PathTo {
     pub(crate) fn of(stack: &mut Stack, endpoints: &Endpoints, neighbour: u16) -> Option<Self> {
         let hop = stack.next_hop_or_sender(endpoints.remote);
         let mac = stack.neighbours.mac_for(u32::from(neighbour), hop)?;
+        // RFC 9293 MUST-45: the address of the connection, on all its segments.
         let local = stack.addresses.address(endpoints.local_id);
         Some(Self { mac, local, remote: endpoints.remote })
     }
@@ -247,8 +248,9 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
             protocol: Protocol::TCP,
             ttl,
             dscp_ecn: 0,
-            // RFC 6864 4.1: an atomic packet needs no identification.
+            // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4.
             ident: 0,
+            // RFC 7323-5.7: routers say what does not fit.
             dont_fragment: true,
             more_fragments: false,
             fragment_offset: 0,
@@ -269,7 +271,8 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
     }
 }
 
-/// Writes the TCP header in front of a payload whose sum is known.
+/// Writes the TCP header, its checksum too (RFC 9293 MUST-2), in front of a payload whose sum is
+/// known.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
 fn finish(path: &PathTo, header: &tcp::Header, len: usize, sum: Sum, segment: &mut [u8]) {

@@ -50,7 +50,7 @@ pub struct SynOptions {
 type Key = [u64; 2];
 
 impl Secrets {
-    /// Secrets from 32 bytes that nobody can guess.
+    /// Secrets from 32 bytes that nobody can guess (RFC 6528-4).
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             isn: derive(&seed, 1),
@@ -74,8 +74,9 @@ impl Secrets {
 
     /// The initial sequence number of a connection that begins at `now_us`.
     ///
-    /// RFC 6528 3: a timer of 4 us, so that a connection's successor starts above it, plus a keyed
-    /// hash of the 4-tuple, so that one connection says nothing of another.
+    /// RFC 6528-3a, RFC 9293 MUST-8, SHLD-1: a timer of 4 us, so that a connection's successor
+    /// starts above it, plus a hash of the 4-tuple, so that one connection says nothing of another.
+    /// RFC 6528-3b, RFC 9293 MUST-9: its key is known here only.
     pub fn isn(&self, key: &FlowKey, now_us: u64) -> u32 {
         let timer = (now_us / ISN_TICK_US) as u32;
         timer.wrapping_add(hash_flow(self.isn, key, &[]) as u32)

@@ -216,7 +216,9 @@ impl Stack {
         }
     }
 
-    /// Third stage: every segment takes effect, in order. At most one event a frame.
+    /// Third stage: every segment takes effect, in order. At most one event a frame. One
+    /// acknowledgment for all of a connection comes from the output stage (RFC 9293 MUST-58,
+    /// MUST-59).
     #[inline]
     pub fn input(&mut self, rx: &RxBurst, burst: &Burst, events: &mut Events, tx: &mut TxBurst) {
         for i in 0..burst.count {
@@ -272,7 +274,8 @@ impl Stack {
         self.flows.len()
     }
 
-    /// Starts to accept connections to `port` on all our addresses.
+    /// Starts to accept connections to `port` on all our addresses. Connections of that port, open
+    /// or opening, are none of its business (RFC 9293 MUST-41, MUST-42).
     pub fn listen(&mut self, port: u16) {
         self.listening[usize::from(port >> 6)] |= 1 << (port & 63);
     }

@@ -35,9 +35,10 @@ pub struct Tcb {
     pub snd_nxt: Seq,
     /// RCV.NXT: the next octet expected.
     pub rcv_nxt: Seq,
-    /// SND.WND, in octets, scaled.
+    /// SND.WND, in octets, scaled (RFC 9293 MUST-1, REC-1).
     pub snd_wnd: u32,
-    /// The right edge we advertised last: RCV.NXT + RCV.WND of that moment.
+    /// The right edge we advertised last: RCV.NXT + RCV.WND of that moment. It is kept itself, so
+    /// that nothing it let in is refused later (RFC 7323-2.4a, RFC 7323-2.4b).
     pub rcv_adv: Seq,
     /// TS.Recent (RFC 7323 4.3).
     pub ts_recent: u32,

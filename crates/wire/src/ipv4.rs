@@ -36,7 +36,8 @@ pub struct Header {
 impl Header {
     /// Splits a packet into header and payload, and verifies the header's checksum.
     ///
-    /// The payload ends where the total length says, so padding of the frame is cut off.
+    /// The payload ends where the total length says, so padding of the frame is cut off. Options
+    /// are stepped over (RFC 9293 MUST-50).
     #[inline]
     pub fn parse(packet: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let Some(fixed) = packet.first_chunk::<HEADER_LEN>() else {

@@ -207,7 +207,7 @@ impl Neighbours {
     }
 
     /// Takes in that what goes through the neighbour at `index` is not acknowledged: it is asked
-    /// whether it is still there before its time (RFC 1122 3.3.1.4, RFC 4861 7.3.1).
+    /// whether it is still there before its time (RFC 1122-3.3.1.4, RFC 4861 7.3.1).
     pub fn suspect(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index)
             && entry.state == REACHABLE

@@ -31,7 +31,7 @@ impl Stack {
         }
         let tcb = &mut self.tcbs[index];
         if ack.gt(tcb.snd_nxt) || ack.lt(tcb.snd_una.back(tcb.snd_wnd_max_octets())) {
-            // RFC 5961 5.2: what lies outside is answered and dropped.
+            // RFC 5961 5.2, RFC 9293 MAY-12: what lies outside is answered and dropped.
             self.counters.challenges += 1;
             return Step::StopAndAck(Drop::AckOutsideWindow);
         }
@@ -129,7 +129,7 @@ impl Stack {
         if tcb.dup_acks == DUP_ACKS_LOSS {
             self.third_duplicate(index);
         } else {
-            // Limited transmit (RFC 3042): the segment has left the network, a new one may go.
+            // Limited transmit (RFC 3042, RFC 5681-3.2a): the segment has left the network, a new one may go.
             self.queue_output(index);
         }
     }
@@ -144,6 +144,7 @@ impl Stack {
         if Seq(arrival.ack).lt(tcb.snd_una) || is_older {
             return;
         }
+        // RFC 7323-2.3d.
         let window = u32::from(arrival.window) << tcb.snd_scale();
         tcb.snd_wl1 = Seq(arrival.seq);
         tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);

@@ -131,7 +131,8 @@ impl Stack {
         Ok(index)
     }
 
-    /// The most payload octets that fit the link, options not counted (RFC 6691).
+    /// The most payload octets that fit the link, options not counted (RFC 9293 MUST-67, SHLD-6,
+    /// RFC 6691-2a, RFC 6691-5.2).
     #[inline]
     pub(super) fn mss_for(&self, remote: u128) -> u16 {
         let link = self.mtu - if remote >> 32 == 0xffff { 40 } else { 60 };
@@ -159,6 +160,7 @@ impl Stack {
                 Step::StopAndReset(Drop::BadHandshake)
             };
         }
+        // RFC 5961-3.2d: a reset must acknowledge the SYN.
         if arrival.flags.contains(tcp::Flags::RST) {
             if ack_good {
                 self.counters.resets_in += 1;
@@ -180,7 +182,7 @@ impl Stack {
         tcb.rcv_adv = tcb.rcv_nxt;
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.snd_wl1 = Seq(arrival.seq);
-        // The window of a SYN is never scaled (RFC 7323 2.2).
+        // The window of a SYN is never scaled (RFC 7323-2.2c).
         tcb.snd_wnd = u32::from(arrival.window);
         tcb.snd_wnd_max = (tcb.snd_wnd >> tcb.snd_scale()).max(1) as u16;
         tcb.flags.clear(Flags::TIMED);
@@ -199,7 +201,7 @@ impl Stack {
             self.establish(index, syn_timeouts);
             event.what.set(What::CONNECTED);
         } else {
-            // Simultaneous open: answer with SYN and ACK.
+            // RFC 9293 MUST-10, simultaneous open: answer with SYN and ACK.
             tcb.srtt_us8 = 0;
             tcb.set_state(State::SynReceived);
             tcb.snd_nxt = tcb.snd_una;
@@ -227,6 +229,7 @@ impl Stack {
         if header.options.sack_permitted && sack {
             tcb.flags.set(Flags::SACK);
         }
+        // RFC 7323-2.2a, RFC 7323-2.3c: both scale, or none. Only SYNs get here (RFC 7323-2.2b).
         match header.options.window_scale.filter(|_| self.config.window_scaling) {
             Some(shift) => tcb.scales |= shift.min(14) << 4,
             None => tcb.scales = 0,
@@ -252,6 +255,7 @@ impl Stack {
             // RFC 6298-5.7: until there is a sample.
             tcb.rttvar_us4 = SYN_LOST_RTO_US;
         }
+        // RFC 5681-3.1d.
         tcb.ssthresh_segments = u16::MAX;
         tcb.heard_at = (tick >> 10) as u16;
         if keepalive.is_some() {
@@ -289,14 +293,14 @@ impl Tcb {
 /// The retransmission timeout after a SYN that timed out, before the first sample.
 const SYN_LOST_RTO_US: u32 = 3_000_000;
 
-/// Octets that the timestamps option takes from every segment.
+/// Octets that the timestamps option takes from every segment (RFC 6691-2b).
 #[inline]
 pub(super) const fn tcp_timestamps_len() -> u16 {
     12
 }
 
-/// What the peer's SYN says that it takes, options not counted; RFC 9293 MUST-15: when it does not
-/// say, what every host of the family takes.
+/// What the peer's SYN says that it takes, options not counted (RFC 9293 MUST-14); RFC 9293 MUST-15,
+/// RFC 6691-7.2: when it does not say, what every host of the family takes.
 pub(super) fn offered_mss_of(syn: &tcp::Header, remote: u128) -> u16 {
     let default = if remote >> 32 == 0xffff { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
     syn.options.mss.unwrap_or(default).max(MIN_MSS)

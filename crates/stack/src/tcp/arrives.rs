@@ -108,7 +108,7 @@ impl Stack {
 
     /// True when an unacceptable segment may be answered. Two hosts that disagree on where they are
     /// would answer each other's answers for ever, and a stranger's forgeries would be multiplied
-    /// (RFC 5961 7): of segments without data two a second are answered.
+    /// (RFC 5961-7a): of segments without data two a second are answered.
     #[cold]
     fn may_correct(&mut self, index: u32, arrival: &Arrival) -> bool {
         if arrival.payload_len > 0 && !arrival.flags.contains(tcp::Flags::SYN) {
@@ -163,7 +163,7 @@ impl Stack {
         if arrival.flags.contains(tcp::Flags::RST) {
             return self.check_reset(index, arrival, event);
         }
-        // RFC 5961 4.2: a SYN within a connection is answered, whatever its sequence number.
+        // RFC 5961-4.2a: a SYN within a connection is answered, whatever its sequence number.
         if arrival.flags.contains(tcp::Flags::SYN) {
             self.counters.challenges += 1;
             return Step::StopAndAck(Drop::SynChallenged);
@@ -189,7 +189,8 @@ impl Stack {
         Step::On
     }
 
-    /// Second step: the RST bit, as RFC 5961 3.2 has it.
+    /// Second step: the RST bit. Only the very next number counts (RFC 5961-3.2a), others within the
+    /// window are challenged (RFC 5961-3.2b). Octets on it say nothing (RFC 9293 SHLD-2).
     fn check_reset(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
         let tcb = &self.tcbs[index];
         if Seq(arrival.seq) != tcb.rcv_nxt {
@@ -197,7 +198,8 @@ impl Stack {
             return Step::StopAndAck(Drop::ResetChallenged);
         }
         self.counters.resets_in += 1;
-        // RFC 9293 3.10.7.4: in the last three states all that mattered had been said.
+        // RFC 9293 3.10.7.4: in the last three states all that mattered had been said. A control
+        // block in SYN-RECEIVED is an active open's; passive ones have records (RFC 9293 MUST-11).
         let why = match tcb.state() {
             State::SynReceived => Closed::Refused,
             State::Closing | State::LastAck => Closed::Finished,
@@ -208,7 +210,9 @@ impl Stack {
     }
 }
 
-/// PAWS (RFC 7323 5.3) and the rule that timestamps, once agreed on, are on every segment (3.2).
+/// PAWS (RFC 7323-5.3, RFC 7323-5.2a) and the rule that timestamps, once agreed on, are on every
+/// segment (RFC 7323-3.2e), but for resets (RFC 7323-5.2c); a segment without them is dropped and
+/// nothing else (RFC 7323-3.2f). Where they were not agreed on, nobody looks (RFC 7323-3.2g).
 #[inline]
 fn check_timestamps(tcb: &Tcb, arrival: &Arrival, required: bool) -> Step {
     if !tcb.flags.any(Flags::TIMESTAMPS) || arrival.flags.contains(tcp::Flags::RST) {
@@ -235,7 +239,7 @@ fn check_sequence(tcb: &Tcb, arrival: &Arrival) -> Step {
     let window = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
     let inside = |s: Seq| tcb.rcv_nxt.le(s) && s.lt(tcb.rcv_nxt + window);
     let acceptable = match (len, window) {
-        // With a shut window the acknowledgment of a segment at its edge still counts.
+        // RFC 9293 MUST-66: with a shut window a segment at its edge is let in, for its RST and ACK.
         (_, 0) => seq == tcb.rcv_nxt,
         (0, _) => inside(seq),
         _ => inside(seq) || inside(seq + (len - 1)),
@@ -244,6 +248,7 @@ fn check_sequence(tcb: &Tcb, arrival: &Arrival) -> Step {
         return Step::On;
     }
     if arrival.flags.contains(tcp::Flags::RST) {
+        // RFC 5961-3.2c.
         return Step::Stop(Drop::OutsideWindow);
     }
     Step::StopAndAck(Drop::OutsideWindow)
@@ -258,7 +263,9 @@ pub(super) fn segment_len(arrival: &Arrival) -> u32 {
 }
 
 /// RFC 7323 4.3 (2): the timestamp to echo is that of the segment that the next acknowledgment
-/// covers from its start.
+/// covers from its start: the earliest one not acknowledged (RFC 7323-4.3a), the last one in order
+/// when one comes too early (RFC 7323-4.3b), the one that fills the gap (RFC 7323-4.3c). Resets
+/// never get here (RFC 7323-5.2d).
 #[inline]
 fn update_ts_recent(tcb: &mut Tcb, arrival: &Arrival) {
     let there = tcb.flags.any(Flags::TIMESTAMPS) && arrival.has_timestamps;

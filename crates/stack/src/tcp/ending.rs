@@ -28,7 +28,7 @@ impl Stack {
         self.detach(index, why, event);
     }
 
-    /// RFC 9293 3.6.1: the tuple stays taken for 2 MSL, in a compact record.
+    /// RFC 9293 MUST-13: the tuple stays taken for 2 MSL, in a compact record.
     pub(super) fn enter_time_wait(&mut self, index: u32, event: &mut Event) {
         if self.time_waits.is_full() {
             self.counters.time_wait_evicted += 1;
@@ -149,7 +149,7 @@ impl Stack {
     }
 }
 
-/// RFC 6191-2: may this SYN open a new incarnation of a connection in TIME-WAIT? By its timestamp
+/// RFC 6191-2, RFC 9293 SHLD-4: may this SYN open a new incarnation of a connection in TIME-WAIT? By its timestamp
 /// when both have one; by its sequence number when that decides nothing; and at once when only the
 /// new one will have timestamps, which then tell old segments apart.
 fn is_newer(record: &TimeWait, syn: &Arrival, timestamps_on: bool) -> bool {

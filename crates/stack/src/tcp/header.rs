@@ -28,7 +28,8 @@ impl Stack {
         sent
     }
 
-    /// A segment before the window: whoever is there must answer (RFC 9293 3.8.4).
+    /// A segment before the window, without octets (RFC 9293 SHLD-12): whoever is there must answer
+    /// (RFC 9293 3.8.4).
     pub(super) fn send_probe(&mut self, index: u32, tx: &mut TxBurst) {
         let Some(path) = self.path_of(index, tx) else { return };
         let before = self.tcbs[index].snd_una.back(1);
@@ -65,11 +66,14 @@ impl Stack {
         let window = window_field(tcb, buffer);
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
+        // RFC 9293 MUST-65: no MSS here, nor anything else of a SYN.
         let mut options = tcp::Options::NONE;
+        // RFC 7323-3.2a, RFC 7323-3.2c, RFC 7323-3.2d: timestamps on every segment, resets too.
         if tcb.flags.any(Flags::TIMESTAMPS) {
             options.timestamps = Some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
         }
         if tcb.rcv_queue != BlockId::NONE && tcb.flags.any(Flags::SACK) {
+            // RFC 2018-4a, RFC 2018-4b: whenever there is a gap, to a peer that permitted it.
             let mut blocks = [(0, 0); 3];
             let count = receive_queue::sack_blocks(tcb, &self.pool, latest, &mut blocks);
             for &(left, right) in &blocks[..count] {
@@ -88,15 +92,17 @@ impl Stack {
         }
     }
 
-    /// Our clock for the timestamps option, in milliseconds from a secret start (RFC 7323 5.4).
+    /// Our clock for the timestamps option, in milliseconds from a secret start (RFC 7323-4.1,
+    /// RFC 7323-5.4a, RFC 7323-5.4b).
     #[inline]
     pub(crate) fn ts_now(&self) -> u32 {
         self.now.tick.wrapping_add(self.ts_offset)
     }
 }
 
-/// The window to advertise, in the header's form. The right edge never moves back (RFC 9293
-/// 3.8.6.2.1), and forward only by a worthwhile step (3.8.6.2.2). Notes the edge.
+/// The window to advertise, in the header's form (RFC 7323-2.3e). The right edge never moves back
+/// (RFC 9293 SHLD-14), and forward only by a worthwhile step (RFC 9293 MUST-39); it may stay where
+/// it is for ever (RFC 9293 MAY-8). Notes the edge.
 #[inline]
 fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
     let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);

@@ -131,7 +131,10 @@ impl Stack {
         Sent::NoPath
     }
 
-    /// SYN of an active open, or SYN-ACK of a simultaneous one.
+    /// SYN of an active open, or SYN-ACK of a simultaneous one. The MSS is always on it (RFC 9293
+    /// MUST-14, SHLD-5, MAY-3), SACK-permitted and the window's shift nowhere else (RFC 2018-2);
+    /// its own window is not shifted (RFC 7323-2.2c). Without ACK there is no timestamp to echo
+    /// (RFC 7323-3.2b).
     fn send_syn(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.in_flight() > 0 {
@@ -236,7 +239,8 @@ impl Stack {
         }
     }
 
-    /// Blocks marked as lost, as long as the congestion window has room.
+    /// Blocks marked as lost, as long as the congestion window has room. The peer's window does
+    /// not count: it may have shrunk (RFC 9293 SHLD-16, MAY-7).
     fn send_lost(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.loss != BlockId::NONE {
@@ -287,6 +291,8 @@ impl Stack {
         let mss = tcb.mss;
         let whole = (segment.len - skip).min(mss);
         let flight = tcb.in_flight();
+        // RFC 9293 MUST-34, SHLD-15: a window that shrank below what is in flight has no room.
+        // RFC 5681-2, RFC 7323-2.4c: nothing new goes beyond the window or the congestion window.
         let window = tcb.snd_wnd.saturating_sub(flight);
         let len = u32::from(whole).min(window) as u16;
         let simple = tcb.loss == BlockId::NONE && tcb.dup_acks == 0;
@@ -296,12 +302,13 @@ impl Stack {
         }
         let is_last = id == tcb.snd_tail;
         if len == whole {
-            // Nagle (RFC 9293 3.7.4): a small last segment waits while anything is in flight.
+            // Nagle (RFC 9293 SHLD-7): a small last segment waits while anything is in flight.
             let small = len < mss && is_last && !tcb.flags.any(Flags::FIN_QUEUED);
             if !small {
                 return Some((id, skip, len));
             }
             if tcb.flags.any(Flags::HELD) {
+                // RFC 9293 MUST-60: not for ever.
                 if flight == 0 && !tcb.flags.any(Flags::TIMED) {
                     self.start_timer(index);
                 }
@@ -310,7 +317,7 @@ impl Stack {
             let held = flight > 0 && !tcb.flags.any(Flags::NODELAY);
             return (!held).then_some((id, skip, len));
         }
-        // Cut by the window: silly-window avoidance (RFC 9293 3.8.6.2.1).
+        // Cut by the window: silly-window avoidance (RFC 9293 MUST-38).
         if len > 0 && u32::from(len) >= tcb.snd_wnd_max_octets() / 2 {
             return Some((id, skip, len));
         }
@@ -320,7 +327,8 @@ impl Stack {
         None
     }
 
-    /// The window is shut and nothing is in flight that would make it speak: probe it.
+    /// The window is shut and nothing is in flight that would make it speak: probe it, first after
+    /// a retransmission timeout, then at doubling intervals (RFC 9293 SHLD-29, SHLD-30).
     fn begin_persist(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
         tcb.flags.set(Flags::PERSIST);

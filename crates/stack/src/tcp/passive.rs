@@ -124,6 +124,8 @@ impl Stack {
         }
     }
 
+    /// What a SYN offers and we agree to; RFC 7323-2.3a, RFC 7323-2.3b: a window scale is answered
+    /// with ours.
     fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
         let mut options = 0;
         let mut scales = 0;

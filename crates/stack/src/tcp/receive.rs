@@ -63,7 +63,8 @@ impl Stack {
         self.owe_ack(index);
     }
 
-    /// Out of order, or behind octets that wait: into the queue, and from it what is now in order.
+    /// Out of order (RFC 9293 SHLD-31), or behind octets that wait: into the queue, and from it what
+    /// is now in order. One acknowledgment for each segment, no more (RFC 5681-4.2e).
     fn text_through_queue(
         &mut self,
         index: u32,
@@ -103,11 +104,11 @@ impl Stack {
             self.drop_segment(Drop::PoolEmpty);
         }
         if out_of_order {
-            // RFC 5681 4.2: at once, one for each, so that the sender can count them.
+            // RFC 5681-4.2c, RFC 9293 MAY-13: at once, one for each, so that the sender can count.
             self.counters.out_of_order += 1;
             self.send_ack(index, Some(text.seq), tx);
         } else {
-            // RFC 5681 4.2: at once when it fills a gap, or is not new; behind octets that only
+            // RFC 5681-4.2d: at once when it fills a gap, or is not new; behind octets that only
             // nobody has read yet it may wait as any other.
             if blocks > 0 || arrived == 0 {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
@@ -134,7 +135,8 @@ impl Stack {
         }
     }
 
-    /// Every second full segment is acknowledged at once, others may wait (RFC 9293 3.8.6.3).
+    /// Every second full segment is acknowledged at once (RFC 9293 SHLD-19, RFC 5681-4.2b), others
+    /// may wait (RFC 9293 SHLD-18).
     #[inline]
     fn owe_ack(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];

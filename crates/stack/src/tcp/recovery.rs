@@ -117,7 +117,8 @@ impl Stack {
         if tcb.flags.any(Flags::SACK) {
             return rack::detect(tcb, &mut self.pool, loss, moment.now_us);
         }
-        // Without SACK: the third duplicate, and then every partial acknowledgment (RFC 6582 3.2).
+        // Without SACK: the third duplicate (RFC 5681-3.2c) of something beyond the last recovery
+        // (RFC 6582-3.2b), and then every partial acknowledgment (RFC 6582-3.2c).
         let recovering = tcb.flags.any(Flags::RECOVERY);
         let partial = recovering && seen.octets > 0;
         let third = tcb.dup_acks == DUP_ACKS_LOSS
@@ -144,7 +145,7 @@ impl Stack {
         let congestion = self.config.congestion;
         let tcb = &mut self.tcbs[index];
         if tcb.flags.any(Flags::LOSS) {
-            // RFC 5681 3.1: slow start after a timeout.
+            // RFC 5681-3.1a: slow start after a timeout.
             return self.grow(index, Some(loss), newly);
         }
         if !tcb.flags.any(Flags::RECOVERY) {
@@ -220,7 +221,7 @@ impl Stack {
         self.queue_output(index);
     }
 
-    /// The retransmission timer ran out (RFC 5681 3.1, RFC 6298 5.4 to 5.6): all that is in flight
+    /// The retransmission timer ran out (RFC 5681-3.1e, RFC 6582-3.2e, RFC 6298 5.4 to 5.6): all that is in flight
     /// and not reported by the peer is taken to be lost.
     pub(super) fn congestion_on_timeout(&mut self, index: u32) {
         let congestion = self.config.congestion;
@@ -337,7 +338,7 @@ pub(super) fn save(tcb: &Tcb, loss: &mut Loss) {
     loss.set(Bits::STAMPED, false);
 }
 
-/// Fast recovery begins (RFC 6675 5, step 4; RFC 6937).
+/// Fast recovery begins (RFC 5681-3.2b, RFC 6675 5 step 4, RFC 6937).
 fn enter(tcb: &mut Tcb, loss: &mut Loss, congestion: super::congestion::Congestion) {
     let flight = tcb.in_flight();
     tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
@@ -374,7 +375,7 @@ fn pace_recovery(tcb: &mut Tcb, loss: &mut Loss, delivered: u32, progress: bool)
     tcb.cwnd = (pipe + room).max(mss);
 }
 
-/// Recovery is over (RFC 6582 3.2 step 3).
+/// Recovery is over (RFC 6582-3.2d, RFC 5681-3.2d).
 fn leave(tcb: &mut Tcb, loss: &mut Loss) {
     if tcb.flags.any(Flags::RECOVERY) {
         tcb.cwnd = tcb.ssthresh_octets();

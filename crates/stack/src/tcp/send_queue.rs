@@ -85,7 +85,7 @@ pub(crate) fn alloc_any(len: usize, pool: &mut Pool<Segment>) -> Option<BlockId>
     pool.alloc(len).or_else(|| pool.alloc(len / 4)).or_else(|| pool.alloc(1))
 }
 
-/// A SEND ends with the last octet queued: its segment will carry PSH.
+/// A SEND ends with the last octet queued: its segment will carry PSH (RFC 9293 MUST-61).
 pub(crate) fn mark_push(tcb: &Tcb, pool: &mut Pool<Segment>) {
     if tcb.snd_unsent != BlockId::NONE {
         pool.header_mut(tcb.snd_tail).marks |= Marks::PUSH;
@@ -121,7 +121,8 @@ pub(crate) fn append_shared(tcb: &mut Tcb, pool: &mut Pool<Segment>, payload: Bl
     true
 }
 
-/// Fills up the last block when none of it was sent; says how many octets that took.
+/// Fills up the last block when none of it was sent (RFC 9293 MAY-16), the PSH of its octets moving
+/// on with the end (RFC 9293 SHLD-27); says how many octets that took.
 fn append_to_tail(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> usize {
     if tcb.snd_unsent == BlockId::NONE || bytes.is_empty() {
         return 0;
@@ -205,8 +206,9 @@ fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
     }
 }
 
-/// Gives back what lies before `ack`. Returns the send time of the last block that was
-/// acknowledged whole, for a round-trip sample (RFC 6298 3); none when a block among them was sent
+/// Gives back what lies before `ack`, and nothing that was only reported (RFC 2018-8c). Returns the
+/// send time of the last block that was acknowledged whole, for a round-trip sample of each
+/// acknowledgment (RFC 6298-3b); RFC 6298-3a, Karn: none when a block among them was sent
 /// again: those above it have waited for it at the peer.
 pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> Option<u32> {
     let (mut sample, mut resent) = (None, false);

@@ -144,6 +144,7 @@ impl Stack {
         }
     }
 
+    /// RFC 9293 MUST-22: like any other segment.
     fn syn_timeout(&mut self, index: u32, event: &mut Event) {
         let retries = self.config.syn_retries;
         let tcb = &mut self.tcbs[index];
@@ -163,6 +164,8 @@ impl Stack {
         self.queue_output(index);
     }
 
+    /// Again, from the earliest octet on (RFC 6298 5.4), after a longer timeout and in slow start
+    /// (RFC 9293 MUST-19); in the end not any more (RFC 9293 MUST-20).
     fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let retries = self.config.data_retries;
         // The user timeout (RFC 9293 3.8.3, RFC 5482) ends it at its own time.
@@ -235,7 +238,7 @@ impl Stack {
         self.config.keepalive_idle_ms.unwrap_or(KEEPALIVE_IDLE_MS)
     }
 
-    /// Is the peer still there (RFC 9293 3.8.4)? RFC 9293 MUST-26: only asked when it owes no
+    /// Is the peer still there (RFC 9293 MAY-5)? RFC 9293 MUST-26: only asked when it owes no
     /// acknowledgment and said nothing for a while. RFC 9293 MUST-29: more than once.
     fn keepalive(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         if !self.tcbs[index].flags.any(Flags::KEEPALIVE) {
@@ -323,7 +326,7 @@ impl Stack {
         }
     }
 
-    /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3), or the tail loss probe's in its
+    /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3, 5.6, and 5), or the tail loss probe's in its
     /// place.
     #[inline]
     pub(super) fn start_timer(&mut self, index: u32) {
@@ -410,7 +413,7 @@ impl Stack {
         }
     }
 
-    /// An acknowledgment may wait this long for data to go with.
+    /// An acknowledgment may wait this long for data to go with (RFC 5681-4.2a).
     #[inline]
     pub(super) fn delay_ack(&mut self, index: u32) {
         let at = self.now.tick.wrapping_add(self.config.ack_delay_ms);
@@ -423,7 +426,8 @@ impl Stack {
         }
     }
 
-    /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 6298 2, 5.5).
+    /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 9293 MUST-18,
+    /// RFC 6298 2.2, 2.3, 5.5; RFC 6298-4 for G).
     #[inline]
     pub(super) fn rto_ms(&self, tcb: &Tcb) -> u32 {
         let config = &self.config;

@@ -87,7 +87,7 @@ impl Stack {
     }
 
     /// Nothing was in flight for a retransmission timeout: what the window says of the path is old
-    /// (RFC 5681 4.1). An idle connection owns nothing, so the extension goes as well.
+    /// (RFC 5681-4.1). An idle connection owns nothing, so the extension goes as well.
     pub(super) fn restart_after_idle(&mut self, index: u32) {
         self.close_loss(index);
         let initial = self.config.initial_window_segments;

@@ -69,8 +69,9 @@ impl Options {
 
     /// Reads the options of a segment: everything between fixed header and payload.
     ///
-    /// Unknown kinds are stepped over; a length that cannot be is [`Malformed::Option`]
-    /// (RFC 9293 3.1, MUST-7).
+    /// They may be in any segment and begin anywhere (RFC 9293 MUST-4, MUST-5, MUST-64). Unknown
+    /// kinds are stepped over by their length (RFC 9293 MUST-6, MUST-68); a length that cannot be
+    /// is [`Malformed::Option`] (RFC 9293 MUST-7).
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         if let Ok(only) = <&[u8; TIMESTAMPS_ONLY_LEN]>::try_from(bytes)
@@ -187,7 +188,7 @@ impl Options {
     fn take(&mut self, kind: u8, body: &[u8]) -> Result<(), Malformed> {
         match (kind, body) {
             (MSS, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
-            // RFC 7323 2.3: a larger shift counts as 14.
+            // RFC 7323-2.3f: a larger shift counts as 14.
             (WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift.min(WINDOW_SCALE_MAX)),
             (SACK_PERMITTED, &[]) => self.sack_permitted = true,
             (TIMESTAMPS, _) => {

@@ -33,7 +33,7 @@ const fn aligned_for_clocks(at: usize) -> usize {
 /// Writes all but SACK blocks to the front of `out`; gives the room behind them.
 pub(super) fn write<'a>(options: &Options, out: &'a mut [u8]) -> &'a mut [u8] {
     let (mine, rest) = out.split_at_mut(len(options));
-    // What is not written below pads the end: RFC 9293 3.1 wants zeros after END.
+    // What is not written below pads the end: RFC 9293 MUST-69.
     mine.fill(END);
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
