@@ -42,6 +42,7 @@ pub(super) fn acknowledge(
     moment: Moment,
     seen: &mut Delivered,
 ) {
+    let (reported, mut held_up) = (seen.rtt_us, false);
     while tcb.snd_head != BlockId::NONE {
         let id = tcb.snd_head;
         let segment = *pool.header(id);
@@ -63,6 +64,7 @@ pub(super) fn acknowledge(
             segment.seq = ack;
             break;
         }
+        held_up |= segment.marks & Marks::RESENT != 0;
         if segment.marks & Marks::SACKED == 0 {
             note_delivered(loss, &segment, end, moment, seen);
         }
@@ -71,6 +73,11 @@ pub(super) fn acknowledge(
         }
         tcb.snd_head = segment.next;
         send_queue::release(pool, id);
+    }
+    if held_up {
+        // What lies above a block that was sent again has waited for it at the peer: the time of
+        // a recovery is not that of a round trip.
+        seen.rtt_us = reported;
     }
 }
 
