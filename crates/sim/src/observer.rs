@@ -131,7 +131,7 @@ impl Flow {
     }
 
     fn judge(&mut self, now_us: u64, sender: usize, segment: &Segment<'_>) -> Result<(), String> {
-        let known = self.ways.iter().all(|way| way.start.is_some());
+        let known = self.ways.iter().all(|way| way.start.is_some() && !way.is_over);
         if self.is_mixed || !known {
             return Ok(());
         }
@@ -172,11 +172,11 @@ impl Way {
         }
         let has_fin = header.flags.contains(tcp::Flags::FIN);
         let end = end.wrapping_add(u32::from(has_fin));
-        if self.has_fin && is_after(end, self.end) {
+        if self.has_fin && is_after(end, self.end) && (len > 0 || has_fin) {
             return Err("octets after the FIN".into());
         }
         self.has_fin |= has_fin;
-        if is_after(end, self.end) {
+        if is_after(end, self.end) && (len > 0 || has_fin) {
             self.end = end;
         }
         Ok(())

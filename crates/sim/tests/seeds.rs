@@ -39,7 +39,7 @@ fn what_once_went_wrong_goes_right() {
 /// Seeds that showed a fault of the stack or the engine when they were first played, and the fault.
 /// What a seed plays changes with the simulator, so an old one may not show its fault any more;
 /// `mutants/` has most of these faults again, to be planted and caught.
-const FOUND: [(u64, &str); 24] = [
+const FOUND: &[(u64, &str)] = &[
     (0, "the application's timer was dropped with the connection, and unread octets with it"),
     (8, "SACK blocks on a full segment: longer than the frame"),
     (22, "octets were offered after one that found no block: a hole in the stream"),
@@ -63,5 +63,7 @@ const FOUND: [(u64, &str); 24] = [
     (1776, "the same"),
     (1684, "the answer to a simultaneous open took the window back"),
     (2716, "the same"),
+    (57198, "round-trip samples took in the time of a recovery once more"),
+    (29147, "the same"),
     (5002, "a wheel for four connections had no room for duplicates: a timeout 150 ms late"),
 ];
