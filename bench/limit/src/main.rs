@@ -1,10 +1,10 @@
 //! The yardstick: the least work that any TCP data plane must do for a request and its reply.
 //!
-//! Read the request's headers, check both checksums, find the connection by its 4-tuple in a table of
-//! N connections, read and update its control block (two cache lines, picked at random among N), copy
-//! 64 octets into a reply, write its headers and both checksums. No timers, no options, no loss, no
-//! application, no driver: a real stack is slower. Hold its figures against this one, taken on the
-//! same machine in the same minute.
+//! Read the request's headers, check both checksums, find the connection by its 4-tuple in a table
+//! of N connections, read and update its control block (two cache lines, picked at random among N),
+//! copy 64 octets into a reply, write its headers and both checksums. No timers, no options, no
+//! loss, no application, no driver: a real stack is slower. Hold its figures against this one,
+//! taken on the same machine in the same minute.
 //!
 //! ```text
 //! cargo run --release -p crore-limit -- CONNECTIONS BURST      10000000 32
