@@ -55,8 +55,8 @@ pub trait Service {
         let _ = (conn, why);
     }
 
-    /// Something is wrong that need not be the end (RFC 9293 MUST-47): it also comes for connections
-    /// that are not open yet. To do nothing is right for most (RFC 9293 SHLD-20).
+    /// Something is wrong that need not be the end (RFC 9293 MUST-47): it also comes for
+    /// connections that are not open yet. To do nothing is right for most (RFC 9293 SHLD-20).
     fn trouble(&mut self, conn: &mut Conn<'_, Self::State>, what: Trouble) {
         let _ = (conn, what);
     }

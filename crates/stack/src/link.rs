@@ -181,7 +181,7 @@ impl Stack {
             Ok(icmpv4::Message::ParameterProblem { quoted, .. }) => {
                 self.trouble_v4(quoted, Says::Soft(Trouble::NotUnderstood), events);
             }
-            // RFC 9293 MUST-55: source quench among them.
+            // RFC 9293 MUST-55, RFC 5927-6.1: source quench among them.
             Ok(_) => self.counters.drop(Drop::IcmpIgnored),
             Err(_) => self.counters.drop(Drop::Malformed),
         }

@@ -129,7 +129,8 @@ impl Stack {
         if tcb.dup_acks == DUP_ACKS_LOSS {
             self.third_duplicate(index);
         } else {
-            // Limited transmit (RFC 3042, RFC 5681-3.2a): the segment has left the network, a new one may go.
+            // Limited transmit (RFC 3042, RFC 5681-3.2a): the segment has left the network, a new
+            // one may go.
             self.queue_output(index);
         }
     }

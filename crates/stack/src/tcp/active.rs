@@ -299,8 +299,8 @@ pub(super) const fn tcp_timestamps_len() -> u16 {
     12
 }
 
-/// What the peer's SYN says that it takes, options not counted (RFC 9293 MUST-14); RFC 9293 MUST-15,
-/// RFC 6691-7.2: when it does not say, what every host of the family takes.
+/// What the peer's SYN says that it takes, options not counted (RFC 9293 MUST-14); RFC 9293
+/// MUST-15, RFC 6691-7.2: when it does not say, what every host of the family takes.
 pub(super) fn offered_mss_of(syn: &tcp::Header, remote: u128) -> u16 {
     let default = if remote >> 32 == 0xffff { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
     syn.options.mss.unwrap_or(default).max(MIN_MSS)

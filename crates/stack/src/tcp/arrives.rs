@@ -189,8 +189,8 @@ impl Stack {
         Step::On
     }
 
-    /// Second step: the RST bit. Only the very next number counts (RFC 5961-3.2a), others within the
-    /// window are challenged (RFC 5961-3.2b). Octets on it say nothing (RFC 9293 SHLD-2).
+    /// Second step: the RST bit. Only the very next number counts (RFC 5961-3.2a), others within
+    /// the window are challenged (RFC 5961-3.2b). Octets on it say nothing (RFC 9293 SHLD-2).
     fn check_reset(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
         let tcb = &self.tcbs[index];
         if Seq(arrival.seq) != tcb.rcv_nxt {
@@ -239,7 +239,8 @@ fn check_sequence(tcb: &Tcb, arrival: &Arrival) -> Step {
     let window = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
     let inside = |s: Seq| tcb.rcv_nxt.le(s) && s.lt(tcb.rcv_nxt + window);
     let acceptable = match (len, window) {
-        // RFC 9293 MUST-66: with a shut window a segment at its edge is let in, for its RST and ACK.
+        // RFC 9293 MUST-66: with a shut window a segment at its edge is let in, for its RST and
+        // ACK.
         (_, 0) => seq == tcb.rcv_nxt,
         (0, _) => inside(seq),
         _ => inside(seq) || inside(seq + (len - 1)),

@@ -149,9 +149,9 @@ impl Stack {
     }
 }
 
-/// RFC 6191-2, RFC 9293 SHLD-4: may this SYN open a new incarnation of a connection in TIME-WAIT? By its timestamp
-/// when both have one; by its sequence number when that decides nothing; and at once when only the
-/// new one will have timestamps, which then tell old segments apart.
+/// RFC 6191-2, RFC 9293 SHLD-4: may this SYN open a new incarnation of a connection in TIME-WAIT?
+/// By its timestamp when both have one; by its sequence number when that decides nothing; and at
+/// once when only the new one will have timestamps, which then tell old segments apart.
 fn is_newer(record: &TimeWait, syn: &Arrival, timestamps_on: bool) -> bool {
     let higher = Seq(syn.seq).gt(record.rcv_nxt);
     let timed = syn.has_timestamps && timestamps_on;

@@ -260,7 +260,12 @@ impl Stack {
                 break;
             }
             if segment.marks & Marks::LOST != 0 {
-                if pipe > 0 && pipe + u32::from(segment.len) > tcb.cwnd {
+                // RFC 5681-3.2c, RFC 6582-3.2c: the segment at SND.UNA, whatever the window says.
+                let due = id == tcb.snd_head
+                    && segment.marks & Marks::RESENT == 0
+                    && tcb.flags.any(Flags::RECOVERY)
+                    && !tcb.flags.any(Flags::SACK);
+                if !due && pipe > 0 && pipe + u32::from(segment.len) > tcb.cwnd {
                     return Sent::All;
                 }
                 let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));

@@ -63,8 +63,8 @@ impl Stack {
         self.owe_ack(index);
     }
 
-    /// Out of order (RFC 9293 SHLD-31), or behind octets that wait: into the queue, and from it what
-    /// is now in order. One acknowledgment for each segment, no more (RFC 5681-4.2e).
+    /// Out of order (RFC 9293 SHLD-31), or behind octets that wait: into the queue, and from it
+    /// what is now in order. One acknowledgment for each segment, no more (RFC 5681-4.2e).
     fn text_through_queue(
         &mut self,
         index: u32,

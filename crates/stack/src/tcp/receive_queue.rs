@@ -197,9 +197,9 @@ pub(crate) fn clear(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
     tcb.rcv_unread = 0;
 }
 
-/// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018-4d): the one that
-/// holds `latest` first (RFC 2018-4c), then from the left. They are what the queue holds, so nothing
-/// that was thrown away is among them (RFC 2018-8b).
+/// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018-4d): the one that holds
+/// `latest` first (RFC 2018-4c), then from the left. They are what the queue holds, so nothing that
+/// was thrown away is among them (RFC 2018-8b).
 pub(crate) fn sack_blocks(
     tcb: &Tcb,
     pool: &Pool<Segment>,

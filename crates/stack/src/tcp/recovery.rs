@@ -56,8 +56,14 @@ impl Stack {
         if let Some(rtt_us) = seen.rtt_us {
             tcb.measure_rtt(rtt_us);
         }
+        let troubled = Flags::RECOVERY | Flags::LOSS;
+        let was_troubled = self.tcbs[index].flags.any(troubled);
         let found = self.judge(index, &mut loss, &seen, moment);
-        self.steer(index, &mut loss, &seen, newly, flight_before, found.any);
+        // RFC 6582-3.2d: the acknowledgment that ends recovery sets the window, and opens it no
+        // further.
+        let over = was_troubled && !self.tcbs[index].flags.any(troubled);
+        let credit = if over { 0 } else { newly };
+        self.steer(index, &mut loss, &seen, credit, flight_before, found.any);
         self.end_of_probe(index, &mut loss, ack, &seen);
         *loss::of_mut(&mut self.pool, id) = loss;
         if advanced {
@@ -73,7 +79,7 @@ impl Stack {
         Moment { now_us: self.now.us as u32, echo_age_ms }
     }
 
-    /// The SACK option, its report of a duplicate first (RFC 2018, RFC 2883).
+    /// The SACK option is noted (RFC 2018-5a), its report of a duplicate first (RFC 2883).
     fn take_sack(
         &mut self,
         index: u32,
@@ -221,8 +227,8 @@ impl Stack {
         self.queue_output(index);
     }
 
-    /// The retransmission timer ran out (RFC 5681-3.1e, RFC 6582-3.2e, RFC 6298 5.4 to 5.6): all that is in flight
-    /// and not reported by the peer is taken to be lost.
+    /// The retransmission timer ran out (RFC 5681-3.1e, RFC 6582-3.2e, RFC 6298 5.4 to 5.6): all
+    /// that is in flight and not reported by the peer is taken to be lost.
     pub(super) fn congestion_on_timeout(&mut self, index: u32) {
         let congestion = self.config.congestion;
         let has_loss = self.open_loss(index);

@@ -195,8 +195,8 @@ pub(super) fn mark_lost(tcb: &mut Tcb, pool: &mut Pool<Segment>, loss: &mut Loss
 }
 
 /// Takes all that is in flight and not reported to be lost. A reported head means that the peer
-/// does not keep what it reports: then nothing of it counts (RFC 2018 8), and the head goes again in
-/// any case (RFC 2018-5c).
+/// does not keep what it reports: then nothing of it counts (RFC 2018 8), and the head goes again
+/// in any case (RFC 2018-5c).
 pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>) -> (u32, u32) {
     let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
     let reneged = id != BlockId::NONE && pool.header(id).marks & Marks::SACKED != 0;

@@ -43,8 +43,9 @@ impl Stack {
         taken
     }
 
-    /// SEND without PUSH (RFC 9293 MAY-15), that need not go at once: a last segment that is not full waits until a SEND that must
-    /// go, [`Stack::push`], an acknowledgment, or a retransmission timeout.
+    /// SEND without PUSH (RFC 9293 MAY-15), that need not go at once: a last segment that is not
+    /// full waits until a SEND that must go, [`Stack::push`], an acknowledgment, or a
+    /// retransmission timeout.
     pub fn send_held(&mut self, index: u32, bytes: &[u8], end: SendEnd) -> usize {
         self.tcbs[index].flags.set(Flags::HELD);
         let taken = self.queue(index, bytes);

@@ -11,7 +11,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub enum Congestion {
     /// RFC 5681 and 6582: half the window after a loss, a segment more a round trip.
     NewReno,
-    /// RFC 9438, RFC 9293 MAY-18: the window follows a cubic curve of time, so that long paths are filled as well.
+    /// RFC 9438, RFC 9293 MAY-18: the window follows a cubic curve of time, so that long paths are
+    /// filled as well.
     #[default]
     Cubic,
 }
