@@ -4,15 +4,17 @@
 //!   deps      who may depend on whom           xtask/src/deps.rs holds the picture
 //!   sizes     lines, files and functions       xtask/ratchet.toml holds the exceptions
 //!   rules     names, unsafe, module heads      no exceptions
+//!   rfc       what the RFCs ask for            docs/rfc/requirements, comments that cite them
 //!   demo      the report of `crore demo`       what must be true whatever the machine
 //! ```
 //!
-//! The first three run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house in
+//! The first four run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house in
 //! order. Nothing here is part of the product.
 
 mod demo;
 mod deps;
 mod ratchet;
+mod rfc;
 mod rules;
 mod sizes;
 mod sources;
@@ -41,6 +43,9 @@ fn run(words: &[&str]) -> Result<()> {
         ["ratchet"] => report(&ratchet::problems(&root)?),
         ["ratchet", "--write"] => ratchet::write(&root, ratchet::Growth::Refused),
         ["ratchet", "--write", "--grow"] => ratchet::write(&root, ratchet::Growth::Recorded),
+        ["rfc"] => report(&rfc::problems(&root)?),
+        ["rfc", "--write"] => rfc::write(&root, ratchet::Growth::Refused),
+        ["rfc", "--write", "--grow"] => rfc::write(&root, ratchet::Growth::Recorded),
         ["check-demo", file] => demo::check(Path::new(file)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -55,6 +60,7 @@ fn check(root: &Path) -> Result<()> {
     let mut problems = deps::problems(root)?;
     problems.extend(rules::problems(root)?);
     problems.extend(ratchet::problems(root)?);
+    problems.extend(rfc::problems(root)?);
     report(&problems)
 }
 
@@ -67,10 +73,13 @@ fn report(problems: &[String]) -> Result<()> {
 }
 
 const HELP: &str = "\
-cargo xtask check                    dependencies, names, unsafe, sizes
+cargo xtask check                    dependencies, names, unsafe, sizes, requirements
 cargo xtask ratchet                  sizes only
 cargo xtask ratchet --write          takes into xtask/ratchet.toml what became smaller
 cargo xtask ratchet --write --grow   also what became larger; the commit says why
+cargo xtask rfc                      requirements of the RFCs and their citations only
+cargo xtask rfc --write              writes docs/rfc/, and takes in what has a test now
+cargo xtask rfc --write --grow       also what is done without a test; the commit says why
 cargo xtask check-demo FILE          is this report of `crore demo` good on any machine";
 
 #[cfg(test)]

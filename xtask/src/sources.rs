@@ -48,6 +48,15 @@ pub(crate) fn manifests(root: &Path) -> Result<Vec<(String, String)>> {
     Ok(manifests)
 }
 
+/// All packetdrill scripts: their paths and texts.
+pub(crate) fn packetdrill_scripts(root: &Path) -> Result<Vec<(String, String)>> {
+    let mut scripts = Vec::new();
+    for path in files_below(root, &|path| path.extension().is_some_and(|end| end == "pkt"))? {
+        scripts.push((relative(root, &path), read(&path)?));
+    }
+    Ok(scripts)
+}
+
 pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }

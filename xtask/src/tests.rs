@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{deps, ratchet, rules, run, sources};
+use crate::{deps, ratchet, rfc, rules, run, sources};
 
 #[track_caller]
 fn assert_in_order(what: &str, problems: &[String]) {
@@ -24,6 +24,11 @@ fn sizes_only_shrink() {
 #[test]
 fn names_unsafe_and_heads_follow_the_house_rules() {
     assert_in_order("house rules", &rules::problems(&root()).unwrap());
+}
+
+#[test]
+fn requirements_are_cited_and_their_pages_up_to_date() {
+    assert_in_order("requirements", &rfc::problems(&root()).unwrap());
 }
 
 #[test]

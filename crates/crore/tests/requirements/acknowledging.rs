@@ -2,8 +2,8 @@
 
 use crate::segments::{Peer, ack, data, fin};
 
-/// RFC 9293 SHLD-18: an acknowledgment waits for company. RFC 9293 MUST-40: less than half a
-/// second.
+/// RFC 9293 SHLD-18: an acknowledgment waits for company. RFC 9293 MUST-40, RFC 5681-4.2a: less
+/// than half a second.
 #[test]
 fn a_lone_segment_is_acknowledged_within_half_a_second() {
     let mut peer = Peer::accepted(|_| {});

@@ -42,6 +42,7 @@ fn with_flight(v6: bool) -> (Peer, Heard) {
 }
 
 /// RFC 9293 MUST-54: an error goes to the connection that the quoted segment is of.
+/// RFC 7323-5.7: one of them makes its segments smaller.
 #[test]
 fn an_error_finds_its_connection() {
     let (mut peer, segment) = with_flight(false);

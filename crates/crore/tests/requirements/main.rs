@@ -11,6 +11,8 @@ mod internet;
 mod keepalive;
 mod opening;
 mod options;
+mod reports;
 mod retransmission;
 mod segments;
+mod timestamps;
 mod windows;

@@ -125,7 +125,8 @@ fn opening_to_nobody_or_to_many_is_refused() {
     peer.hears(&[]);
 }
 
-/// RFC 9293 MUST-57: a SYN to a broadcast or multicast address is dropped without a word.
+/// RFC 9293 MUST-57, RFC 1122-3.3.6: a SYN to a broadcast or multicast address is dropped without a
+/// word.
 #[test]
 fn a_syn_to_many_is_not_answered() {
     let peer = Peer::new(|_| {});
@@ -148,7 +149,7 @@ fn a_syn_to_many_is_not_answered() {
     }
 }
 
-/// RFC 9293 MUST-63: a SYN from an address that nobody can have is ignored.
+/// RFC 9293 MUST-63, RFC 1122-3.2.1.3: a SYN from an address that nobody can have is ignored.
 #[test]
 fn a_syn_from_an_impossible_address_is_ignored() {
     let v4 = [

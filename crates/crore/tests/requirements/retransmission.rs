@@ -1,7 +1,7 @@
 //! Retransmission and congestion (RFC 9293 3.8.1 to 3.8.3, RFC 6298, RFC 5681).
 
 use crate::segments::{Peer, ack, syn};
-use crore::{StackConfig, Trouble};
+use crore::{Congestion, StackConfig, Trouble};
 use crore_wire::tcp::Flags;
 
 /// A connection of the engine's whose SYN took `rtt_ms` to be answered.
@@ -50,7 +50,7 @@ fn without_a_sample_the_timeout_is_one_second() {
     assert!((1000..1005).contains(&next_again_ms(&mut peer, 2000)));
 }
 
-/// RFC 6298-3: what was sent twice is no sample (Karn).
+/// RFC 6298-3a: what was sent twice is no sample (Karn).
 #[test]
 fn an_ambiguous_acknowledgment_is_no_sample() {
     let mut peer = with_rtt(400, |_| {});
@@ -170,4 +170,57 @@ fn progress_restarts_the_timer() {
     peer.says(ack(1, 2921));
     peer.wait_ms(5000);
     peer.hears(&[]);
+}
+
+/// RFC 5681-3.2c: the third duplicate acknowledgment sends the lost segment at once.
+/// RFC 5681-3.2b, RFC 5681-3.2d: half of the flight is the new window, in the end.
+#[test]
+fn three_duplicates_prove_a_loss() {
+    let mut peer = Peer::accepted(|config| config.congestion = Congestion::NewReno);
+    peer.app_sends_many(14_600);
+    assert_eq!(peer.hear_all().len(), 10);
+    peer.says(ack(1, 1));
+    peer.says(ack(1, 1));
+    peer.hears(&[]);
+    peer.says(ack(1, 1));
+    peer.hears(&["A 1+1460 ack 1"]);
+    peer.says(ack(1, 14_601));
+    peer.app_sends_many(60_000);
+    assert_eq!(peer.hear_all().len(), 2, "no burst of what the duplicates held back");
+    let segments = peer.engine.stack().tcb(0).ssthresh_segments;
+    assert_eq!(segments, 5);
+}
+
+/// RFC 6298-2.3, RFC 6298-3b: each acknowledgment of something new is a sample. They agree, so the
+/// variance falls by a fourth each time.
+#[test]
+fn each_acknowledgment_is_a_sample() {
+    let mut peer = with_rtt(400, |_| {});
+    for i in 0..3 {
+        peer.app_sends(b"hello");
+        peer.hear_all();
+        peer.wait_ms(400);
+        peer.says(ack(1, 6 + 5 * i));
+    }
+    peer.app_sends(b"hello");
+    peer.hear_all();
+    let timeout = next_again_ms(&mut peer, 5000);
+    // 400 + 4 * 200 * (3/4)^3.
+    assert!((737..745).contains(&timeout), "{timeout}");
+}
+
+/// RFC 6298-4: a variance of nothing counts as the clock's granularity.
+#[test]
+fn a_steady_path_still_has_some_variance() {
+    let mut peer = with_rtt(100, |config| config.rto_min_ms = 1);
+    for i in 0..60 {
+        peer.app_sends(b"hello");
+        peer.hear_all();
+        peer.wait_ms(100);
+        peer.says(ack(1, 6 + 5 * i));
+    }
+    peer.app_sends(b"hello");
+    peer.hear_all();
+    let timeout = next_again_ms(&mut peer, 5000);
+    assert!((101..106).contains(&timeout), "{timeout}");
 }

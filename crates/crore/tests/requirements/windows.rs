@@ -40,7 +40,8 @@ fn windows_are_unsigned() {
 }
 
 /// RFC 9293 MUST-34: a window that shrinks below what is in flight is survived.
-/// RFC 9293 SHLD-15: nothing new is sent. RFC 9293 SHLD-16: the old is sent again as usual.
+/// RFC 9293 SHLD-15, RFC 5681-2, RFC 7323-2.4c: nothing new is sent. RFC 9293 SHLD-16: the old is
+/// sent again as usual.
 #[test]
 fn a_shrinking_window_stops_new_octets_only() {
     let mut peer = with_window(8000);

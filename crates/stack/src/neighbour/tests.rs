@@ -38,6 +38,22 @@ fn resolved(neighbours: &mut Neighbours, address: u128, mac: [u8; 6], now: u32) 
     index
 }
 
+/// RFC 1122-3.3.1.4, RFC 9293 MUST-20: bad news makes it be asked before its time.
+#[test]
+fn a_suspect_is_asked_whether_it_is_there_when_it_is_used_next() {
+    let mut neighbours = neighbours(8);
+    let index = resolved(&mut neighbours, GATEWAY, MAC, 0);
+    assert_eq!(state(&neighbours, GATEWAY), Some(State::Reachable));
+    assert_eq!(neighbours.mac_for(index, GATEWAY), Some(MAC));
+    assert!(asked(&mut neighbours, 0, 500).is_empty());
+    neighbours.suspect(index);
+    assert!(asked(&mut neighbours, 500, 1000).is_empty(), "not used since");
+    assert_eq!(neighbours.mac_for(index, GATEWAY), Some(MAC));
+    assert_eq!(asked(&mut neighbours, 1000, 1500).len(), 1);
+    neighbours.learn(GATEWAY, MAC, 1500);
+    assert_eq!(state(&neighbours, GATEWAY), Some(State::Reachable));
+}
+
 #[test]
 fn a_neighbour_is_asked_for_once_and_known_when_it_answers() {
     let mut neighbours = neighbours(8);

@@ -16,6 +16,7 @@ const FLOW: FlowKey = FlowKey {
     local_port: 443,
 };
 
+/// RFC 6528-3a, RFC 9293 MUST-8.
 #[test]
 fn initial_sequence_numbers_of_a_flow_grow_by_one_each_4_us() {
     let secrets = secrets();
@@ -25,6 +26,7 @@ fn initial_sequence_numbers_of_a_flow_grow_by_one_each_4_us() {
     assert_eq!(secrets.isn(&FLOW, 2_000_000), first.wrapping_add(250_000));
 }
 
+/// RFC 6528-3b, RFC 9293 MUST-9, SHLD-1: who knows some of them knows nothing of others.
 #[test]
 fn initial_sequence_numbers_of_other_flows_and_other_hosts_are_unrelated() {
     let secrets = secrets();

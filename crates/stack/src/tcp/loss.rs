@@ -109,6 +109,7 @@ impl Loss {
 
     fn new(tcb: &Tcb) -> Self {
         let mut loss = Self::new_zeroed();
+        // RFC 6582-3.2a, and anew with each block: before what is in flight.
         loss.recover = tcb.snd_una.back(1);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
