@@ -196,9 +196,12 @@ impl Way {
         }
         self.owed_us = None;
         self.acked = Some(header.ack);
-        for &(left, right) in header.options.sack.as_slice() {
+        let blocks = header.options.sack.as_slice();
+        for (n, &(left, right)) in blocks.iter().enumerate() {
             let is_run = is_after(right, left) && is_after(left, header.ack);
-            if !is_run || is_after(right, back.end) {
+            // RFC 2883 4: the first block may tell of octets that had arrived before.
+            let is_duplicate = n == 0 && is_after(right, left) && !is_after(right, header.ack);
+            if !(is_run || is_duplicate) || is_after(right, back.end) {
                 return Err(format!("reports {left} to {right}, which cannot be"));
             }
         }

@@ -1,4 +1,5 @@
 //! Recovery from loss over a wire with rate, delay and queue, in virtual time.
 
 mod goodput;
+mod scenarios;
 mod wire;

@@ -165,6 +165,30 @@ impl World {
         assert_eq!(sent, octets);
     }
 
+    /// What went over the wire, for a failure's message.
+    pub(crate) fn story(&self) -> String {
+        let mut lines = String::new();
+        let Some(start) = self.seen.first() else { return lines };
+        let base = [start.header.seq, start.header.ack];
+        for seen in &self.seen {
+            let (ours, theirs) = (base[start.from ^ seen.from], base[1 - (start.from ^ seen.from)]);
+            let sack: Vec<_> = (seen.header.options.sack.as_slice().iter())
+                .map(|b| (b.0.wrapping_sub(theirs), b.1.wrapping_sub(theirs)))
+                .collect();
+            lines += &format!(
+                "\n{:9} {} {:?} seq {} len {} ack {} {sack:?} {:?}",
+                seen.at_us - start.at_us,
+                [">", "<"][seen.from],
+                seen.header.flags,
+                seen.header.seq.wrapping_sub(ours),
+                seen.len,
+                seen.header.ack.wrapping_sub(theirs),
+                seen.fate
+            );
+        }
+        lines
+    }
+
     /// The congestion window, in octets.
     pub(crate) fn cwnd(&self, side: usize) -> u32 {
         let stack = self.hosts[side].engine.stack();

@@ -1,5 +1,6 @@
 //! SEGMENT ARRIVES (RFC 9293 3.10.7) for a tuple that has a record: the steps in the RFC's order.
 
+use super::header::Report;
 use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::{Closed, Event, Events, What};
@@ -93,7 +94,7 @@ impl Stack {
             Step::StopAndAck(reason) => {
                 self.drop_segment(reason);
                 if self.may_correct(index, arrival) {
-                    self.send_ack(index, None, tx);
+                    self.send_ack(index, self.report_of(index, arrival), tx);
                 }
             }
             Step::StopAndReset(reason) => {
@@ -123,6 +124,17 @@ impl Stack {
             if flags.any(Flags::CORRECTED) { Flags::CORRECTED_TWICE } else { Flags::CORRECTED };
         flags.set(next);
         true
+    }
+
+    /// What to say of a segment that is dropped: octets before the window are here already.
+    fn report_of(&self, index: u32, arrival: &Arrival) -> Report {
+        let (left, rcv_nxt) = (Seq(arrival.seq), self.tcbs[index].rcv_nxt);
+        let right = left + u32::from(arrival.payload_len);
+        if arrival.payload_len > 0 && right.le(rcv_nxt) {
+            Report::duplicate(left, right)
+        } else {
+            Report::NONE
+        }
     }
 
     /// Counts a segment of a connection that is dropped, or cut short for want of room.

@@ -1,6 +1,7 @@
 //! The end of a connection: TIME-WAIT, and giving everything back.
 
 use super::arrives::segment_len;
+use super::header::Report;
 use super::time_wait::TimeWait;
 use super::{receive_queue, send_queue};
 use crate::arrival::Arrival;
@@ -85,7 +86,7 @@ impl Stack {
         }
         let tcb = &self.tcbs[index];
         let owed = tcb.last_ack_sent != tcb.rcv_nxt || tcb.flags.any(Flags::ACK_NOW);
-        if !owed || self.send_ack(index, None, tx) {
+        if !owed || self.send_ack(index, Report::NONE, tx) {
             self.enter_time_wait(index, event);
         }
     }

@@ -9,14 +9,37 @@ use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
 
+/// What an acknowledgment's SACK option says besides the octets that are out of order.
+#[derive(Clone, Copy)]
+pub(super) struct Report {
+    /// An octet of the segment that is answered: its block comes first (RFC 2018 4).
+    latest: Option<Seq>,
+    /// Octets of it that had arrived before (RFC 2883).
+    duplicate: Option<(Seq, Seq)>,
+}
+
+impl Report {
+    pub(super) const NONE: Self = Self { latest: None, duplicate: None };
+
+    /// Of a segment that came too early.
+    pub(super) fn early(seq: Seq) -> Self {
+        Self { latest: Some(seq), duplicate: None }
+    }
+
+    /// Of a segment that had arrived before.
+    pub(super) fn duplicate(left: Seq, right: Seq) -> Self {
+        Self { latest: Some(left), duplicate: Some((left, right)) }
+    }
+}
+
 impl Stack {
-    /// A pure acknowledgment at once. `latest`: an octet of the out-of-order segment it answers.
+    /// A pure acknowledgment at once. `report`: what it answers.
     /// False without a frame or a way: then it is owed instead.
-    pub(super) fn send_ack(&mut self, index: u32, latest: Option<Seq>, tx: &mut TxBurst) -> bool {
+    pub(super) fn send_ack(&mut self, index: u32, report: Report, tx: &mut TxBurst) -> bool {
         let sent = match self.path_of(index, tx) {
             Some(path) => {
                 let snd_nxt = self.tcbs[index].snd_nxt;
-                let header = self.header_for(index, snd_nxt, tcp::Flags::ACK, latest);
+                let header = self.header_for(index, snd_nxt, tcp::Flags::ACK, report);
                 self.write_segment(&path, &header, &[], tx)
             }
             None => false,
@@ -33,7 +56,7 @@ impl Stack {
     pub(super) fn send_probe(&mut self, index: u32, tx: &mut TxBurst) {
         let Some(path) = self.path_of(index, tx) else { return };
         let before = self.tcbs[index].snd_una.back(1);
-        let header = self.header_for(index, before, tcp::Flags::ACK, None);
+        let header = self.header_for(index, before, tcp::Flags::ACK, Report::NONE);
         self.write_segment(&path, &header, &[], tx);
     }
 
@@ -44,7 +67,7 @@ impl Stack {
         }
         let Some(path) = self.path_of(index, tx) else { return };
         let flags = tcp::Flags::RST | tcp::Flags::ACK;
-        let header = self.header_for(index, self.tcbs[index].snd_nxt, flags, None);
+        let header = self.header_for(index, self.tcbs[index].snd_nxt, flags, Report::NONE);
         if self.write_segment(&path, &header, &[], tx) {
             self.counters.resets_out += 1;
         }
@@ -58,7 +81,7 @@ impl Stack {
         index: u32,
         seq: Seq,
         flags: tcp::Flags,
-        latest: Option<Seq>,
+        report: Report,
     ) -> tcp::Header {
         let ts_now = self.ts_now();
         let buffer = self.config.rcv_buf_bytes;
@@ -72,10 +95,17 @@ impl Stack {
         if tcb.flags.any(Flags::TIMESTAMPS) {
             options.timestamps = Some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
         }
-        if tcb.rcv_queue != BlockId::NONE && tcb.flags.any(Flags::SACK) {
+        let reports = tcb.rcv_queue != BlockId::NONE || report.duplicate.is_some();
+        if reports && tcb.flags.any(Flags::SACK) {
             // RFC 2018-4a, RFC 2018-4b: whenever there is a gap, to a peer that permitted it.
-            let mut blocks = [(0, 0); 3];
-            let count = receive_queue::sack_blocks(tcb, &self.pool, latest, &mut blocks);
+            let (mut blocks, mut first) = ([(0, 0); 3], 0);
+            if let Some((left, right)) = report.duplicate {
+                // RFC 2883 4: the duplicate's report comes first.
+                blocks[0] = (left.0, right.0);
+                first = 1;
+            }
+            let rest = &mut blocks[first..];
+            let count = first + receive_queue::sack_blocks(tcb, &self.pool, report.latest, rest);
             for &(left, right) in &blocks[..count] {
                 options.sack.push(left, right);
             }

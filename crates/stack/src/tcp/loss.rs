@@ -33,7 +33,7 @@ pub(crate) struct Loss {
     pub(super) rack_end: Seq,
     /// Its round-trip time (RACK.rtt).
     pub(super) rack_rtt_us: u32,
-    /// The least round-trip time seen since this block was taken.
+    /// The least round-trip time seen since this block was taken; `u32::MAX`: none was.
     pub(super) min_rtt_us: u32,
     /// SND.NXT when the reordering window was widened last (RFC 8985 6.2).
     pub(super) dsack_round: Seq,
@@ -113,7 +113,7 @@ impl Loss {
         loss.recover = tcb.snd_una.back(1);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
-        loss.min_rtt_us = if tcb.srtt_us8 == 0 { u32::MAX } else { tcb.srtt_us8 >> 3 };
+        loss.min_rtt_us = u32::MAX;
         loss.reorder_steps = 1;
         loss
     }

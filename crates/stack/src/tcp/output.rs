@@ -1,5 +1,6 @@
 //! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
 
+use super::header::Report;
 use super::loss;
 use super::send_queue::Marks;
 use super::undo::FRTO_PROBES;
@@ -390,7 +391,7 @@ impl Stack {
         if with_fin {
             flags = flags | tcp::Flags::FIN;
         }
-        let mut header = self.header_for(index, seq, flags, None);
+        let mut header = self.header_for(index, seq, flags, Report::NONE);
         let room = self.tcbs[index].mss - len;
         if !header.options.sack.is_empty() && room < SACK_OPTION_MAX {
             // Pure acknowledgments report as well; a segment must not outgrow the link.
@@ -473,7 +474,8 @@ impl Stack {
         if !due || tcb.unsent() > 0 || tcb.fin_acked() {
             return Sent::All;
         }
-        let header = self.header_for(index, tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN, None);
+        let header =
+            self.header_for(index, tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN, Report::NONE);
         if !self.write_segment(path, &header, &[], tx) {
             return Sent::NoFrame;
         }
@@ -506,7 +508,7 @@ impl Stack {
     fn send_owed_ack(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.flags.any(Flags::ACK_NOW) {
-            let header = self.header_for(index, tcb.snd_nxt, tcp::Flags::ACK, None);
+            let header = self.header_for(index, tcb.snd_nxt, tcp::Flags::ACK, Report::NONE);
             if !self.write_segment(path, &header, &[], tx) {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
                 return Sent::NoFrame;

@@ -62,8 +62,9 @@ fn window_us(tcb: &Tcb, loss: &Loss) -> u32 {
             return 0;
         }
     }
-    let quarter = if loss.min_rtt_us == u32::MAX { 0 } else { loss.min_rtt_us / 4 };
-    quarter.saturating_mul(u32::from(loss.reorder_steps)).min(tcb.srtt_us8 >> 3)
+    let srtt_us = tcb.srtt_us8 >> 3;
+    let quarter = loss.min_rtt_us.min(srtt_us) / 4;
+    quarter.saturating_mul(u32::from(loss.reorder_steps)).min(srtt_us)
 }
 
 /// A duplicate that the peer reports: something was sent again for nothing. The window grows by a

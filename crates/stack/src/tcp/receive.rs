@@ -1,6 +1,7 @@
 //! Seventh and eighth step of SEGMENT ARRIVES: the segment text and the FIN bit.
 
 use super::arrives::Step;
+use super::header::Report;
 use super::receive_queue::{self, Inserted};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
@@ -90,6 +91,8 @@ impl Stack {
             inserted = receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
         }
         let tcb = &mut self.tcbs[index];
+        // The sender has lost something: its window is small now, and waits for each answer.
+        tcb.flags.set(Flags::QUICK);
         let unread = tcb.rcv_unread;
         let fin = receive_queue::advance(tcb, &self.pool);
         let arrived = tcb.rcv_unread - unread;
@@ -106,7 +109,12 @@ impl Stack {
         if out_of_order {
             // RFC 5681-4.2c, RFC 9293 MAY-13: at once, one for each, so that the sender can count.
             self.counters.out_of_order += 1;
-            self.send_ack(index, Some(text.seq), tx);
+            let report = if inserted == Inserted::Nothing && !text.octets.is_empty() {
+                Report::duplicate(text.seq, text.seq + text.octets.len() as u32)
+            } else {
+                Report::early(text.seq)
+            };
+            self.send_ack(index, report, tx);
         } else {
             // RFC 5681-4.2d: at once when it fills a gap, or is not new; behind octets that only
             // nobody has read yet it may wait as any other.

@@ -16,8 +16,10 @@ use crore_mem::{BlockId, Pool};
 /// What became of an insertion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Inserted {
-    /// Kept; or nothing of it was new.
+    /// Kept.
     Yes,
+    /// All of it was there already.
+    Nothing,
     /// No block was free: dropped from some octet on.
     PoolEmpty,
 }
@@ -32,7 +34,7 @@ pub(crate) fn insert(
     fin: bool,
 ) -> Inserted {
     let end = seq + bytes.len() as u32;
-    let (mut at, mut before) = (seq, BlockId::NONE);
+    let (mut at, mut before, mut inserted) = (seq, BlockId::NONE, Inserted::Nothing);
     let mut after = tcb.rcv_queue;
     loop {
         let (hole_end, next_end) = match after {
@@ -48,6 +50,7 @@ pub(crate) fn insert(
             at += u32::from(pool.header(id).len);
             link(tcb, pool, before, id, after);
             before = id;
+            inserted = Inserted::Yes;
         }
         if after == BlockId::NONE || (at.ge(end) && pool.header(after).seq.ge(end)) {
             break;
@@ -56,7 +59,7 @@ pub(crate) fn insert(
         before = after;
         after = pool.header(after).next;
     }
-    if fin { keep_fin(tcb, pool, before, end) } else { Inserted::Yes }
+    if fin { keep_fin(tcb, pool, before, end) } else { inserted }
 }
 
 /// A block with as much of `bytes` as it holds.

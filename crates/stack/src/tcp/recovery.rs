@@ -76,7 +76,8 @@ impl Stack {
     fn moment_of(&self, index: u32, arrival: &Arrival) -> Moment {
         let stamped = self.tcbs[index].flags.any(Flags::TIMESTAMPS) && arrival.has_timestamps;
         let echo_age_ms = stamped.then(|| self.ts_now().wrapping_sub(arrival.ts_echo));
-        Moment { now_us: self.now.us as u32, echo_age_ms }
+        let srtt_us = self.tcbs[index].srtt_us8 >> 3;
+        Moment { now_us: self.now.us as u32, srtt_us, echo_age_ms }
     }
 
     /// The SACK option is noted (RFC 2018-5a), its report of a duplicate first (RFC 2883).

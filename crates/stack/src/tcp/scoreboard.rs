@@ -29,6 +29,7 @@ pub(super) struct Delivered {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now_us: u32,
+    pub(super) srtt_us: u32,
     /// How old the timestamp that it echoes is, in milliseconds.
     pub(super) echo_age_ms: Option<u32>,
 }
@@ -157,8 +158,10 @@ fn note_delivered(
     }
     if resent {
         // It may be an earlier copy that was delivered: then this says nothing of the last one.
-        let older = moment.echo_age_ms.is_some_and(|age_ms| age_ms > rtt_us / 1000 + 1);
-        if older || rtt_us < loss.min_rtt_us {
+        // The echoed timestamp would not help: out of order it is an older segment's.
+        let known = loss.min_rtt_us != u32::MAX;
+        let least_us = if known { loss.min_rtt_us } else { moment.srtt_us / 2 };
+        if rtt_us < least_us {
             return;
         }
     }

@@ -102,7 +102,8 @@ fn undo(tcb: &mut Tcb, loss: &mut Loss, congestion: Congestion) {
     tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
     congestion.undone(&mut loss.avoidance, loss.prior_cwnd);
     loss.frto = 0;
-    loss.set(Bits::UNDO, false);
+    // What was sent again and what was not cannot be told apart any more: RACK begins anew.
+    loss.set(Bits::UNDO | Bits::RACK, false);
 }
 
 /// Step of F-RTO: the timer ran out, one segment was sent again.

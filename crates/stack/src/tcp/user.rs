@@ -173,7 +173,7 @@ impl Stack {
         let seq = Seq(event.seq) + skip as u32;
         let rest = &bytes[skip..];
         match receive_queue::insert(tcb, &mut self.pool, seq, rest, false) {
-            Inserted::Yes => tcb.rcv_unread += rest.len() as u32,
+            Inserted::Yes | Inserted::Nothing => tcb.rcv_unread += rest.len() as u32,
             Inserted::PoolEmpty if self.unreceive(event.index, seq, rest.len() as u32) => {
                 self.drop_segment(Drop::PoolEmpty);
             }
