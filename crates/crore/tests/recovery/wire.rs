@@ -14,6 +14,7 @@ use crore::{
 use crore_wire::{ethernet, ipv4, tcp};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// Sends without end when told to, and counts what comes.
@@ -63,8 +64,6 @@ pub(crate) enum Fate {
     /// Held back by so many microseconds; others overtake it.
     Late(u64),
     Twice,
-    /// A router on the way marks it (RFC 3168).
-    Marked,
 }
 
 /// A frame that a host sent, in numbers.
@@ -74,7 +73,6 @@ pub(crate) struct Seen {
     pub(crate) from: usize,
     pub(crate) header: tcp::Header,
     pub(crate) len: usize,
-    pub(crate) ecn: u8,
     pub(crate) fate: Fate,
 }
 
@@ -95,11 +93,14 @@ struct Host {
     wake_us: Option<u64>,
 }
 
+/// When it arrives, its number, to whom, and its octets.
+type Flight = (u64, u64, usize, Vec<u8>);
+
 pub(crate) struct World {
     hosts: [Host; 2],
     path: Path,
     free_at_us: [u64; 2],
-    under_way: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<Flight>>,
     number: u64,
     pub(crate) now_us: u64,
     pub(crate) seen: Vec<Seen>,
@@ -175,7 +176,8 @@ impl World {
             let sack: Vec<_> = (seen.header.options.sack.as_slice().iter())
                 .map(|b| (b.0.wrapping_sub(theirs), b.1.wrapping_sub(theirs)))
                 .collect();
-            lines += &format!(
+            let _ = write!(
+                lines,
                 "\n{:9} {} {:?} seq {} len {} ack {} {sack:?} {:?}",
                 seen.at_us - start.at_us,
                 [">", "<"][seen.from],
@@ -223,14 +225,14 @@ impl World {
                 continue;
             }
             for frame in host.turn(self.now_us) {
-                self.carry(side, frame, rule);
+                self.carry(side, &frame, rule);
             }
         }
     }
 
-    fn carry(&mut self, from: usize, mut frame: Vec<u8>, rule: &mut impl FnMut(&Seen) -> Fate) {
+    fn carry(&mut self, from: usize, frame: &[u8], rule: &mut impl FnMut(&Seen) -> Fate) {
         let mut fate = Fate::Arrives;
-        if let Some(mut seen) = parse(self.now_us, from, &frame) {
+        if let Some(mut seen) = parse(self.now_us, from, frame) {
             fate = rule(&seen);
             let queued_us = self.free_at_us[from].saturating_sub(self.now_us);
             if queued_us > self.path.queue_us {
@@ -244,16 +246,13 @@ impl World {
         if fate == Fate::Lost {
             return;
         }
-        if fate == Fate::Marked {
-            mark(&mut frame);
-        }
         let starts_us = self.free_at_us[from].max(self.now_us);
         self.free_at_us[from] = starts_us + (frame.len() as u64 + 24) * 1_000_000 / self.path.rate;
         let late_us = if let Fate::Late(us) = fate { us } else { 0 };
         let at_us = self.free_at_us[from] + self.path.delay_us + late_us;
         for _ in 0..if fate == Fate::Twice { 2 } else { 1 } {
             self.number += 1;
-            self.under_way.push(Reverse((at_us, self.number, 1 - from, frame.clone())));
+            self.under_way.push(Reverse((at_us, self.number, 1 - from, frame.to_vec())));
         }
     }
 }
@@ -310,17 +309,7 @@ fn parse(at_us: u64, from: usize, frame: &[u8]) -> Option<Seen> {
     if ethernet.ether_type != ethernet::EtherType::IPV4 {
         return None;
     }
-    let (ip, segment) = ipv4::Header::parse(packet).ok()?;
+    let (_, segment) = ipv4::Header::parse(packet).ok()?;
     let (header, payload) = tcp::Header::parse(segment).ok()?;
-    let ecn = ip.dscp_ecn & 3;
-    Some(Seen { at_us, from, header, len: payload.len(), ecn, fate: Fate::Arrives })
-}
-
-/// Congestion experienced: both ECN bits, and the header's checksum after it.
-fn mark(frame: &mut [u8]) {
-    let ip = 14;
-    let Ok((header, _)) = ipv4::Header::parse(&frame[ip..]) else { return };
-    assert!(header.dscp_ecn & 3 != 0, "only packets that say so are marked");
-    let marked = ipv4::Header { dscp_ecn: header.dscp_ecn | 3, ..header };
-    marked.write(&mut frame[ip..]);
+    Some(Seen { at_us, from, header, len: payload.len(), fate: Fate::Arrives })
 }

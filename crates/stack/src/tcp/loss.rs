@@ -23,21 +23,21 @@ pub(crate) struct Loss {
     pub(super) sacked: u32,
     /// Octets in blocks marked [`Marks::LOST`].
     pub(super) lost: u32,
-    /// The end of the highest block that was delivered (RACK.fack of RFC 8985).
+    /// The end of the highest block that was delivered (`RACK.fack` of RFC 8985).
     pub(super) fack: Seq,
     /// That block, while `fack` is beyond SND.UNA.
     pub(super) cursor: BlockId,
-    /// When the latest sent of all delivered segments was sent (RACK.xmit_ts), in microseconds.
+    /// When the latest sent of all delivered segments was sent (`RACK.xmit_ts`), in microseconds.
     pub(super) rack_sent_us: u32,
-    /// Its end (RACK.end_seq).
+    /// Its end (`RACK.end_seq`).
     pub(super) rack_end: Seq,
-    /// Its round-trip time (RACK.rtt).
+    /// Its round-trip time (`RACK.rtt`).
     pub(super) rack_rtt_us: u32,
     /// The least round-trip time seen since this block was taken; `u32::MAX`: none was.
     pub(super) min_rtt_us: u32,
     /// SND.NXT when the reordering window was widened last (RFC 8985 6.2).
     pub(super) dsack_round: Seq,
-    /// SND.NXT at the tail loss probe that is under way (TLP.end_seq).
+    /// SND.NXT at the tail loss probe that is under way (`TLP.end_seq`).
     pub(super) probe_end: Seq,
     /// Octets delivered and sent since recovery began, and in flight then (RFC 6937).
     pub(super) prr_delivered: u32,
@@ -52,7 +52,7 @@ pub(crate) struct Loss {
     pub(super) undo_retransmits: u16,
     /// Until SND.UNA gets here a finished recovery can be undone.
     pub(super) undo_until: Seq,
-    /// RACK.reo_wnd_mult and RACK.reo_wnd_persist.
+    /// `RACK.reo_wnd_mult` and `RACK.reo_wnd_persist`.
     pub(super) reorder_steps: u8,
     pub(super) reorder_persists: u8,
     /// Step of F-RTO (RFC 5682); 0: not in it.

@@ -232,13 +232,13 @@ impl Stack {
     /// that is in flight and not reported by the peer is taken to be lost.
     pub(super) fn congestion_on_timeout(&mut self, index: u32) {
         let congestion = self.config.congestion;
-        let has_loss = self.open_loss(index);
+        let remembers = self.open_loss(index);
         let tcb = &mut self.tcbs[index];
-        let (sacked, lost) = scoreboard::mark_all_lost(tcb, &mut self.pool);
+        let marked = scoreboard::mark_all_lost(tcb, &mut self.pool);
         let first = !tcb.flags.any(Flags::LOSS | Flags::RECOVERY);
-        if has_loss {
+        if remembers {
             let loss = loss::of_mut(&mut self.pool, tcb.loss);
-            (loss.sacked, loss.lost) = (sacked, lost);
+            (loss.sacked, loss.lost) = marked;
             loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
             if first {
                 save(tcb, loss);

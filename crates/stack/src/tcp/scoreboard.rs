@@ -123,15 +123,15 @@ pub(super) fn mark_reported(
             visits -= 1;
         }
     };
-    if !known {
-        mark(tcb.snd_head, right);
-    } else {
+    if known {
         if left.lt(fack) {
             mark(tcb.snd_head, right.earlier(fack));
         }
         if right.gt(fack) {
             mark(cursor, right);
         }
+    } else {
+        mark(tcb.snd_head, right);
     }
 }
 

@@ -58,7 +58,7 @@ fn friendly_octets(past: &mut Avoidance, step: &Step) -> u32 {
     let alpha = if past.w_est < plateau { 65_536 * 9 / 17 } else { 65_536 };
     let share = alpha * u64::from(step.newly.min(step.cwnd)) / u64::from(step.cwnd.max(1));
     past.w_est = past.w_est.saturating_add(share as u32);
-    (u64::from(past.w_est) * u64::from(step.mss) >> 16).min(u64::from(u32::MAX)) as u32
+    ((u64::from(past.w_est) * u64::from(step.mss)) >> 16).min(u64::from(u32::MAX)) as u32
 }
 
 /// The curve, `elapsed_ms` after the epoch's start, in octets.
