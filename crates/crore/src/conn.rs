@@ -104,6 +104,14 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.set_flag(self.index, Flags::NODELAY, on);
     }
 
+    /// Goes on sending what is not acknowledged without end, or for as long as the settings say,
+    /// which is the default (RFC 9293 MUST-21, the threshold R2). The application then gives up at
+    /// a time of its own: [`Service::trouble`](crate::Service::trouble) tells it when nothing gets
+    /// through, [`Conn::set_timer_ms`] when its patience is over, and [`Conn::abort`] ends it.
+    pub fn set_patient(&mut self, on: bool) {
+        self.stack.set_flag(self.index, Flags::PATIENT, on);
+    }
+
     /// Asks a peer that has been quiet whether it is still there, or stops to. It is off unless
     /// the settings say otherwise.
     pub fn set_keepalive(&mut self, on: bool) {

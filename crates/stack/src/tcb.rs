@@ -217,8 +217,8 @@ impl Flags {
     pub const PROBING: Self = Self(1 << 21);
     /// An active open that our peer has acknowledged or a passive one: the service knows of it.
     pub const TOLD: Self = Self(1 << 22);
-    /// The window we advertised is so small that reading must announce a larger one.
-    pub const WINDOW_SHUT: Self = Self(1 << 23);
+    /// The application gives up by itself: what is in flight is sent again without end.
+    pub const PATIENT: Self = Self(1 << 23);
     /// A segment found no room in the pool or the transmit ring: try again soon.
     pub const STARVED: Self = Self(1 << 24);
 

@@ -143,6 +143,29 @@ fn a_silent_peer_is_given_up_after_a_hundred_seconds() {
     assert!(heard[..heard.len() - 1].iter().all(|heard| heard.payload == b"hello"));
 }
 
+/// RFC 9293 MUST-21: an application that decides by itself sets the second threshold to when it
+/// likes: here, to twice what the settings say.
+#[test]
+fn the_application_decides_when_to_give_up() {
+    let mut peer = Peer::accepted(|config| config.data_retries = 5);
+    let id = peer.conn();
+    peer.act(|turn| turn.conn(id).unwrap().set_patient(true));
+    peer.app_sends(b"hello");
+    peer.wait_in_steps(60_000, 10);
+    assert_eq!(peer.app().calls, ["accepted"]);
+    assert_eq!(peer.app().troubles, [Trouble::Unanswered]);
+    let late = peer.hear_all();
+    assert!(late.len() >= 8 && late.iter().all(|heard| heard.payload == b"hello"));
+    peer.act(|turn| turn.conn(id).unwrap().abort());
+    peer.turn();
+    assert_eq!(peer.app().calls, ["accepted", "closed Aborted"]);
+
+    let mut other = Peer::accepted(|config| config.data_retries = 5);
+    other.app_sends(b"hello");
+    other.wait_in_steps(60_000, 10);
+    assert_eq!(other.app().calls, ["accepted", "closed TimedOut"]);
+}
+
 /// RFC 6298-5.4, RFC 6298-5: nothing is sent again before its timeout, and the earliest octets
 /// first.
 #[test]

@@ -149,8 +149,8 @@ impl Stack {
         let retries = self.config.syn_retries;
         let tcb = &mut self.tcbs[index];
         if tcb.in_flight() > 0 {
-            tcb.backoff += 1;
-            if tcb.backoff > retries {
+            tcb.backoff = tcb.backoff.saturating_add(1);
+            if tcb.backoff > retries && !tcb.flags.any(Flags::PATIENT) {
                 return self.finish(index, Closed::TimedOut, event);
             }
             self.advise_of_trouble(index, event);
@@ -171,11 +171,12 @@ impl Stack {
         // The user timeout (RFC 9293 3.8.3, RFC 5482) ends it at its own time.
         let left_ms =
             self.config.user_timeout_ms.map(|limit| limit.saturating_sub(self.waited_ms(index)));
-        let answers = self.shut_but_answers(index);
+        // RFC 9293 MUST-21: the application may want no end but its own.
+        let goes_on = self.shut_but_answers(index) || self.tcbs[index].flags.any(Flags::PATIENT);
         let tcb = &mut self.tcbs[index];
         tcb.backoff = tcb.backoff.saturating_add(1);
-        if answers {
-            tcb.backoff = tcb.backoff.min(retries.max(1));
+        if goes_on && left_ms != Some(0) {
+            tcb.backoff = tcb.backoff.min(retries.max(R1_RETRIES + 1));
         } else if tcb.backoff > retries || left_ms == Some(0) {
             self.send_reset(index, tx);
             return self.finish(index, Closed::TimedOut, event);
