@@ -247,7 +247,8 @@ impl Way {
         Ok(())
     }
 
-    /// The same octets again and again into silence: the third pause is at least twice the first.
+    /// The same octets again and again into silence: the third pause is at least twice the
+    /// shorter of those before it.
     fn silence(&mut self, now_us: u64, segment: &Segment<'_>) -> Result<(), String> {
         let header = &segment.header;
         let says_something = !segment.payload.is_empty()
@@ -267,7 +268,8 @@ impl Way {
         }
         resends.at_us.push(now_us);
         if let [.., a, b, c, d] = resends.at_us[..] {
-            let (first_us, third_us) = (b - a, d - c);
+            // A tail loss probe, or a next hop that must be asked for, draws the first pause out.
+            let (first_us, third_us) = ((b - a).min(c - b), d - c);
             if third_us < 2 * first_us && third_us < LONG_PAUSE_US {
                 return Err(format!(
                     "the same octets into silence after {first_us} us, later after {third_us} us"
