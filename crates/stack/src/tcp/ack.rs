@@ -52,10 +52,12 @@ impl Stack {
     /// SYN-RECEIVED after a simultaneous open: the first acceptable ACK establishes.
     fn ack_of_our_syn(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
         let tcb = &mut self.tcbs[index];
-        if Seq(arrival.ack) != tcb.snd_nxt {
+        // SND.NXT is back at the SYN while that waits to be sent once more.
+        let ack = tcb.snd_una + 1;
+        if Seq(arrival.ack) != ack {
             return Step::Stop(Drop::BadHandshake);
         }
-        tcb.snd_una = tcb.snd_nxt;
+        (tcb.snd_una, tcb.snd_nxt) = (ack, ack);
         tcb.flags.clear(Flags::TIMED);
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
         tcb.snd_wl1 = Seq(arrival.seq);

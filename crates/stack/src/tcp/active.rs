@@ -149,7 +149,9 @@ impl Stack {
     ) -> Step {
         let tcb = &self.tcbs[index];
         let (ack, has_ack) = (Seq(arrival.ack), arrival.flags.contains(tcp::Flags::ACK));
-        let ack_good = has_ack && ack.gt(tcb.snd_una) && ack.le(tcb.snd_nxt);
+        // SND.NXT is back at the SYN while that waits to be sent once more.
+        let syn_was_sent = tcb.in_flight() > 0 || tcb.backoff > 0;
+        let ack_good = has_ack && syn_was_sent && ack == tcb.snd_una + 1;
         if has_ack && !ack_good {
             // First: an ACK of something never sent. The reset frees the peer of an older
             // connection, or of one that an old duplicate opened (RFC 9293 3.5.1).
@@ -196,7 +198,7 @@ impl Stack {
                 tcb.srtt_us8 = 0;
             }
             let syn_timeouts = core::mem::take(&mut tcb.backoff);
-            tcb.snd_una = ack;
+            (tcb.snd_una, tcb.snd_nxt) = (ack, ack);
             tcb.flags.set(Flags::ACK_NOW);
             self.establish(index, syn_timeouts);
             event.what.set(What::CONNECTED);
