@@ -79,8 +79,8 @@ impl Stack {
         if out_of_order && blocks == OUT_OF_ORDER_BLOCKS_MAX {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
-        let mut inserted =
-            receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+        let mut inserted = self.keep_text(index, text);
+        let tcb = &mut self.tcbs[index];
         if inserted == Inserted::PoolEmpty && !out_of_order {
             // What came too early gives way to what is due: the peer has both (RFC 2018 8).
             receive_queue::forget_out_of_order(tcb, &mut self.pool);
@@ -88,7 +88,7 @@ impl Stack {
                 self.text_in_order(index, text, event);
                 return Step::On;
             }
-            inserted = receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin);
+            inserted = self.keep_text(index, text);
         }
         let tcb = &mut self.tcbs[index];
         // The sender has lost something: its window is small now, and waits for each answer.
@@ -124,6 +124,17 @@ impl Stack {
             self.owe_ack(index);
         }
         Step::On
+    }
+
+    /// Into the receive queue, unless the last blocks are for sending: a service that answers what
+    /// it reads could neither read nor answer any more.
+    fn keep_text(&mut self, index: u32, text: &Text<'_>) -> Inserted {
+        let free = self.pool.free_blocks();
+        if free <= (free + self.pool.in_use()) / BLOCKS_FOR_SENDING {
+            return Inserted::PoolEmpty;
+        }
+        let tcb = &mut self.tcbs[index];
+        receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin)
     }
 
     /// The peer's FIN is in order: RCV.NXT counts it, the state changes (RFC 9293 3.10.7.4).
@@ -198,6 +209,9 @@ impl<'a> Text<'a> {
         Self { seq: from, octets, start, fin, cut }
     }
 }
+
+/// The receive queues leave one in so many blocks.
+const BLOCKS_FOR_SENDING: u32 = 8;
 
 /// Out-of-order blocks that one connection may hold.
 const OUT_OF_ORDER_BLOCKS_MAX: u32 = 256;
