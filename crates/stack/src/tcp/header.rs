@@ -38,8 +38,8 @@ impl Stack {
     pub(super) fn send_ack(&mut self, index: u32, report: Report, tx: &mut TxBurst) -> bool {
         let sent = match self.path_of(index, tx) {
             Some(path) => {
-                let snd_nxt = self.tcbs[index].snd_nxt;
-                let header = self.header_for(index, snd_nxt, tcp::Flags::ACK, report);
+                let seq = self.tcbs[index].acceptable_seq();
+                let header = self.header_for(index, seq, tcp::Flags::ACK, report);
                 self.write_segment(&path, &header, &[], tx)
             }
             None => false,
@@ -67,7 +67,8 @@ impl Stack {
         }
         let Some(path) = self.path_of(index, tx) else { return };
         let flags = tcp::Flags::RST | tcp::Flags::ACK;
-        let header = self.header_for(index, self.tcbs[index].snd_nxt, flags, Report::NONE);
+        let seq = self.tcbs[index].acceptable_seq();
+        let header = self.header_for(index, seq, flags, Report::NONE);
         if self.write_segment(&path, &header, &[], tx) {
             self.counters.resets_out += 1;
         }
@@ -127,6 +128,15 @@ impl Stack {
     #[inline]
     pub(crate) fn ts_now(&self) -> u32 {
         self.now.tick.wrapping_add(self.ts_offset)
+    }
+}
+
+impl Tcb {
+    /// SND.NXT, or the right edge of the peer's window when a probe or a FIN went beyond it: the
+    /// peer would not look at the acknowledgment in a segment outside its window (RFC 9293 3.4).
+    #[inline]
+    pub(super) fn acceptable_seq(&self) -> Seq {
+        self.snd_nxt.earlier(self.snd_una + self.snd_wnd)
     }
 }
 

@@ -508,7 +508,8 @@ impl Stack {
     fn send_owed_ack(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.flags.any(Flags::ACK_NOW) {
-            let header = self.header_for(index, tcb.snd_nxt, tcp::Flags::ACK, Report::NONE);
+            let seq = tcb.acceptable_seq();
+            let header = self.header_for(index, seq, tcp::Flags::ACK, Report::NONE);
             if !self.write_segment(path, &header, &[], tx) {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
                 return Sent::NoFrame;
