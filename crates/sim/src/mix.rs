@@ -50,6 +50,7 @@ pub(crate) struct HostMix {
 }
 
 /// One direction of the link.
+#[derive(Default)]
 pub(crate) struct LaneMix {
     pub(crate) delay_us: u64,
     /// Added to each frame's delay, 0 to this, without changing the order.

@@ -23,6 +23,8 @@ use std::net::SocketAddr;
 pub(crate) struct Observer {
     /// The hosts that have room for all that arrives, and a way back.
     answers: [bool; 2],
+    /// The hosts do not lose each other's link address: no segment waits for it.
+    has_ways: bool,
     flows: HashMap<(SocketAddr, SocketAddr), Flow>,
 }
 
@@ -67,8 +69,8 @@ struct Resends {
 }
 
 impl Observer {
-    pub(crate) fn new(answers: [bool; 2]) -> Self {
-        Self { answers, flows: HashMap::new() }
+    pub(crate) fn new(answers: [bool; 2], has_ways: bool) -> Self {
+        Self { answers, has_ways, flows: HashMap::new() }
     }
 
     /// A frame arrives at its host; an error says what that one should have done before.
@@ -97,7 +99,7 @@ impl Observer {
         if segment.header.flags.contains(tcp::Flags::SYN) {
             flow.syn(sender, &segment.header);
         }
-        let judged = flow.judge(now_us, sender, &segment);
+        let judged = flow.judge(now_us, sender, &segment, self.has_ways);
         judged.map_err(|what| format!("{} -> {}: {what}", segment.from, segment.to))
     }
 }
@@ -130,7 +132,13 @@ impl Flow {
         way.mss = header.options.mss.unwrap_or(536);
     }
 
-    fn judge(&mut self, now_us: u64, sender: usize, segment: &Segment<'_>) -> Result<(), String> {
+    fn judge(
+        &mut self,
+        now_us: u64,
+        sender: usize,
+        segment: &Segment<'_>,
+        has_ways: bool,
+    ) -> Result<(), String> {
         let known = self.ways.iter().all(|way| way.start.is_some() && !way.is_over);
         if self.is_mixed || !known {
             return Ok(());
@@ -138,7 +146,9 @@ impl Flow {
         let [low, high] = &mut self.ways;
         let (way, back) = if sender == 0 { (low, high) } else { (high, low) };
         way.octets(back, segment)?;
-        way.silence(now_us, segment)?;
+        if has_ways {
+            way.silence(now_us, segment)?;
+        }
         let repeats = segment.header.flags.contains(tcp::Flags::SYN) && way.acked.is_some();
         if segment.header.flags.contains(tcp::Flags::ACK) && !repeats {
             way.acknowledgment(back, &segment.header)?;

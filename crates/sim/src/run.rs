@@ -133,8 +133,8 @@ impl World {
         let answers = [0, 1].map(|side| mix.hosts[side].is_ample && !harsh);
         Self {
             hosts,
-            wire: Wire::new(mix.lanes, mix.faults_end_us, luck),
-            observer: Observer::new(answers),
+            wire: Wire::new(&mut mix, luck),
+            observer: Observer::new(answers, !harsh),
             book,
             trace: trace.then(|| trace::Trace::new(mix.start_us)),
             now_us: mix.start_us,

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::luck::Luck;
-use crate::mix::LaneMix;
+use crate::mix::{LaneMix, Mix, Temper};
 use crate::segment::Segment;
 use crore_wire::tcp;
 use std::cmp::Reverse;
@@ -17,6 +17,8 @@ pub(crate) struct Wire {
     lanes: [Lane; 2],
     luck: Luck,
     faults_end_us: u64,
+    /// Questions for neighbours and their answers meet no faults.
+    spares_neighbours: bool,
     under_way: BinaryHeap<Reverse<Flight>>,
     number: u64,
 }
@@ -58,14 +60,24 @@ pub(crate) enum Fate {
 }
 
 impl Wire {
-    pub(crate) fn new(lanes: [LaneMix; 2], faults_end_us: u64, luck: Luck) -> Self {
+    pub(crate) fn new(mix: &mut Mix, luck: Luck) -> Self {
+        let lanes = std::mem::take(&mut mix.lanes);
         let lanes = lanes.map(|mix| Lane { mix, free_at_us: 0, last_arrival_us: 0 });
-        Self { lanes, luck, faults_end_us, under_way: BinaryHeap::new(), number: 0 }
+        Self {
+            lanes,
+            luck,
+            faults_end_us: mix.faults_end_us,
+            spares_neighbours: mix.temper != Temper::Harsh,
+            under_way: BinaryHeap::new(),
+            number: 0,
+        }
     }
 
     /// Takes a frame from host `from` and decides its fate.
     pub(crate) fn send(&mut self, now_us: u64, from: usize, frame: &[u8]) -> Fate {
-        let faults = now_us < self.faults_end_us;
+        // Without the next hop's link address nothing can be said of what a host should send.
+        let spared = self.spares_neighbours && Segment::parse(frame).is_none();
+        let faults = now_us < self.faults_end_us && !spared;
         let (lane, luck) = (&mut self.lanes[from], &mut self.luck);
         let mix = &lane.mix;
         let dark = mix.blackouts.iter().any(|&(start, end)| (start..end).contains(&now_us));

@@ -65,5 +65,11 @@ const FOUND: &[(u64, &str)] = &[
     (2716, "the same"),
     (57198, "round-trip samples took in the time of a recovery once more"),
     (29147, "the same"),
+    (4792, "data that came while a SYN waited to be sent once more were dropped"),
+    (751, "the answer to such a SYN was reset"),
+    (14181, "received octets had all blocks, so that an echo could not answer and read no more"),
+    (7004, "acknowledgments beyond a probed window were not looked at: both sides stood still"),
+    (9162, "the same"),
+    (9932, "the same"),
     (5002, "a wheel for four connections had no room for duplicates: a timeout 150 ms late"),
 ];
