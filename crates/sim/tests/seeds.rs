@@ -21,7 +21,7 @@ fn two_hundred_runs_end_as_they_should() {
 #[test]
 fn one_seed_is_one_run_to_the_frame() {
     let mut total = Report::default();
-    for seed in 0..10 {
+    for seed in 0..20 {
         let (first, second) = (run(seed, false).unwrap(), run(seed, false).unwrap());
         assert_eq!(first, second, "seed {seed}");
         total.add(&first);
