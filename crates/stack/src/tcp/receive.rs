@@ -91,8 +91,10 @@ impl Stack {
             inserted = self.keep_text(index, text);
         }
         let tcb = &mut self.tcbs[index];
-        // The sender has lost something: its window is small now, and waits for each answer.
-        tcb.flags.set(Flags::QUICK);
+        if out_of_order || blocks > 0 {
+            // The sender has lost something: its window is small now, and waits for each answer.
+            tcb.flags.set(Flags::QUICK);
+        }
         let unread = tcb.rcv_unread;
         let fin = receive_queue::advance(tcb, &self.pool);
         let arrived = tcb.rcv_unread - unread;
