@@ -189,18 +189,7 @@ impl Stack {
         tcb.snd_wnd_max = (tcb.snd_wnd >> tcb.snd_scale()).max(1) as u16;
         tcb.flags.clear(Flags::TIMED);
         if ack_good {
-            if tcb.backoff == 0 && tcb.srtt_us8 != 0 {
-                // `srtt_us8` held the time of the only SYN sent (RFC 6298 2.2, Karn).
-                let sent_at_us = tcb.srtt_us8;
-                tcb.srtt_us8 = 0;
-                tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
-            } else {
-                tcb.srtt_us8 = 0;
-            }
-            let syn_timeouts = core::mem::take(&mut tcb.backoff);
-            (tcb.snd_una, tcb.snd_nxt) = (ack, ack);
-            tcb.flags.set(Flags::ACK_NOW);
-            self.establish(index, syn_timeouts);
+            self.our_syn_is_acknowledged(index);
             event.what.set(What::CONNECTED);
         } else {
             // RFC 9293 MUST-10, simultaneous open: answer with SYN and ACK.
@@ -210,6 +199,21 @@ impl Stack {
         }
         self.queue_output(index);
         Step::On
+    }
+
+    /// The handshake is complete on our side: its last segment goes out.
+    fn our_syn_is_acknowledged(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        let sent_at_us = core::mem::take(&mut tcb.srtt_us8);
+        if tcb.backoff == 0 && sent_at_us != 0 {
+            // `srtt_us8` held the time of the only SYN sent (RFC 6298 2.2, Karn).
+            tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
+        }
+        let syn_timeouts = core::mem::take(&mut tcb.backoff);
+        tcb.snd_una += 1;
+        tcb.snd_nxt = tcb.snd_una;
+        tcb.flags.set(Flags::ACK_NOW);
+        self.establish(index, syn_timeouts);
     }
 
     /// What both SYNs offer holds (RFC 7323 1.3, RFC 2018 2, RFC 9293 3.7.1).
