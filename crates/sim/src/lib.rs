@@ -11,7 +11,12 @@
 //!
 //! A run fails when an octet of a stream is wrong or missing, a call to the application comes out
 //! of order, an invariant of a control block does not hold after a stage, a connection ends
-//! without a reason, something does not end, or anything is left in a table at the end.
+//! without a reason, something does not end, anything is left in a table at the end, or a segment
+//! breaks one of TCP's rules on the wire.
+//!
+//! Both hosts are the same stack, so a fault that both share in the same way can hide; that is what
+//! the observer and tests against other stacks are for. `mutants/run` plants known faults, one at a
+//! time, and shows that each is caught.
 
 mod book;
 mod frames;
