@@ -65,7 +65,7 @@ fn core<S: Service>(address: [u8; 4], link: Link, service: S, listens: bool) -> 
     };
     let mut settings = StackConfig::for_connections(512);
     settings.nodelay = true;
-    settings.pool = [96, 480, 2016].map(|payload_bytes| PoolClass { payload_bytes, count: 1024 });
+    settings.pool = [160, 480, 2016].map(|payload_bytes| PoolClass { payload_bytes, count: 1024 });
     let mut memory = Memory::heap();
     let mut engine = Engine::new(settings, &interface, service, &mut memory, [7; 32]).unwrap();
     if listens {

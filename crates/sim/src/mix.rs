@@ -197,14 +197,14 @@ impl HostMix {
 
 fn ample_pool() -> [PoolClass; 3] {
     [
-        PoolClass { payload_bytes: 96, count: 8192 },
+        PoolClass { payload_bytes: 160, count: 8192 },
         PoolClass { payload_bytes: 480, count: 2048 },
         PoolClass { payload_bytes: 2016, count: 1024 },
     ]
 }
 
 fn scarce_pool(luck: &mut Luck) -> [PoolClass; 3] {
-    [96, 480, 2016]
+    [160, 480, 2016]
         .map(|payload_bytes| PoolClass { payload_bytes, count: luck.scaled(4, 512) as u32 })
 }
 

@@ -142,11 +142,11 @@ impl StackConfig {
         }
     }
 
-    /// Small, medium and full-size blocks: 40 bytes of payload memory a connection in all, with
+    /// Small, medium and full-size blocks: 44 bytes of payload memory a connection in all, with
     /// floors so that few connections can still fill fat pipes.
     fn pool_for(conns_max: u32) -> [PoolClass; 3] {
         [
-            PoolClass { payload_bytes: 96, count: (conns_max / 16).clamp(1 << 11, 1 << 20) },
+            PoolClass { payload_bytes: 160, count: (conns_max / 16).clamp(1 << 11, 1 << 20) },
             PoolClass { payload_bytes: 480, count: (conns_max / 64).clamp(1 << 10, 1 << 17) },
             PoolClass { payload_bytes: 2016, count: (conns_max / 128).clamp(1 << 12, 1 << 16) },
         ]

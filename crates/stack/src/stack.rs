@@ -339,7 +339,7 @@ impl Stack {
     pub fn check(&self) {
         for index in self.tcbs.live() {
             self.tcbs[index].check();
-            self.check_loss(&self.tcbs[index]);
+            self.check_extension(&self.tcbs[index]);
         }
         let records = self.tcbs.len() + self.half_open() + self.time_wait();
         assert!(self.flows.len() <= records, "no flow without a record");

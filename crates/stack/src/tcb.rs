@@ -68,8 +68,8 @@ pub struct Tcb {
     pub snd_unsent: BlockId,
     /// Congestion window, in octets.
     pub cwnd: u32,
-    /// What is remembered since the first sign of loss: see `tcp::loss`. None on most connections.
-    pub loss: BlockId,
+    /// What is remembered while the connection is busy: see `tcp::extension`. None on most.
+    pub extension: BlockId,
     /// Smoothed round-trip time, in eighths of a microsecond; 0 before the first sample.
     pub srtt_us8: u32,
     /// Round-trip time variation, in quarters of a microsecond.
@@ -364,7 +364,7 @@ impl Tcb {
             assert!(self.mss > 0);
             assert_eq!(self.queued() == 0, self.snd_head == BlockId::NONE, "blocks as queued");
             let recovering = self.flags.any(Flags::RECOVERY);
-            assert!(!recovering || self.loss != BlockId::NONE, "recovery needs its block");
+            assert!(!recovering || self.extension != BlockId::NONE, "recovery needs its block");
         }
         if self.in_flight() > 0 && state != State::Closed {
             assert!(self.flags.any(Flags::TIMED | Flags::ABORT), "what is in flight is timed");

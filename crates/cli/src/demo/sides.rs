@@ -178,7 +178,7 @@ fn settings(demand: &Demand) -> StackConfig {
 /// Blocks for so many payloads, twice: one may wait for its acknowledgment while the next is sent.
 fn pool(in_flight: u32, payload_bytes: u32) -> [PoolClass; 3] {
     let mut classes = [
-        PoolClass { payload_bytes: 96, count: 1 << 10 },
+        PoolClass { payload_bytes: 160, count: 1 << 10 },
         PoolClass { payload_bytes: 480, count: 1 << 9 },
         PoolClass { payload_bytes: 2016, count: 1 << 9 },
     ];

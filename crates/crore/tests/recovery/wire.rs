@@ -260,7 +260,7 @@ impl World {
 impl Host {
     fn new(side: usize, tweak: &impl Fn(usize, &mut StackConfig)) -> Self {
         let mut config = StackConfig::for_connections(4);
-        config.pool = [(96, 1 << 11), (480, 1 << 10), (2016, 1 << 13)]
+        config.pool = [(160, 1 << 11), (480, 1 << 10), (2016, 1 << 13)]
             .map(|(payload_bytes, count)| PoolClass { payload_bytes, count });
         tweak(side, &mut config);
         let interface = Interface {

@@ -37,8 +37,8 @@ impl Stack {
         }
         let is_new = ack.gt(tcb.snd_una);
         let reports = arrival.has_options && tcb.flags.any(Flags::SACK) && tcb.in_flight() > 0;
-        let troubled = tcb.loss != BlockId::NONE || tcb.flags.any(Flags::LOSS) || reports;
-        if troubled && self.open_loss(index) {
+        let troubled = tcb.extension != BlockId::NONE || tcb.flags.any(Flags::LOSS) || reports;
+        if troubled && self.open_extension(index) {
             self.ack_in_trouble(index, arrival, frame, event);
         } else if is_new {
             self.new_ack(index, arrival, event);
@@ -92,7 +92,7 @@ impl Stack {
         // RFC 6298 5.2, 5.3: nothing in flight, no timer; else it starts anew.
         if tcb.in_flight() > 0 {
             self.start_timer(index);
-        } else if tcb.loss != BlockId::NONE || tcb.is(Sign::Probe) {
+        } else if tcb.extension != BlockId::NONE || tcb.is(Sign::Probe) {
             self.flight_is_over(index);
         } else {
             tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
@@ -115,7 +115,7 @@ impl Stack {
         self.start_rto(index);
         let tcb = &mut self.tcbs[index];
         tcb.flags.clear(Flags::PERSIST);
-        if tcb.loss == BlockId::NONE {
+        if tcb.extension == BlockId::NONE {
             tcb.flags.clear(Flags::TIMED);
         }
     }
@@ -185,7 +185,7 @@ impl Stack {
         match tcb.state() {
             State::FinWait1 => {
                 tcb.set_state(State::FinWait2);
-                self.close_loss(index);
+                self.close_extension(index);
                 let wait = self.config.fin_wait_2_ms;
                 self.set_deadline(index, wait);
             }

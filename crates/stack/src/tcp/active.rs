@@ -292,7 +292,7 @@ impl Tcb {
         self.snd_tail = BlockId::NONE;
         self.snd_unsent = BlockId::NONE;
         self.rcv_queue = BlockId::NONE;
-        self.loss = BlockId::NONE;
+        self.extension = BlockId::NONE;
     }
 }
 

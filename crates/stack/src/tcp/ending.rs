@@ -55,7 +55,7 @@ impl Stack {
     fn detach(&mut self, index: u32, why: Closed, event: &mut Event) {
         let tcb = &mut self.tcbs[index];
         send_queue::clear(tcb, &mut self.pool);
-        self.close_loss(index);
+        self.close_extension(index);
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::Closed);
         // The application's timer goes on: unread octets may wait for it.

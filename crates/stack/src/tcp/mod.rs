@@ -12,7 +12,7 @@
 //! | `scoreboard`, `rack` | what was delivered, what is lost |
 //! | `undo` | recoveries that were for nothing |
 //! | `probe` | tail loss probes |
-//! | `loss` | what is remembered for all of these |
+//! | `extension` | what is remembered for all of these |
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now |
 //! | `header` | its header, and segments without payload |
@@ -28,9 +28,9 @@ mod active;
 mod arrives;
 pub(crate) mod congestion;
 mod ending;
+mod extension;
 pub(crate) mod half_open;
 mod header;
-mod loss;
 mod output;
 mod passive;
 mod probe;

@@ -1,7 +1,7 @@
 //! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
 
+use super::extension;
 use super::header::Report;
-use super::loss;
 use super::send_queue::Marks;
 use super::undo::FRTO_PROBES;
 use crate::event::{Closed, Event, Events, What};
@@ -244,8 +244,8 @@ impl Stack {
     /// not count: it may have shrunk (RFC 9293 SHLD-16, MAY-7).
     fn send_lost(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
-        if tcb.loss != BlockId::NONE {
-            let loss = loss::of(&self.pool, tcb.loss);
+        if tcb.extension != BlockId::NONE {
+            let loss = extension::of(&self.pool, tcb.extension);
             let waits = loss.frto == FRTO_PROBES && tcb.unsent() > 0;
             if loss.lost == 0 || waits {
                 return Sent::All;
@@ -301,7 +301,7 @@ impl Stack {
         // RFC 5681-2, RFC 7323-2.4c: nothing new goes beyond the window or the congestion window.
         let window = tcb.snd_wnd.saturating_sub(flight);
         let len = u32::from(whole).min(window) as u16;
-        let simple = tcb.loss == BlockId::NONE && tcb.dup_acks == 0;
+        let simple = tcb.extension == BlockId::NONE && tcb.dup_acks == 0;
         let pipe = if simple && !tcb.flags.any(Flags::LOSS) { flight } else { self.pipe(tcb) };
         if pipe > 0 && pipe + u32::from(len) > tcb.cwnd {
             return None;
@@ -441,14 +441,14 @@ impl Stack {
             if whole {
                 segment.marks &= !Marks::LOST;
             }
-            if tcb.loss != BlockId::NONE {
+            if tcb.extension != BlockId::NONE {
                 let lost = if whole && was_lost { block_len } else { 0 };
                 let ts_now = self.now.tick.wrapping_add(self.ts_offset);
-                loss::of_mut(&mut self.pool, tcb.loss).note_repeat(lost, ts_now);
+                extension::of_mut(&mut self.pool, tcb.extension).note_repeat(lost, ts_now);
             }
         }
-        if tcb.flags.any(Flags::RECOVERY) && tcb.loss != BlockId::NONE {
-            loss::of_mut(&mut self.pool, tcb.loss).prr_out += u32::from(len);
+        if tcb.flags.any(Flags::RECOVERY) && tcb.extension != BlockId::NONE {
+            extension::of_mut(&mut self.pool, tcb.extension).prr_out += u32::from(len);
         }
         let segment = self.pool.header_mut(id);
         if end.gt(tcb.snd_nxt) {

@@ -1,7 +1,7 @@
 //! Tail loss probes (RFC 8985 7): when the last segments of a flight are lost nothing follows that
 //! would tell, so one more is sent long before the retransmission timer runs out.
 
-use super::loss::{self, Bits, Loss};
+use super::extension::{self, Bits, Extension};
 use super::scoreboard::Delivered;
 use super::send_queue::Marks;
 use crate::seq::Seq;
@@ -31,8 +31,8 @@ impl Stack {
             && !tcb.flags.any(barred)
             && tcb.state() > State::SynReceived
             && tcb.backoff == 0;
-        let under_way =
-            tcb.loss != BlockId::NONE && loss::of(&self.pool, tcb.loss).has(Bits::PROBE);
+        let under_way = tcb.extension != BlockId::NONE
+            && extension::of(&self.pool, tcb.extension).has(Bits::PROBE);
         (apt && !under_way).then_some(probe_ms)
     }
 
@@ -43,12 +43,12 @@ impl Stack {
         if !self.is_flight_quiet(index) {
             return self.start_timer(index);
         }
-        if self.open_loss(index)
+        if self.open_extension(index)
             && let Some(repeats) = self.send_tail(index, tx)
         {
             self.counters.tail_probes += 1;
             let tcb = &self.tcbs[index];
-            let loss = loss::of_mut(&mut self.pool, tcb.loss);
+            let loss = extension::of_mut(&mut self.pool, tcb.extension);
             loss.probe_end = tcb.snd_nxt;
             loss.set(Bits::PROBE, true);
             loss.set(Bits::PROBE_REPEATS, repeats);
@@ -95,7 +95,13 @@ impl Stack {
 
     /// RFC 8985 7.4.2: what the acknowledgment says of the probe. One that repaired a loss without
     /// any other sign of it takes its share of the window.
-    pub(super) fn end_of_probe(&mut self, index: u32, loss: &mut Loss, ack: Seq, seen: &Delivered) {
+    pub(super) fn end_of_probe(
+        &mut self,
+        index: u32,
+        loss: &mut Extension,
+        ack: Seq,
+        seen: &Delivered,
+    ) {
         if !loss.has(Bits::PROBE) || ack.lt(loss.probe_end) {
             return;
         }

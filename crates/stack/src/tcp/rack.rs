@@ -1,7 +1,7 @@
 //! RACK (RFC 8985): a segment is lost when one that was sent later was delivered, and the time in
 //! which the network may have changed their order is over.
 
-use super::loss::{Bits, Loss};
+use super::extension::{Bits, Extension};
 use super::scoreboard::{self, WALK_MAX};
 use super::send_queue::{Marks, Segment};
 use crate::tcb::{Flags, Tcb};
@@ -18,7 +18,12 @@ pub(super) struct Found {
 
 /// Step 5 of RFC 8985 6.2: marks what is lost by now. The work is bounded; an acknowledgment or
 /// the timer goes on with it.
-pub(super) fn detect(tcb: &Tcb, pool: &mut Pool<Segment>, loss: &mut Loss, now_us: u32) -> Found {
+pub(super) fn detect(
+    tcb: &Tcb,
+    pool: &mut Pool<Segment>,
+    loss: &mut Extension,
+    now_us: u32,
+) -> Found {
     let mut found = Found::default();
     if !loss.has(Bits::RACK) {
         return found;
@@ -55,7 +60,7 @@ pub(super) fn detect(tcb: &Tcb, pool: &mut Pool<Segment>, loss: &mut Loss, now_u
 }
 
 /// Step 4 of RFC 8985 6.2: how long a segment may be overtaken by later ones without being lost.
-fn window_us(tcb: &Tcb, loss: &Loss) -> u32 {
+fn window_us(tcb: &Tcb, loss: &Extension) -> u32 {
     if !loss.has(Bits::REORDERS) {
         let recovering = tcb.flags.any(Flags::RECOVERY | Flags::LOSS);
         if recovering || loss.sacked > u32::from(DUP_ACKS_LOSS - 1) * u32::from(tcb.mss) {
@@ -69,7 +74,7 @@ fn window_us(tcb: &Tcb, loss: &Loss) -> u32 {
 
 /// A duplicate that the peer reports: something was sent again for nothing. The window grows by a
 /// step, at most once a round trip, and stays for 16 recoveries (RFC 8985 6.2 step 4).
-pub(super) fn widen(tcb: &Tcb, loss: &mut Loss) {
+pub(super) fn widen(tcb: &Tcb, loss: &mut Extension) {
     let in_round = loss.has(Bits::DSACK_ROUND) && tcb.snd_una.lt(loss.dsack_round);
     if !in_round {
         loss.set(Bits::DSACK_ROUND, true);
@@ -80,7 +85,7 @@ pub(super) fn widen(tcb: &Tcb, loss: &mut Loss) {
 }
 
 /// A recovery ended.
-pub(super) fn recovered(loss: &mut Loss) {
+pub(super) fn recovered(loss: &mut Extension) {
     loss.reorder_persists = loss.reorder_persists.saturating_sub(1);
     if loss.reorder_persists == 0 {
         loss.reorder_steps = 1;

@@ -10,7 +10,7 @@
 //! A block that is taken to be lost carries a mark; output sends marked blocks first, as the
 //! window allows. What counts against the window is `pipe`.
 
-use super::loss::{self, Bits, Loss};
+use super::extension::{self, Bits, Extension};
 use super::rack::{self, DUP_ACKS_LOSS};
 use super::scoreboard::{self, Delivered, Moment};
 use super::undo;
@@ -32,8 +32,8 @@ impl Stack {
         frame: &[u8],
         event: &mut Event,
     ) {
-        let id = self.tcbs[index].loss;
-        let mut loss = *loss::of(&self.pool, id);
+        let id = self.tcbs[index].extension;
+        let mut loss = *extension::of(&self.pool, id);
         let moment = self.moment_of(index, arrival);
         let mut seen = Delivered::default();
         let (una, ack) = (self.tcbs[index].snd_una, Seq(arrival.ack));
@@ -65,7 +65,7 @@ impl Stack {
         let credit = if over { 0 } else { newly };
         self.steer(index, &mut loss, &seen, credit, flight_before, found.any);
         self.end_of_probe(index, &mut loss, ack, &seen);
-        *loss::of_mut(&mut self.pool, id) = loss;
+        *extension::of_mut(&mut self.pool, id) = loss;
         if advanced {
             self.after_new_ack(index, event);
         }
@@ -86,7 +86,7 @@ impl Stack {
         index: u32,
         arrival: &Arrival,
         frame: &[u8],
-        loss: &mut Loss,
+        loss: &mut Extension,
         moment: Moment,
         seen: &mut Delivered,
     ) {
@@ -112,7 +112,7 @@ impl Stack {
     fn judge(
         &mut self,
         index: u32,
-        loss: &mut Loss,
+        loss: &mut Extension,
         seen: &Delivered,
         moment: Moment,
     ) -> rack::Found {
@@ -143,7 +143,7 @@ impl Stack {
     fn steer(
         &mut self,
         index: u32,
-        loss: &mut Loss,
+        loss: &mut Extension,
         seen: &Delivered,
         newly: u32,
         flight_before: u32,
@@ -179,19 +179,19 @@ impl Stack {
         let sooner = tcb.deadline.wrapping_sub(self.now.tick.wrapping_add(ms)) as i32 > 0;
         if tcb.in_flight() > 0 && (sooner || !tcb.flags.any(Flags::TIMED)) {
             self.set_deadline(index, ms);
-            let id = self.tcbs[index].loss;
-            loss::of_mut(&mut self.pool, id).set(Bits::REORDER_TIMER, true);
+            let id = self.tcbs[index].extension;
+            extension::of_mut(&mut self.pool, id).set(Bits::REORDER_TIMER, true);
         }
     }
 
     /// The reordering timer ran out (RFC 8985 6.3). True when it was this one.
     pub(super) fn reorder_timeout(&mut self, index: u32) -> bool {
-        let id = self.tcbs[index].loss;
-        if id == BlockId::NONE || !loss::of(&self.pool, id).has(Bits::REORDER_TIMER) {
+        let id = self.tcbs[index].extension;
+        if id == BlockId::NONE || !extension::of(&self.pool, id).has(Bits::REORDER_TIMER) {
             return false;
         }
         let (now_us, congestion) = (self.now.us as u32, self.config.congestion);
-        let mut loss = *loss::of(&self.pool, id);
+        let mut loss = *extension::of(&self.pool, id);
         loss.set(Bits::REORDER_TIMER, false);
         let tcb = &mut self.tcbs[index];
         let found = rack::detect(tcb, &mut self.pool, &mut loss, now_us);
@@ -203,7 +203,7 @@ impl Stack {
         if found.any && tcb.flags.any(Flags::RECOVERY) {
             pace_recovery(tcb, &mut loss, 0, false);
         }
-        *loss::of_mut(&mut self.pool, id) = loss;
+        *extension::of_mut(&mut self.pool, id) = loss;
         self.start_timer(index);
         self.wait_for_reordered(index, found.wait_us);
         self.queue_output(index);
@@ -212,18 +212,18 @@ impl Stack {
 
     /// A third duplicate acknowledgment without SACK, on a connection without an extension.
     pub(super) fn third_duplicate(&mut self, index: u32) {
-        if !self.open_loss(index) {
+        if !self.open_extension(index) {
             return;
         }
         let congestion = self.config.congestion;
-        let id = self.tcbs[index].loss;
-        let mut loss = *loss::of(&self.pool, id);
+        let id = self.tcbs[index].extension;
+        let mut loss = *extension::of(&self.pool, id);
         let tcb = &mut self.tcbs[index];
         save(tcb, &mut loss);
         enter(tcb, &mut loss, congestion);
         let head = tcb.snd_head;
         scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
-        *loss::of_mut(&mut self.pool, id) = loss;
+        *extension::of_mut(&mut self.pool, id) = loss;
         self.counters.fast_retransmits += 1;
         self.queue_output(index);
     }
@@ -232,12 +232,12 @@ impl Stack {
     /// that is in flight and not reported by the peer is taken to be lost.
     pub(super) fn congestion_on_timeout(&mut self, index: u32) {
         let congestion = self.config.congestion;
-        let remembers = self.open_loss(index);
+        let remembers = self.open_extension(index);
         let tcb = &mut self.tcbs[index];
         let marked = scoreboard::mark_all_lost(tcb, &mut self.pool);
         let first = !tcb.flags.any(Flags::LOSS | Flags::RECOVERY);
         if remembers {
-            let loss = loss::of_mut(&mut self.pool, tcb.loss);
+            let loss = extension::of_mut(&mut self.pool, tcb.extension);
             (loss.sacked, loss.lost) = marked;
             loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
             if first {
@@ -264,13 +264,13 @@ impl Stack {
     /// room, so the head goes at once.
     pub(super) fn window_reopened(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
-        if tcb.loss == BlockId::NONE || tcb.in_flight() == 0 {
+        if tcb.extension == BlockId::NONE || tcb.in_flight() == 0 {
             return;
         }
-        let mut loss = *loss::of(&self.pool, tcb.loss);
+        let mut loss = *extension::of(&self.pool, tcb.extension);
         let head = tcb.snd_head;
         scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
-        *loss::of_mut(&mut self.pool, tcb.loss) = loss;
+        *extension::of_mut(&mut self.pool, tcb.extension) = loss;
         tcb.backoff = 0;
         self.start_timer(index);
         self.queue_output(index);
@@ -292,9 +292,9 @@ impl Stack {
         }
         tcb.mss = mss;
         // Without an extension the retransmission timer sees to it.
-        if tcb.in_flight() > 0 && self.open_loss(index) {
+        if tcb.in_flight() > 0 && self.open_extension(index) {
             let tcb = &mut self.tcbs[index];
-            let mut loss = *loss::of(&self.pool, tcb.loss);
+            let mut loss = *extension::of(&self.pool, tcb.extension);
             loss.set(Bits::UNDO, false);
             loss.frto = 0;
             loss.recover = tcb.snd_nxt;
@@ -302,7 +302,7 @@ impl Stack {
             tcb.flags.set(Flags::LOSS);
             let head = tcb.snd_head;
             scoreboard::mark_lost(tcb, &mut self.pool, &mut loss, head);
-            *loss::of_mut(&mut self.pool, tcb.loss) = loss;
+            *extension::of_mut(&mut self.pool, tcb.extension) = loss;
         }
         self.queue_output(index);
     }
@@ -337,7 +337,7 @@ fn left_duplicates(tcb: &Tcb, newly: u32) -> u8 {
 }
 
 /// Keeps what an undo will need.
-pub(super) fn save(tcb: &Tcb, loss: &mut Loss) {
+pub(super) fn save(tcb: &Tcb, loss: &mut Extension) {
     loss.prior_cwnd = tcb.cwnd;
     loss.prior_ssthresh_segments = tcb.ssthresh_segments;
     loss.undo_retransmits = 0;
@@ -346,7 +346,7 @@ pub(super) fn save(tcb: &Tcb, loss: &mut Loss) {
 }
 
 /// Fast recovery begins (RFC 5681-3.2b, RFC 6675 5 step 4, RFC 6937).
-fn enter(tcb: &mut Tcb, loss: &mut Loss, congestion: super::congestion::Congestion) {
+fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: super::congestion::Congestion) {
     let flight = tcb.in_flight();
     tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
     loss.recover = tcb.snd_nxt;
@@ -362,7 +362,7 @@ fn enter(tcb: &mut Tcb, loss: &mut Loss, congestion: super::congestion::Congesti
 
 /// Proportional rate reduction (RFC 6937 3.1): in recovery as many octets go out as arrive, times
 /// the reduction; `progress`: this acknowledgment shows no further loss.
-fn pace_recovery(tcb: &mut Tcb, loss: &mut Loss, delivered: u32, progress: bool) {
+fn pace_recovery(tcb: &mut Tcb, loss: &mut Extension, delivered: u32, progress: bool) {
     let (mss, ssthresh) = (u32::from(tcb.mss), tcb.ssthresh_octets());
     let fin = u32::from(tcb.flags.any(Flags::FIN_SENT));
     let pipe = tcb.in_flight().saturating_sub(loss.sacked + loss.lost + fin);
@@ -383,7 +383,7 @@ fn pace_recovery(tcb: &mut Tcb, loss: &mut Loss, delivered: u32, progress: bool)
 }
 
 /// Recovery is over (RFC 6582-3.2d, RFC 5681-3.2d).
-fn leave(tcb: &mut Tcb, loss: &mut Loss) {
+fn leave(tcb: &mut Tcb, loss: &mut Extension) {
     if tcb.flags.any(Flags::RECOVERY) {
         tcb.cwnd = tcb.ssthresh_octets();
         if !tcb.flags.any(Flags::SACK) {

@@ -1,7 +1,7 @@
 //! Which octets in flight were delivered and which are lost: marks in the send queue's blocks
-//! (RFC 2018, 6675), with their sums in [`Loss`].
+//! (RFC 2018, 6675), with their sums in [`Extension`].
 
-use super::loss::{self, Bits, Loss};
+use super::extension::{self, Bits, Extension};
 use super::send_queue::{self, Marks, Segment};
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -38,7 +38,7 @@ pub(super) struct Moment {
 pub(super) fn acknowledge(
     tcb: &mut Tcb,
     pool: &mut Pool<Segment>,
-    loss: &mut Loss,
+    loss: &mut Extension,
     ack: Seq,
     moment: Moment,
     seen: &mut Delivered,
@@ -87,7 +87,7 @@ pub(super) fn acknowledge(
 pub(super) fn mark_reported(
     tcb: &Tcb,
     pool: &mut Pool<Segment>,
-    loss: &mut Loss,
+    loss: &mut Extension,
     ranges: &[(Seq, Seq)],
     moment: Moment,
     seen: &mut Delivered,
@@ -137,7 +137,7 @@ pub(super) fn mark_reported(
 
 /// One segment is known to be delivered (RFC 8985 6.2, steps 1 to 3).
 fn note_delivered(
-    loss: &mut Loss,
+    loss: &mut Extension,
     segment: &Segment,
     end: Seq,
     moment: Moment,
@@ -184,7 +184,12 @@ pub(super) fn sent_after(sent_us: u32, end: Seq, other_us: u32, other_end: Seq) 
 }
 
 /// Takes a block in flight to be lost, unless the peer has it.
-pub(super) fn mark_lost(tcb: &mut Tcb, pool: &mut Pool<Segment>, loss: &mut Loss, id: BlockId) {
+pub(super) fn mark_lost(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    loss: &mut Extension,
+    id: BlockId,
+) {
     if id == BlockId::NONE {
         // Only the FIN is in flight.
         tcb.flags.set(Flags::FIN_LOST);
@@ -235,11 +240,11 @@ impl Stack {
     pub(super) fn pipe(&self, tcb: &Tcb) -> u32 {
         // A FIN takes no room: counted, it would keep a window of one segment shut.
         let mut gone = u32::from(tcb.flags.any(Flags::FIN_SENT));
-        if tcb.loss != BlockId::NONE {
-            let loss = loss::of(&self.pool, tcb.loss);
+        if tcb.extension != BlockId::NONE {
+            let loss = extension::of(&self.pool, tcb.extension);
             gone += loss.sacked + loss.lost;
         } else if tcb.flags.any(Flags::LOSS) {
-            let (sacked, lost) = loss::marked(tcb, &self.pool);
+            let (sacked, lost) = extension::marked(tcb, &self.pool);
             gone += sacked + lost;
         }
         if !tcb.flags.any(Flags::SACK) {

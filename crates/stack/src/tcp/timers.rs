@@ -4,7 +4,7 @@
 //! The deadlines are in the control block; the wheel only knows when to look. Re-arming writes
 //! the block and, at most, one wheel slot.
 
-use super::loss::{self, Bits};
+use super::extension::{self, Bits};
 use super::recent::RECENT_MS;
 use super::send_queue;
 use crate::event::{Closed, Event, Events, Trouble, What};
@@ -365,8 +365,8 @@ impl Stack {
         tcb.deadline = at;
         tcb.flags.set(Flags::TIMED);
         tcb.put(Sign::Probe, true);
-        if tcb.loss != BlockId::NONE {
-            loss::of_mut(&mut self.pool, tcb.loss).set(Bits::REORDER_TIMER, false);
+        if tcb.extension != BlockId::NONE {
+            extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
         if tcb.flags.any(Flags::RECENT) {
             return;
@@ -386,8 +386,8 @@ impl Stack {
         tcb.deadline = at;
         tcb.put(Sign::Probe, false);
         tcb.flags.set(Flags::TIMED);
-        if tcb.loss != BlockId::NONE {
-            loss::of_mut(&mut self.pool, tcb.loss).set(Bits::REORDER_TIMER, false);
+        if tcb.extension != BlockId::NONE {
+            extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
         self.watch(index, at, ms);
     }

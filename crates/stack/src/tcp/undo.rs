@@ -5,7 +5,7 @@
 //! * DSACK (RFC 3708): the peer reports every retransmission as a duplicate.
 
 use super::congestion::Congestion;
-use super::loss::{Bits, Loss};
+use super::extension::{Bits, Extension};
 use super::rack;
 use super::scoreboard::{self, Delivered, Moment};
 use crate::seq::Seq;
@@ -17,7 +17,7 @@ impl Stack {
     pub(super) fn maybe_undo(
         &mut self,
         index: u32,
-        loss: &mut Loss,
+        loss: &mut Extension,
         seen: &Delivered,
         moment: Moment,
     ) {
@@ -57,7 +57,7 @@ impl Stack {
     }
 
     /// RFC 5682 3.1 step 3 b: what arrives was not sent again, so the timeout came too early.
-    fn is_late(&self, index: u32, loss: &Loss, seen: &Delivered) -> bool {
+    fn is_late(&self, index: u32, loss: &Extension, seen: &Delivered) -> bool {
         let tcb = &self.tcbs[index];
         // Without SACK the acknowledgment of a retransmission covers what arrived long ago.
         let told = tcb.flags.any(Flags::SACK) || !seen.resent;
@@ -65,7 +65,7 @@ impl Stack {
     }
 
     /// RFC 5682 2.1 and 3.1, steps 2 and 3.
-    fn frto(&mut self, index: u32, loss: &mut Loss, seen: &Delivered) {
+    fn frto(&mut self, index: u32, loss: &mut Extension, seen: &Delivered) {
         let tcb = &mut self.tcbs[index];
         match loss.frto {
             FRTO_TIMED_OUT => {
@@ -95,7 +95,7 @@ pub(super) fn is_duplicate_report(
 }
 
 /// Window and threshold as they were.
-fn undo(tcb: &mut Tcb, loss: &mut Loss, congestion: Congestion) {
+fn undo(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     tcb.cwnd = tcb.cwnd.max(loss.prior_cwnd);
     tcb.ssthresh_segments = tcb.ssthresh_segments.max(loss.prior_ssthresh_segments);
     tcb.dup_acks = 0;

@@ -1,7 +1,7 @@
 //! The congestion window's growth, and its fall back after idleness (RFC 5681 3.1 and 4.1).
 
 use super::congestion::Step;
-use super::loss::{self, Loss};
+use super::extension::{self, Extension};
 use super::send_queue::Marks;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Tcb};
@@ -44,11 +44,11 @@ impl Stack {
     /// Congestion avoidance, with a past if the algorithm wants one and a block is free.
     #[cold]
     fn avoid(&mut self, index: u32, newly: u32) {
-        if self.config.congestion.wants_past() && self.open_loss(index) {
-            let id = self.tcbs[index].loss;
-            let mut loss = *loss::of(&self.pool, id);
+        if self.config.congestion.wants_past() && self.open_extension(index) {
+            let id = self.tcbs[index].extension;
+            let mut loss = *extension::of(&self.pool, id);
             self.grow(index, Some(&mut loss), newly);
-            *loss::of_mut(&mut self.pool, id) = loss;
+            *extension::of_mut(&mut self.pool, id) = loss;
         } else {
             self.grow(index, None, newly);
         }
@@ -58,7 +58,7 @@ impl Stack {
     pub(super) fn maybe_grow(
         &mut self,
         index: u32,
-        loss: Option<&mut Loss>,
+        loss: Option<&mut Extension>,
         newly: u32,
         flight_before: u32,
     ) {
@@ -73,7 +73,7 @@ impl Stack {
     }
 
     /// Slow start below the threshold, the algorithm's avoidance above.
-    pub(super) fn grow(&mut self, index: u32, loss: Option<&mut Loss>, newly: u32) {
+    pub(super) fn grow(&mut self, index: u32, loss: Option<&mut Extension>, newly: u32) {
         let (congestion, limit) = (self.config.congestion, self.config.snd_buf_bytes);
         let now_ms = self.now.tick;
         let tcb = &mut self.tcbs[index];
@@ -89,7 +89,7 @@ impl Stack {
     /// Nothing was in flight for a retransmission timeout: what the window says of the path is old
     /// (RFC 5681-4.1). An idle connection owns nothing, so the extension goes as well.
     pub(super) fn restart_after_idle(&mut self, index: u32) {
-        self.close_loss(index);
+        self.close_extension(index);
         let initial = self.config.initial_window_segments;
         let tcb = &mut self.tcbs[index];
         let restart = initial * u32::from(tcb.mss);

@@ -1,4 +1,5 @@
-//! What a connection remembers from the first sign of loss until it falls idle.
+//! What a connection remembers while it is busy: from the first sign of loss, or of a bulk
+//! transfer, until it falls idle.
 //!
 //! It does not fit into the control block and most connections never need it, so it is in a block
 //! of the pool. When none is free the connection goes without: it takes no notice of reports,
@@ -16,7 +17,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 /// The extension of a control block.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub(crate) struct Loss {
+pub(crate) struct Extension {
     /// SND.NXT when the present or last recovery began (RFC 6582).
     pub(super) recover: Seq,
     /// Octets in blocks marked [`Marks::SACKED`].
@@ -62,7 +63,7 @@ pub(crate) struct Loss {
     pub(super) avoidance: Avoidance,
 }
 
-/// Bits of [`Loss::bits`].
+/// Bits of [`Extension::bits`].
 pub(super) struct Bits;
 
 impl Bits {
@@ -84,9 +85,9 @@ impl Bits {
     pub(super) const REORDER_TIMER: u8 = 1 << 7;
 }
 
-const _: () = assert!(size_of::<Loss>() <= 96, "fits the smallest blocks");
+const _: () = assert!(size_of::<Extension>() <= 160, "fits the smallest blocks");
 
-impl Loss {
+impl Extension {
     #[inline]
     pub(super) fn has(&self, bits: u8) -> bool {
         self.bits & bits != 0
@@ -121,38 +122,38 @@ impl Loss {
 
 impl Stack {
     /// Sees to it that the connection has its extension; false when no block is free.
-    pub(super) fn open_loss(&mut self, index: u32) -> bool {
+    pub(super) fn open_extension(&mut self, index: u32) -> bool {
         let tcb = &mut self.tcbs[index];
-        if tcb.loss != BlockId::NONE {
+        if tcb.extension != BlockId::NONE {
             return true;
         }
-        let Some(id) = self.pool.alloc(size_of::<Loss>()) else { return false };
-        let mut loss = Loss::new(tcb);
+        let Some(id) = self.pool.alloc(size_of::<Extension>()) else { return false };
+        let mut loss = Extension::new(tcb);
         if tcb.flags.any(Flags::LOSS) {
             // A timeout had to do without: its marks are in the queue already.
             (loss.sacked, loss.lost) = marked(tcb, &self.pool);
             loss.recover = tcb.snd_nxt;
         }
-        tcb.loss = id;
+        tcb.extension = id;
         *of_mut(&mut self.pool, id) = loss;
         true
     }
 
     /// Gives the extension back.
-    pub(super) fn close_loss(&mut self, index: u32) {
+    pub(super) fn close_extension(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
-        if tcb.loss != BlockId::NONE {
-            self.pool.free(tcb.loss);
-            tcb.loss = BlockId::NONE;
+        if tcb.extension != BlockId::NONE {
+            self.pool.free(tcb.extension);
+            tcb.extension = BlockId::NONE;
         }
     }
 
     /// Checks the sums against the queue, for the simulator.
-    pub(crate) fn check_loss(&self, tcb: &Tcb) {
-        if tcb.loss == BlockId::NONE {
+    pub(crate) fn check_extension(&self, tcb: &Tcb) {
+        if tcb.extension == BlockId::NONE {
             return;
         }
-        let loss = of(&self.pool, tcb.loss);
+        let loss = of(&self.pool, tcb.extension);
         assert_eq!((loss.sacked, loss.lost), marked(tcb, &self.pool), "octets reported and lost");
         let cursor = loss.fack.gt(tcb.snd_una) && loss.cursor != BlockId::NONE;
         if cursor {
@@ -164,16 +165,16 @@ impl Stack {
 
 /// The extension in block `id`.
 #[inline]
-pub(super) fn of(pool: &Pool<Segment>, id: BlockId) -> &Loss {
-    let bytes = &pool.payload(id)[..size_of::<Loss>()];
-    Loss::ref_from_bytes(bytes).expect("payloads are aligned and long enough")
+pub(super) fn of(pool: &Pool<Segment>, id: BlockId) -> &Extension {
+    let bytes = &pool.payload(id)[..size_of::<Extension>()];
+    Extension::ref_from_bytes(bytes).expect("payloads are aligned and long enough")
 }
 
 /// The same, to be changed.
 #[inline]
-pub(super) fn of_mut(pool: &mut Pool<Segment>, id: BlockId) -> &mut Loss {
-    let bytes = &mut pool.payload_mut(id)[..size_of::<Loss>()];
-    Loss::mut_from_bytes(bytes).expect("payloads are aligned and long enough")
+pub(super) fn of_mut(pool: &mut Pool<Segment>, id: BlockId) -> &mut Extension {
+    let bytes = &mut pool.payload_mut(id)[..size_of::<Extension>()];
+    Extension::mut_from_bytes(bytes).expect("payloads are aligned and long enough")
 }
 
 /// Octets in blocks that the peer reported, and in those taken to be lost.
