@@ -20,6 +20,9 @@ pub struct StackConfig {
     pub snd_buf_bytes: u32,
     /// Octets a connection may have received and not consumed: the window's size.
     pub rcv_buf_bytes: u32,
+    /// Blocks that a connection may hold of octets that came out of order: the rest of them the peer
+    /// sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
+    pub out_of_order_blocks_max: u32,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
     /// How long an acknowledgment may wait for company; 0: never (RFC 9293 MUST-40: < 500 ms).
@@ -105,6 +108,7 @@ impl StackConfig {
             neighbours_max: 1 << 12,
             snd_buf_bytes: 1 << 20,
             rcv_buf_bytes: 256 << 10,
+            out_of_order_blocks_max: 256,
             pool: Self::pool_for(conns_max),
             ack_delay_ms: 40,
             quick_acks: false,
@@ -168,6 +172,9 @@ impl StackConfig {
         }
         if self.snd_buf_bytes < 4096 || self.snd_buf_bytes > 1 << 30 {
             return Err("snd_buf_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.out_of_order_blocks_max == 0 || self.out_of_order_blocks_max > 4096 {
+            return Err("out_of_order_blocks_max must be between 1 and 4096");
         }
         if self.mss_max.is_some_and(|mss| mss < 64) {
             return Err("mss_max must be at least 64");

@@ -178,6 +178,11 @@ pub struct Counters {
     pub octets_out: u64,
     /// Segments that arrived out of order and were kept.
     pub out_of_order: u64,
+    /// Blocks and slots looked at on the way to others, in chains and tables that a peer can shape:
+    /// what it can make us work for a segment.
+    pub walked: u64,
+    /// Entries of the flow table that found their bucket full.
+    pub flow_overflows: u64,
     /// SYN cookies sent.
     pub cookies_sent: u64,
     /// Connections made from a cookie.

@@ -131,7 +131,7 @@ impl Stack {
         let mut loss = Extension::new(tcb);
         if tcb.flags.any(Flags::LOSS) {
             // A timeout had to do without: its marks are in the queue already.
-            (loss.sacked, loss.lost) = marked(tcb, &self.pool);
+            (loss.sacked, loss.lost) = marked(tcb, &self.pool, u32::MAX);
             loss.recover = tcb.snd_nxt;
         }
         tcb.extension = id;
@@ -154,7 +154,11 @@ impl Stack {
             return;
         }
         let loss = of(&self.pool, tcb.extension);
-        assert_eq!((loss.sacked, loss.lost), marked(tcb, &self.pool), "octets reported and lost");
+        assert_eq!(
+            (loss.sacked, loss.lost),
+            marked(tcb, &self.pool, u32::MAX),
+            "octets reported and lost"
+        );
         let cursor = loss.fack.gt(tcb.snd_una) && loss.cursor != BlockId::NONE;
         if cursor {
             let segment = self.pool.header(loss.cursor);
@@ -177,10 +181,12 @@ pub(super) fn of_mut(pool: &mut Pool<Segment>, id: BlockId) -> &mut Extension {
     Extension::mut_from_bytes(bytes).expect("payloads are aligned and long enough")
 }
 
-/// Octets in blocks that the peer reported, and in those taken to be lost.
-pub(super) fn marked(tcb: &Tcb, pool: &Pool<Segment>) -> (u32, u32) {
+/// Octets in blocks that the peer reported, and in those taken to be lost, of the first `most`.
+pub(super) fn marked(tcb: &Tcb, pool: &Pool<Segment>, most: u32) -> (u32, u32) {
     let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
-    while id != BlockId::NONE {
+    let mut left = most;
+    while id != BlockId::NONE && left > 0 {
+        left -= 1;
         let segment = pool.header(id);
         if segment.marks & Marks::SENT == 0 {
             break;

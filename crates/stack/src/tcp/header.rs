@@ -106,7 +106,9 @@ impl Stack {
                 first = 1;
             }
             let rest = &mut blocks[first..];
-            let count = first + receive_queue::sack_blocks(tcb, &self.pool, report.latest, rest);
+            let steps = &mut self.counters.walked;
+            let count =
+                first + receive_queue::sack_blocks(tcb, &self.pool, report.latest, rest, steps);
             for &(left, right) in &blocks[..count] {
                 options.sack.push(left, right);
             }

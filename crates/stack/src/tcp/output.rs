@@ -2,6 +2,7 @@
 
 use super::extension;
 use super::header::Report;
+use super::scoreboard::WALK_MAX;
 use super::send_queue::Marks;
 use super::undo::FRTO_PROBES;
 use crate::event::{Closed, Event, Events, What};
@@ -253,7 +254,11 @@ impl Stack {
         }
         let mut id = tcb.snd_head;
         let mut pipe = self.pipe(tcb);
-        while id != BlockId::NONE {
+        // Bounded: what lies deeper goes when the head has moved on (CVE-2019-11478).
+        let mut visits = 2 * WALK_MAX;
+        while id != BlockId::NONE && visits > 0 {
+            visits -= 1;
+            self.counters.walked += 1;
             let tcb = &self.tcbs[index];
             let segment = self.pool.header(id);
             let next = segment.next;

@@ -14,6 +14,8 @@ pub(super) struct Found {
     pub(super) any: bool,
     /// Look again after this time: segments that may only be late.
     pub(super) wait_us: Option<u32>,
+    /// Blocks looked at.
+    pub(super) steps: u32,
 }
 
 /// Step 5 of RFC 8985 6.2: marks what is lost by now. The work is bounded; an acknowledgment or
@@ -56,6 +58,7 @@ pub(super) fn detect(
         id = segment.next;
         visits -= 1;
     }
+    found.steps = WALK_MAX - visits;
     found
 }
 

@@ -75,8 +75,9 @@ impl Stack {
     ) -> Step {
         let out_of_order = text.seq.gt(self.tcbs[index].rcv_nxt);
         let tcb = &mut self.tcbs[index];
-        let blocks = receive_queue::out_of_order_blocks(tcb, &self.pool, OUT_OF_ORDER_BLOCKS_MAX);
-        if out_of_order && blocks == OUT_OF_ORDER_BLOCKS_MAX {
+        let (limit, steps) = (self.config.out_of_order_blocks_max, &mut self.counters.walked);
+        let blocks = receive_queue::out_of_order_blocks(tcb, &self.pool, limit, steps);
+        if out_of_order && blocks >= limit {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
         let mut inserted = self.keep_text(index, text);
@@ -96,7 +97,7 @@ impl Stack {
             tcb.flags.set(Flags::QUICK);
         }
         let unread = tcb.rcv_unread;
-        let fin = receive_queue::advance(tcb, &self.pool);
+        let fin = receive_queue::advance(tcb, &mut self.pool, &mut self.counters.walked);
         let arrived = tcb.rcv_unread - unread;
         self.counters.octets_in += u64::from(arrived);
         if arrived > 0 {
@@ -136,7 +137,8 @@ impl Stack {
             return Inserted::PoolEmpty;
         }
         let tcb = &mut self.tcbs[index];
-        receive_queue::insert(tcb, &mut self.pool, text.seq, text.octets, text.fin)
+        let octets = (text.seq, text.octets);
+        receive_queue::insert(tcb, &mut self.pool, octets, text.fin, &mut self.counters.walked)
     }
 
     /// The peer's FIN is in order: RCV.NXT counts it, the state changes (RFC 9293 3.10.7.4).
@@ -214,6 +216,3 @@ impl<'a> Text<'a> {
 
 /// The receive queues leave one in so many blocks.
 const BLOCKS_FOR_SENDING: u32 = 8;
-
-/// Out-of-order blocks that one connection may hold.
-const OUT_OF_ORDER_BLOCKS_MAX: u32 = 256;

@@ -7,6 +7,11 @@
 //!
 //! Sorted by sequence number, no overlaps. In-order octets of a connection whose queue is empty
 //! never come here: the application reads them in the frame.
+//!
+//! A peer that sends an octet at a time must not take a block for each, so octets go into what is
+//! left of the block before them. Nor must its segments make us walk: the first block knows the
+//! last one that is in order, where every walk for something new begins, and of what lies behind
+//! only so much is kept (CVE-2018-5390). The steps taken are counted.
 
 use super::send_queue::{self, Marks, Segment};
 use crate::seq::Seq;
@@ -29,14 +34,19 @@ pub(crate) enum Inserted {
 pub(crate) fn insert(
     tcb: &mut Tcb,
     pool: &mut Pool<Segment>,
-    seq: Seq,
-    bytes: &[u8],
+    (seq, bytes): (Seq, &[u8]),
     fin: bool,
+    steps: &mut u64,
 ) -> Inserted {
     let end = seq + bytes.len() as u32;
-    let (mut at, mut before, mut inserted) = (seq, BlockId::NONE, Inserted::Nothing);
-    let mut after = tcb.rcv_queue;
+    let (mut at, mut inserted) = (seq, Inserted::Nothing);
+    let mut before = last_in_order(tcb, pool, seq);
+    let mut after = if before == BlockId::NONE { tcb.rcv_queue } else { pool.header(before).next };
+    if before != BlockId::NONE {
+        at = at.later(end_of(pool, before));
+    }
     loop {
+        *steps += 1;
         let (hole_end, next_end) = match after {
             BlockId::NONE => (end, end),
             id => {
@@ -46,6 +56,12 @@ pub(crate) fn insert(
         };
         while at.lt(hole_end) {
             let rest = &bytes[at.since(seq) as usize..hole_end.since(seq) as usize];
+            let joined = join(pool, before, at, rest);
+            if joined > 0 {
+                at += joined;
+                inserted = Inserted::Yes;
+                continue;
+            }
             let Some(id) = new_block(pool, at, rest) else { return Inserted::PoolEmpty };
             at += u32::from(pool.header(id).len);
             link(tcb, pool, before, id, after);
@@ -62,6 +78,38 @@ pub(crate) fn insert(
     if fin { keep_fin(tcb, pool, before, end) } else { inserted }
 }
 
+/// The last block that is known to be in order, if nothing before it is asked for by who begins
+/// at `seq`; none: begin at the first.
+fn last_in_order(tcb: &Tcb, pool: &Pool<Segment>, seq: Seq) -> BlockId {
+    if tcb.rcv_queue == BlockId::NONE {
+        return BlockId::NONE;
+    }
+    let last = pool.header(tcb.rcv_queue).shared;
+    if last != BlockId::NONE && pool.header(last).seq.le(seq) { last } else { BlockId::NONE }
+}
+
+/// The number after the last octet of a block.
+fn end_of(pool: &Pool<Segment>, id: BlockId) -> Seq {
+    pool.header(id).seq + u32::from(pool.header(id).len)
+}
+
+/// Puts as much of `bytes`, which begin at `at`, as fits into what is left of block `id`, if it
+/// ends there; says how much.
+fn join(pool: &mut Pool<Segment>, id: BlockId, at: Seq, bytes: &[u8]) -> u32 {
+    if id == BlockId::NONE {
+        return 0;
+    }
+    let (segment, payload) = pool.parts_mut(id);
+    if segment.seq + u32::from(segment.len) != at || segment.marks & Marks::FIN != 0 {
+        return 0;
+    }
+    let start = usize::from(segment.offset) + usize::from(segment.len);
+    let len = bytes.len().min(payload.len() - start);
+    payload[start..start + len].copy_from_slice(&bytes[..len]);
+    segment.len += len as u16;
+    len as u32
+}
+
 /// A block with as much of `bytes` as it holds.
 fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId> {
     let id = send_queue::alloc_any(bytes.len().min(pool.payload_max()), pool)?;
@@ -70,6 +118,7 @@ fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId
     payload[..len].copy_from_slice(&bytes[..len]);
     segment.seq = seq;
     segment.len = len as u16;
+    segment.shared = BlockId::NONE;
     Some(id)
 }
 
@@ -92,6 +141,10 @@ fn keep_fin(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, end: Seq) 
 fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, id: BlockId, after: BlockId) {
     pool.header_mut(id).next = after;
     if before == BlockId::NONE {
+        if tcb.rcv_queue != BlockId::NONE {
+            let last = pool.header(tcb.rcv_queue).shared;
+            pool.header_mut(id).shared = last;
+        }
         tcb.rcv_queue = id;
     } else {
         pool.header_mut(before).next = id;
@@ -100,14 +153,17 @@ fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, id: BlockId, a
 
 /// Moves RCV.NXT over all blocks that are now in order. Returns whether the peer's FIN is among
 /// them; RCV.NXT does not count it yet.
-pub(crate) fn advance(tcb: &mut Tcb, pool: &Pool<Segment>) -> bool {
-    let mut id = tcb.rcv_queue;
+pub(crate) fn advance(tcb: &mut Tcb, pool: &mut Pool<Segment>, steps: &mut u64) -> bool {
+    let mut last = last_in_order(tcb, pool, tcb.rcv_nxt);
+    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
     let mut fin = false;
     while id != BlockId::NONE {
+        *steps += 1;
         let segment = pool.header(id);
         if segment.seq.gt(tcb.rcv_nxt) {
             break;
         }
+        last = id;
         let end = segment.seq + u32::from(segment.len);
         if end.gt(tcb.rcv_nxt) {
             tcb.rcv_unread += end.since(tcb.rcv_nxt);
@@ -115,6 +171,9 @@ pub(crate) fn advance(tcb: &mut Tcb, pool: &Pool<Segment>) -> bool {
         }
         fin |= segment.marks & Marks::FIN != 0 && end == tcb.rcv_nxt;
         id = segment.next;
+    }
+    if tcb.rcv_queue != BlockId::NONE {
+        pool.header_mut(tcb.rcv_queue).shared = last;
     }
     fin
 }
@@ -154,17 +213,29 @@ pub(crate) fn consume(tcb: &mut Tcb, pool: &mut Pool<Segment>, octets: usize) {
             break;
         }
         left -= len;
-        tcb.rcv_queue = segment.next;
+        let (next, last) = (segment.next, segment.shared);
+        tcb.rcv_queue = next;
+        if next != BlockId::NONE {
+            pool.header_mut(next).shared = if last == id { BlockId::NONE } else { last };
+        }
         pool.free(id);
     }
     debug_assert!(left == 0, "no more is consumed than was there");
     tcb.rcv_unread -= octets as u32;
 }
 
-/// Octets beyond RCV.NXT.
-pub(crate) fn out_of_order_blocks(tcb: &Tcb, pool: &Pool<Segment>, limit: u32) -> u32 {
-    let (mut id, mut count) = (tcb.rcv_queue, 0);
+/// Blocks with octets beyond RCV.NXT; not more than `limit` are counted.
+pub(crate) fn out_of_order_blocks(
+    tcb: &Tcb,
+    pool: &Pool<Segment>,
+    limit: u32,
+    steps: &mut u64,
+) -> u32 {
+    let last = last_in_order(tcb, pool, tcb.rcv_nxt);
+    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
+    let mut count = 0;
     while id != BlockId::NONE && count < limit {
+        *steps += 1;
         let segment = pool.header(id);
         count += u32::from(segment.seq.gt(tcb.rcv_nxt));
         id = segment.next;
@@ -181,7 +252,10 @@ pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
     }
     match last {
         BlockId::NONE => tcb.rcv_queue = BlockId::NONE,
-        last => pool.header_mut(last).next = BlockId::NONE,
+        last => {
+            pool.header_mut(last).next = BlockId::NONE;
+            pool.header_mut(tcb.rcv_queue).shared = last;
+        }
     }
     while id != BlockId::NONE {
         let next = pool.header(id).next;
@@ -208,9 +282,11 @@ pub(crate) fn sack_blocks(
     pool: &Pool<Segment>,
     latest: Option<Seq>,
     blocks: &mut [(u32, u32)],
+    steps: &mut u64,
 ) -> usize {
     let mut count = 0;
-    let mut id = tcb.rcv_queue;
+    let last = last_in_order(tcb, pool, tcb.rcv_nxt);
+    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
     let mut run: Option<(Seq, Seq)> = None;
     let mut put = |run: (Seq, Seq), blocks: &mut [(u32, u32)]| {
         let is_latest = latest.is_some_and(|seq| run.0.le(seq) && seq.lt(run.1));
@@ -227,6 +303,7 @@ pub(crate) fn sack_blocks(
         }
     };
     while id != BlockId::NONE {
+        *steps += 1;
         let segment = pool.header(id);
         let end = segment.seq + u32::from(segment.len);
         if segment.seq.gt(tcb.rcv_nxt) && segment.len > 0 {

@@ -59,6 +59,7 @@ impl Stack {
         let troubled = Flags::RECOVERY | Flags::LOSS;
         let was_troubled = self.tcbs[index].flags.any(troubled);
         let found = self.judge(index, &mut loss, &seen, moment);
+        self.counters.walked += u64::from(seen.steps + found.steps);
         // RFC 6582-3.2d: the acknowledgment that ends recovery sets the window, and opens it no
         // further.
         let over = was_troubled && !self.tcbs[index].flags.any(troubled);
@@ -136,7 +137,7 @@ impl Stack {
             let head = tcb.snd_head;
             scoreboard::mark_lost(tcb, &mut self.pool, loss, head);
         }
-        rack::Found { any: partial || third, wait_us: None }
+        rack::Found { any: partial || third, ..rack::Found::default() }
     }
 
     /// What the acknowledgment does to the window.

@@ -23,6 +23,8 @@ pub(super) struct Delivered {
     pub(super) reported: bool,
     /// The duplicate that the peer reports (RFC 2883).
     pub(super) duplicate: Option<(Seq, Seq)>,
+    /// Blocks looked at for its reports.
+    pub(super) steps: u32,
 }
 
 /// The moment of an acknowledgment.
@@ -122,6 +124,7 @@ pub(super) fn mark_reported(
             id = segment.next;
             visits -= 1;
         }
+        seen.steps += WALK_MAX - visits;
     };
     if known {
         if left.lt(fack) {
@@ -244,7 +247,8 @@ impl Stack {
             let loss = extension::of(&self.pool, tcb.extension);
             gone += loss.sacked + loss.lost;
         } else if tcb.flags.any(Flags::LOSS) {
-            let (sacked, lost) = extension::marked(tcb, &self.pool);
+            // Bounded: what was not looked at counts as in the network.
+            let (sacked, lost) = extension::marked(tcb, &self.pool, WALK_MAX);
             gone += sacked + lost;
         }
         if !tcb.flags.any(Flags::SACK) {

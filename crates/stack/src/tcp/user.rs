@@ -172,7 +172,8 @@ impl Stack {
         let tcb = &mut self.tcbs[event.index];
         let seq = Seq(event.seq) + skip as u32;
         let rest = &bytes[skip..];
-        match receive_queue::insert(tcb, &mut self.pool, seq, rest, false) {
+        let steps = &mut self.counters.walked;
+        match receive_queue::insert(tcb, &mut self.pool, (seq, rest), false, steps) {
             Inserted::Yes | Inserted::Nothing => tcb.rcv_unread += rest.len() as u32,
             Inserted::PoolEmpty if self.unreceive(event.index, seq, rest.len() as u32) => {
                 self.drop_segment(Drop::PoolEmpty);
@@ -195,7 +196,7 @@ impl Stack {
             return false;
         }
         tcb.rcv_nxt = seq;
-        receive_queue::advance(tcb, &self.pool);
+        receive_queue::advance(tcb, &mut self.pool, &mut self.counters.walked);
         self.counters.octets_in -= u64::from((seq + len).since(tcb.rcv_nxt));
         true
     }
