@@ -78,9 +78,17 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.tcb(self.index).queued() as usize
     }
 
-    /// Sends no more: a FIN follows what is queued. The peer may go on sending.
+    /// Sends no more: a FIN follows what is queued. The peer may go on sending for as long as it
+    /// likes; who wants to wait for its end for a while only sets a timer, or closes both ways.
     pub fn close(&mut self) {
         self.stack.close(self.index);
+    }
+
+    /// Sends no more and wants no more: a FIN follows what is queued, and octets that are not read
+    /// yet, or that come later, are answered with a reset. Such a connection ends by itself when
+    /// the peer does not close its side in time.
+    pub fn close_both(&mut self) {
+        self.stack.close_both(self.index);
     }
 
     /// Ends the connection at once with a reset; what is queued is lost. When it is over already

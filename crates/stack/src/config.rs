@@ -49,7 +49,8 @@ pub struct StackConfig {
     pub user_timeout_ms: Option<u32>,
     /// 2 MSL.
     pub time_wait_ms: u32,
-    /// How long FIN-WAIT-2 waits after the application closed.
+    /// How long FIN-WAIT-2 waits for the peer's FIN after the application closed both ways. One
+    /// that closed only its own way waits without end.
     pub fin_wait_2_ms: u32,
     /// Quiet time before a keepalive probe, on all connections; `None`: only on those whose
     /// application asks for it, after two hours (RFC 9293 MUST-25, MUST-27, MUST-28).

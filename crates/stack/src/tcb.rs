@@ -175,8 +175,6 @@ impl Flags {
     pub const TIMESTAMPS: Self = Self(1);
     /// Both ends use selective acknowledgments.
     pub const SACK: Self = Self(1 << 1);
-    /// Opened by us.
-    pub const ACTIVE: Self = Self(1 << 2);
     /// Nagle's algorithm is off.
     pub const NODELAY: Self = Self(1 << 3);
     /// In the list of connections with something to send.
@@ -215,8 +213,9 @@ impl Flags {
     pub const ABORT: Self = Self(1 << 20);
     /// Keepalive probes were sent and not answered.
     pub const PROBING: Self = Self(1 << 21);
-    /// An active open that our peer has acknowledged or a passive one: the service knows of it.
-    pub const TOLD: Self = Self(1 << 22);
+    /// The application closed both ways: it reads no more, and what still comes is answered with a
+    /// reset.
+    pub const GONE: Self = Self(1 << 22);
     /// The application gives up by itself: what is in flight is sent again without end.
     pub const PATIENT: Self = Self(1 << 23);
     /// A segment found no room in the pool or the transmit ring: try again soon.

@@ -109,6 +109,83 @@ fn reopens(peer: &mut Peer, offset: i32, clock: Option<u32>) -> bool {
     honoured
 }
 
+/// A connection that the application closed on its own side goes on receiving, however long the
+/// peer takes between its octets, and ends with the peer's FIN.
+#[test]
+fn a_half_closed_connection_receives_for_as_long_as_the_peer_sends() {
+    let mut peer = Peer::accepted(|config| config.fin_wait_2_ms = 1000);
+    peer.app_closes();
+    peer.hears(&["FA 1 ack 1"]);
+    peer.says(ack(1, 2));
+    for n in 0..5 {
+        peer.wait_in_steps(100_000, 100);
+        peer.says(data(1 + n, 2, b"x"));
+        peer.wait_ms(50);
+        peer.hears(&[&format!("A 2 ack {}", 2 + n)]);
+    }
+    assert_eq!(peer.app().received, b"xxxxx");
+    peer.says(fin(6, 2));
+    peer.hears(&["A 2 ack 7"]);
+    assert_eq!(peer.app().calls, ["accepted", "peer_closed", "closed Finished"]);
+}
+
+/// RFC 9293 MAY-1: CLOSE of both directions. A peer that does not close its side is not waited for
+/// without end.
+#[test]
+fn a_connection_closed_both_ways_ends_by_itself() {
+    let mut peer = Peer::accepted(|config| config.fin_wait_2_ms = 1000);
+    app_closes_both(&mut peer);
+    peer.hears(&["FA 1 ack 1"]);
+    peer.says(ack(1, 2));
+    peer.wait_ms(900);
+    assert_eq!(peer.app().calls, ["accepted"]);
+    peer.wait_ms(200);
+    assert_eq!(peer.app().calls, ["accepted", "closed TimedOut"]);
+    assert_eq!(peer.engine.stack().conns(), 0);
+
+    // One that closed its own way before, and then has enough.
+    let mut peer = Peer::accepted(|config| config.fin_wait_2_ms = 1000);
+    peer.app_closes();
+    peer.says(ack(1, 2));
+    peer.wait_ms(5000);
+    app_closes_both(&mut peer);
+    peer.wait_ms(1100);
+    assert_eq!(peer.app().calls, ["accepted", "closed TimedOut"]);
+}
+
+/// RFC 9293 SHLD-3: a reset shows that octets were lost: those that came and were not read, and
+/// those that come later.
+#[test]
+fn octets_for_an_application_that_closed_both_ways_are_answered_with_a_reset() {
+    let mut peer = Peer::accepted(|_| {});
+    app_closes_both(&mut peer);
+    peer.hears(&["FA 1 ack 1"]);
+    peer.says(data(1, 1, b"too late"));
+    peer.hears(&["RA 2 ack 1"]);
+    assert_eq!(peer.app().calls, ["accepted", "closed Aborted"]);
+    assert!(peer.app().received.is_empty());
+
+    let mut peer = Peer::accepted(|_| {});
+    peer.engine.service_mut().reads = false;
+    peer.says(data(1, 1, b"unread"));
+    app_closes_both(&mut peer);
+    peer.hears(&["RA 1 ack 7"]);
+    assert_eq!(peer.app().calls, ["accepted", "closed Aborted"]);
+
+    // A FIN alone loses nothing.
+    let mut peer = Peer::accepted(|_| {});
+    app_closes_both(&mut peer);
+    peer.says(fin(1, 2));
+    peer.hears(&["FA 1 ack 1", "A 2 ack 2"]);
+    assert_eq!(peer.app().calls, ["accepted", "peer_closed", "closed Finished"]);
+}
+
+fn app_closes_both(peer: &mut Peer) {
+    let id = peer.conn();
+    peer.act(|turn| turn.conn(id).unwrap().close_both());
+    peer.turn();
+}
+
 /// RFC 5961-3.2a: only the very next number resets. RFC 5961-3.2b: others within the window are
 /// asked back. RFC 5961-3.2c: those outside are dropped without a word.
 #[test]

@@ -62,6 +62,7 @@ impl Stack {
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
         tcb.snd_wl1 = Seq(arrival.seq);
         self.establish(index, syn_timeouts);
+        self.counters.connected += 1;
         event.what.set(What::CONNECTED);
         Step::On
     }
@@ -185,9 +186,9 @@ impl Stack {
         match tcb.state() {
             State::FinWait1 => {
                 tcb.set_state(State::FinWait2);
+                tcb.flags.clear(Flags::TIMED);
                 self.close_extension(index);
-                let wait = self.config.fin_wait_2_ms;
-                self.set_deadline(index, wait);
+                self.limit_fin_wait_2(index);
             }
             // CLOSING goes on in `settle`, with the acknowledgment of the peer's FIN.
             State::LastAck => self.finish(index, crate::event::Closed::Finished, event),

@@ -117,7 +117,6 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         tcb.clear_for(endpoints);
         tcb.set_state(State::SynSent);
-        tcb.flags.set(Flags::ACTIVE);
         if nodelay {
             tcb.flags.set(Flags::NODELAY);
         }
@@ -214,6 +213,7 @@ impl Stack {
         tcb.snd_nxt = tcb.snd_una;
         tcb.flags.set(Flags::ACK_NOW);
         self.establish(index, syn_timeouts);
+        self.counters.connected += 1;
     }
 
     /// What both SYNs offer holds (RFC 7323 1.3, RFC 2018 2, RFC 9293 3.7.1).
@@ -270,7 +270,6 @@ impl Stack {
         if tcb.flags.any(Flags::KEEPALIVE) {
             self.wheel.arm(&mut tcb.mark, index, tick.wrapping_add(idle));
         }
-        self.counters.connected += u64::from(self.tcbs[index].flags.any(Flags::ACTIVE));
     }
 }
 

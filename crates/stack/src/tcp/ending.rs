@@ -1,6 +1,6 @@
 //! The end of a connection: TIME-WAIT, and giving everything back.
 
-use super::arrives::segment_len;
+use super::arrives::{Step, segment_len};
 use super::header::Report;
 use super::time_wait::TimeWait;
 use super::{receive_queue, send_queue};
@@ -74,6 +74,30 @@ impl Stack {
         assert!(tcb.state() == State::Closed, "only a closed connection is given back");
         receive_queue::clear(tcb, &mut self.pool);
         self.tcbs.remove(index);
+    }
+
+    /// In FIN-WAIT-2 the peer may go on sending for as long as it likes (RFC 9293 3.6), and take
+    /// its time over it; only when nobody would read that does the connection end by itself.
+    pub(super) fn limit_fin_wait_2(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        if tcb.state() == State::FinWait2 && tcb.flags.any(Flags::GONE) {
+            let wait_ms = self.config.fin_wait_2_ms;
+            self.set_deadline(index, wait_ms);
+        }
+    }
+
+    /// Octets for an application that closed both ways: a reset says that they are lost
+    /// (RFC 9293 SHLD-3).
+    #[cold]
+    pub(super) fn text_for_nobody(
+        &mut self,
+        index: u32,
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Step {
+        self.send_reset(index, tx);
+        self.finish(index, Closed::Aborted, event);
+        Step::Stop(Drop::DataAfterClose)
     }
 
     /// Both FINs are in: acknowledge the peer's, unless that was done, and wait in TIME-WAIT.

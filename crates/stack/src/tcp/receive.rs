@@ -35,6 +35,9 @@ impl Stack {
             return Step::On;
         }
         let text = Text::within_window(tcb, arrival, frame);
+        if tcb.flags.any(Flags::GONE) && !text.octets.is_empty() {
+            return self.text_for_nobody(index, event, tx);
+        }
         if text.seq == tcb.rcv_nxt && tcb.rcv_queue == BlockId::NONE {
             self.text_in_order(index, &text, event);
             return Step::On;

@@ -129,7 +129,9 @@ impl Stack {
         match tcb.state() {
             State::Closed => {}
             State::SynSent | State::SynReceived => self.syn_timeout(index, event),
-            State::FinWait2 => self.finish(index, Closed::TimedOut, event),
+            State::FinWait2 if tcb.flags.any(Flags::GONE) => {
+                self.finish(index, Closed::TimedOut, event);
+            }
             _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, tx),
             _ if tcb.in_flight() == 0 => {
                 self.restart_after_idle(index);

@@ -154,6 +154,18 @@ impl Stack {
         }
     }
 
+    /// CLOSE of both directions (RFC 9293 MAY-1): as [`Stack::close`], and the application reads no
+    /// more. Octets that it did not read, or that come later, are lost, and a reset says so
+    /// (RFC 9293 SHLD-3).
+    pub fn close_both(&mut self, index: u32) {
+        self.tcbs[index].flags.set(Flags::GONE);
+        if self.tcbs[index].rcv_unread > 0 {
+            return self.abort(index);
+        }
+        self.close(index);
+        self.limit_fin_wait_2(index);
+    }
+
     /// ABORT: what is queued is thrown away, a reset goes out with the next output stage. Of a
     /// connection that is over, the octets that nobody read are thrown away, so that it can go.
     pub fn abort(&mut self, index: u32) {
