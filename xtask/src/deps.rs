@@ -200,6 +200,7 @@ const ROOMS: &[Room] = &[
             "mime_guess",
             "percent-encoding",
             "rustix",
+            "sha2",
             "thiserror",
             "zerocopy",
         ],
@@ -246,8 +247,8 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-netns-tests",
-        ours: &[],
-        outside: &["anyhow", "serde_json", "socket2"],
+        ours: &["crore-mem", "crore-driver"],
+        outside: &["anyhow", "rustix", "serde_json", "sha2", "socket2"],
         tests: &[],
     },
     Room {

@@ -1,5 +1,7 @@
 //! What a request under way owns, in a bounded table: an idle connection is not in it.
 
+use sha2::Sha256;
+
 use crate::content::Content;
 use crate::files::FilePart;
 
@@ -15,6 +17,8 @@ pub(crate) struct Exchange {
     pub(crate) content: Option<Content>,
     /// Content read for a reply that needs all of it.
     pub(crate) collected: Vec<u8>,
+    /// The sum of the content read so far, for a reply that needs no more of it.
+    pub(crate) sum: Option<Box<Sha256>>,
 }
 
 /// The exchanges of a core.
@@ -63,6 +67,7 @@ impl Exchanges {
         self.drop_collected(slot);
         let exchange = &mut self.slots[slot as usize];
         exchange.content = None;
+        exchange.sum = None;
         self.free.push(slot);
         exchange.file.take()
     }

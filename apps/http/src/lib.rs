@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server (RFC 9110, RFC 9112): static files, `/plaintext` and `/echo`.
+//! An HTTP/1.1 server (RFC 9110, RFC 9112): static files, `/plaintext`, `/echo` and `/sha256`.
 //!
 //! Bytes come in and bytes go out; the network is somebody else's. All of it runs against any
 //! [`Output`], so the tests drive whole conversations without a packet.

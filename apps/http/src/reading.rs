@@ -1,5 +1,7 @@
 //! Reading: request heads one at a time, and the content that follows them.
 
+use sha2::Digest as _;
+
 use crate::connection::{Connection, Phase};
 use crate::head::{self, HEAD_BYTES_MAX};
 use crate::output::Output;
@@ -58,6 +60,9 @@ impl Server {
         bytes: &[u8],
     ) -> usize {
         let Some(slot) = connection.exchange() else { return bytes.len() };
+        if self.exchanges.get(slot).sum.is_some() {
+            return self.add_up(connection, output, slot, bytes);
+        }
         let Some(content) = &mut self.exchanges.get(slot).content else { return bytes.len() };
         let refused = match content.next(bytes) {
             Err(_) => Status::BAD_REQUEST,
@@ -74,6 +79,33 @@ impl Server {
         };
         self.refuse(connection, output, refused);
         bytes.len()
+    }
+
+    /// Reads content of which the reply needs the sum alone.
+    fn add_up(
+        &mut self,
+        connection: &mut Connection,
+        output: &mut impl Output,
+        slot: u32,
+        bytes: &[u8],
+    ) -> usize {
+        let exchange = self.exchanges.get(slot);
+        let (Some(content), Some(sum)) = (&mut exchange.content, &mut exchange.sum) else {
+            return bytes.len();
+        };
+        let Ok(piece) = content.next(bytes) else {
+            self.refuse(connection, output, Status::BAD_REQUEST);
+            return bytes.len();
+        };
+        sum.update(piece.bytes);
+        if piece.is_last {
+            exchange.content = None;
+            self.answer_sum(connection, output, slot);
+        } else {
+            // Content of any length takes any time; what has a limit is standing still.
+            connection.limit_ms(output, Some(self.config.body_timeout_ms));
+        }
+        piece.consumed
     }
 
     /// Reads content that its reply did not wait for.

@@ -1,5 +1,9 @@
 //! Which request gets which reply.
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use crate::condition::{self, Verdict};
 use crate::connection::{Connection, Phase};
 use crate::content::{Content, Framing};
@@ -22,10 +26,14 @@ impl Server {
         request: &Request<'_>,
         after: &[u8],
     ) -> Option<usize> {
+        let path = target::path_of(request.target);
+        // Content that is only added up takes no memory: any length will do.
+        if request.method == Method::Post && path == Some("/sha256") {
+            return self.sha256(connection, output, request, after);
+        }
         if matches!(request.framing, Some(Framing::Length(n)) if n > self.config.body_bytes_max) {
             return self.refuse(connection, output, Status::CONTENT_TOO_LARGE).then_some(0);
         }
-        let path = target::path_of(request.target);
         if request.method == Method::Post && path == Some("/echo") {
             return self.echo(connection, output, request, after);
         }
@@ -58,7 +66,7 @@ impl Server {
             (_, Method::Unknown) => (Status::NOT_IMPLEMENTED, &[]),
             (None, Method::Other) if request.target == "*" => ALLOW_READ,
             (None, _) => (Status::BAD_REQUEST, &[]),
-            (Some("/echo"), _) => ALLOW_POST,
+            (Some("/echo" | "/sha256"), _) => ALLOW_POST,
             (Some(_), Method::Post | Method::Other) => ALLOW_READ,
             (Some("/plaintext"), _) => {
                 self.write_plaintext(persistence);
@@ -136,11 +144,43 @@ impl Server {
             let is_done = self.deliver(connection, output, None, None, persistence);
             return is_done.then_some(content.len());
         }
+        self.await_content(connection, output, request, after, None)
+    }
+
+    /// Sends back what `sha256sum` would say of a request's content.
+    fn sha256(
+        &mut self,
+        connection: &mut Connection,
+        output: &mut impl Output,
+        request: &Request<'_>,
+        after: &[u8],
+    ) -> Option<usize> {
+        let sum = Sha256::new();
+        if request.framing.is_none() {
+            let persistence = wished(request.keep_alive, request.is_1_0);
+            self.write_sum(persistence, sum);
+            return self.deliver(connection, output, None, None, persistence).then_some(0);
+        }
+        self.await_content(connection, output, request, after, Some(sum))
+    }
+
+    /// Begins to read content that its reply waits for: to add it up, or else to hold it.
+    fn await_content(
+        &mut self,
+        connection: &mut Connection,
+        output: &mut impl Output,
+        request: &Request<'_>,
+        after: &[u8],
+        sum: Option<Sha256>,
+    ) -> Option<usize> {
+        let persistence = wished(request.keep_alive, request.is_1_0);
         let Some(slot) = self.exchanges.take() else {
             return self.refuse(connection, output, Status::UNAVAILABLE).then_some(0);
         };
         connection.set_exchange(Some(slot));
-        self.exchanges.get(slot).content = request.framing.map(Content::new);
+        let exchange = self.exchanges.get(slot);
+        exchange.content = request.framing.map(Content::new);
+        exchange.sum = sum.map(Box::new);
         connection.enter(Phase::Collect);
         connection.set(Connection::CLOSE, persistence == Persistence::Close);
         connection.set(Connection::KEEP_1_0, persistence == Persistence::KeepTold);
@@ -167,6 +207,34 @@ impl Server {
         self.exchanges.get(slot).collected = content;
         self.exchanges.drop_collected(slot);
         self.deliver(connection, output, None, None, persistence);
+    }
+
+    /// Answers with the sum of the content that was read.
+    pub(crate) fn answer_sum(
+        &mut self,
+        connection: &mut Connection,
+        output: &mut impl Output,
+        slot: u32,
+    ) {
+        let keep = !connection.has(Connection::CLOSE);
+        let persistence = wished(keep, connection.has(Connection::KEEP_1_0));
+        let sum = self.exchanges.get(slot).sum.take();
+        self.write_sum(persistence, *sum.unwrap_or_default());
+        self.deliver(connection, output, None, None, persistence);
+    }
+
+    fn write_sum(&mut self, persistence: Persistence, sum: Sha256) {
+        let mut line = String::with_capacity(2 * 32 + 1);
+        for byte in sum.finalize() {
+            // A string takes whatever is written.
+            let _ = write!(line, "{byte:02x}");
+        }
+        line.push('\n');
+        self.reply.start(Status::OK, self.clock.date(), persistence);
+        self.reply.field("Content-Type", "text/plain");
+        self.reply.content_length(line.len() as u64);
+        self.reply.end();
+        self.reply.content(line.as_bytes());
     }
 
     fn write_echo(&mut self, persistence: Persistence, content: &[u8]) {

@@ -92,6 +92,49 @@ fn the_benchmark_routes() {
     ]);
 }
 
+/// The reply to a request whose content has this sum.
+fn summed(sum: &str) -> String {
+    let fields = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n", sum.len() + 1);
+    reply("200 OK", &fields, &format!("{sum}\n"))
+}
+
+#[test]
+fn the_sum_of_content() {
+    // FIPS 180-4's examples: of nothing, of `abc`, and of a million times `a`.
+    let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let of_million = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
+    let (head, chunked) = ("POST /sha256 HTTP/1.1\r\nHost: a\r\n", "Transfer-Encoding: chunked");
+    let million = format!("{head}Content-Length: 1000000\r\n\r\n{}", "a".repeat(1_000_000));
+    check(&[
+        (&format!("{head}\r\n"), summed(of_nothing)),
+        (&format!("{head}Content-Length: 0\r\n\r\n"), summed(of_nothing)),
+        (&format!("{head}Content-Length: 3\r\n\r\nabc"), summed(of_abc)),
+        (&format!("{head}{chunked}\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"), summed(of_abc)),
+        (&million, summed(of_million)),
+        (&format!("{head}{chunked}\r\n\r\nx"), last_error("400 Bad Request")),
+    ]);
+}
+
+#[test]
+fn content_that_is_added_up_may_be_long_and_slow_but_not_stand_still() {
+    let site = Site::new();
+    let limit_ms = u64::from(site.config().body_timeout_ms);
+    let mut rig = Rig::new(site.config());
+    rig.say(format!(
+        "POST /sha256 HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        site.config().body_bytes_max + 1
+    ));
+    for _ in 0..4 {
+        rig.say([0]);
+        rig.wait_ms(limit_ms - 1);
+    }
+    assert_eq!(rig.hear(), "");
+    rig.wait_ms(2);
+    assert!(rig.hear().starts_with("HTTP/1.1 408 "));
+    assert!(rig.line.is_closed && rig.owns_nothing());
+}
+
 #[test]
 fn files_and_directories() {
     let to = |location: &str| {
@@ -172,6 +215,7 @@ fn methods_and_targets() {
         ("PUT /echo HTTP/1.1\r\nHost: a\r\n\r\n", not_allowed("POST")),
         ("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n", not_allowed("POST")),
         ("HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n", none_here),
+        ("GET /sha256 HTTP/1.1\r\nHost: a\r\n\r\n", not_allowed("POST")),
         ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", not_allowed("GET, HEAD")),
         ("BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", error("501 Not Implemented", "")),
         ("get / HTTP/1.1\r\nHost: a\r\n\r\n", error("501 Not Implemented", "")),
