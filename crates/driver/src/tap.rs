@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,6 +194,12 @@ impl Tap {
     /// Ends a wait from another thread.
     pub fn waker(&self) -> Waker {
         Waker::new(&self.event)
+    }
+
+    /// The file at our end of the wire: a frame a read, a frame a write. For programs that have no
+    /// use for bursts.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// What the device is and can do.
