@@ -4,6 +4,8 @@
 //!   direct    client eth0 ───────────────────────────── eth0 server
 //!   routed    client eth0 ── eth0 router eth1 ───────── eth0 server
 //!                                 drops some packets, each way
+//!   impaired  client eth0 ── impaired-link ── bridge ── eth0 server
+//!                            loses, holds back, doubles, corrupts, delays, each way
 //! ```
 //!
 //! Each scenario has network namespaces of its own and takes them away again. It needs root and a
@@ -11,17 +13,24 @@
 //!
 //! - [`scene`]: one scenario's turn on the machine, its files, and the logs when it fails
 //! - [`namespace`], [`network`]: where it plays
+//! - [`impairment`], [`link`]: the link that harms what it carries, and what it counts
 //! - [`program`]: child processes that end when the scenario does
 //! - [`server`], [`peer`]: `crore serve`, and the kernel's side
+//! - [`shark`]: what tshark makes of the records of such a link
+//! - [`transfer`]: content moved between the two, timed and summed
 //! - [`binary`], [`content`]: the binary under test, and a large file
 //!
 //! Time limits here are watchdogs for a machine that does much else; no scenario expects speed.
 
 pub mod binary;
 pub mod content;
+pub mod impairment;
+pub mod link;
 pub mod namespace;
 pub mod network;
 pub mod peer;
 pub mod program;
 pub mod scene;
 pub mod server;
+pub mod shark;
+pub mod transfer;

@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::impairment::{BothCounts, Impairment};
+use crate::link::{FAR_DEVICE, Link, NEAR_DEVICE};
 use crate::namespace::{Namespace, join};
+use crate::scene::Scene;
 
 /// A client and a server, and what lies between them.
 ///
@@ -20,6 +24,9 @@ pub struct Network {
     pub server: Namespace,
     /// Between them, in a routed network.
     pub router: Option<Namespace>,
+    /// Between them, in an impaired network. Its devices go before the namespaces do.
+    link: Option<Link>,
+    middle: Option<Namespace>,
     server_v4: IpAddr,
     server_v6: IpAddr,
 }
@@ -38,11 +45,67 @@ impl Network {
     pub fn direct() -> Result<Self> {
         let (client, server) = (Namespace::new("client")?, Namespace::new("server")?);
         join((&client, "eth0"), (&server, "eth0"))?;
-        client.ip("address add 10.77.0.1/16 dev eth0")?;
-        client.ip("address add fd77::1/64 dev eth0 nodad")?;
-        server.ip("address add 10.77.0.2/16 dev eth0")?;
-        server.ip("address add fd77::2/64 dev eth0 nodad")?;
+        Self::address(&client, &server)?;
         Self::with_server(client, None, server, "10.77.0.2", "fd77::2")
+    }
+
+    /// Client and server on one link that harms what it carries; the addresses of a direct network.
+    ///
+    /// The client's interface is one end of the link itself, the server's is half of a veth pair,
+    /// as an XDP socket wants it, whose other half is bridged to the link's other end.
+    pub fn impaired(
+        scene: &Scene,
+        impairment: &Impairment,
+        capture: Option<&Path>,
+    ) -> Result<Self> {
+        let (client, server) = (Namespace::new("client")?, Namespace::new("server")?);
+        let middle = Namespace::new("middle")?;
+        // Nobody but the two hosts may say anything on the link.
+        middle.set("ipv6/conf/all/disable_ipv6", "1")?;
+        middle.set("ipv6/conf/default/disable_ipv6", "1")?;
+        join((&middle, "veth0"), (&server, "eth0"))?;
+        let link = Link::start(scene, &middle, impairment, capture)?;
+        for device in [NEAR_DEVICE, FAR_DEVICE] {
+            middle.ip(&format!("link set {device} txqueuelen {DEVICE_QUEUE}"))?;
+        }
+        middle.ip(&format!("link set {NEAR_DEVICE} netns {}", client.name()))?;
+        client.ip(&format!("link set {NEAR_DEVICE} name eth0"))?;
+        client.ip("link set eth0 up")?;
+        middle.ip("link add br0 type bridge mcast_snooping 0")?;
+        for device in [FAR_DEVICE, "veth0"] {
+            middle.ip(&format!("link set {device} master br0"))?;
+        }
+        middle.ip("link set br0 up")?;
+        Self::address(&client, &server)?;
+        let mut network = Self::with_server(client, None, server, "10.77.0.2", "fd77::2")?;
+        (network.link, network.middle) = (Some(link), Some(middle));
+        Ok(network)
+    }
+
+    fn address(client: &Namespace, server: &Namespace) -> Result<()> {
+        for (host, number) in [(client, 1), (server, 2)] {
+            host.ip(&format!("address add 10.77.0.{number}/16 dev eth0"))?;
+            host.ip(&format!("address add fd77::{number}/64 dev eth0 nodad"))?;
+            // What one transfer found out about the path is not for the next one to know.
+            host.set("ipv4/tcp_no_metrics_save", "1")?;
+        }
+        Ok(())
+    }
+
+    /// What the link of an impaired network did so far.
+    pub fn counts(&mut self) -> Result<BothCounts> {
+        self.link.as_mut().context("there is no impaired link here")?.counts()
+    }
+
+    /// Cuts the link of an impaired network, once its records are complete.
+    pub fn cut(&mut self) -> Result<()> {
+        self.link.take().context("there is no impaired link here")?.end()
+    }
+
+    /// The namespace in the middle of an impaired network, where the server's side of the link is
+    /// the device [`FAR_DEVICE`].
+    pub fn middle(&self) -> Result<&Namespace> {
+        self.middle.as_ref().context("there is no impaired link here")
     }
 
     /// Client and server in two subnets, and a router that drops `percent` of the packets each way.
@@ -69,7 +132,8 @@ impl Network {
         v4: &str,
         v6: &str,
     ) -> Result<Self> {
-        Ok(Self { client, server, router, server_v4: v4.parse()?, server_v6: v6.parse()? })
+        let (server_v4, server_v6) = (v4.parse()?, v6.parse()?);
+        Ok(Self { client, server, router, link: None, middle: None, server_v4, server_v6 })
     }
 
     /// The server's IPv4 address.
@@ -127,3 +191,7 @@ fn drop_at(router: &Namespace, percent: u32) -> Result<()> {
     ensure!(status.success(), "nft: {status}");
     Ok(())
 }
+
+/// Frames that a device of the link holds until they are read: a burst of a large window is no loss
+/// that the link did not count.
+const DEVICE_QUEUE: u32 = 8_192;

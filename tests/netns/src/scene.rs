@@ -62,6 +62,11 @@ impl Scene {
         &self.kernel_peer
     }
 
+    /// Another program of this package, which Cargo put beside it.
+    pub fn sibling(&self, name: &str) -> PathBuf {
+        self.kernel_peer.with_file_name(name)
+    }
+
     /// A file for what a program says; another one for each call.
     pub fn log(&self, name: &str) -> PathBuf {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);

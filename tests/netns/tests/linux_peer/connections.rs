@@ -8,7 +8,7 @@ use crore_netns_tests::peer::{Peer, Ping};
 use crore_netns_tests::scene::Scene;
 use crore_netns_tests::server::Server;
 
-use crate::play;
+use crate::{is_full, play};
 
 #[test]
 #[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
@@ -63,7 +63,7 @@ fn open(scene: &Scene, network: &Network, server: SocketAddr) -> Result<Vec<(Pee
 
 /// The full number takes a machine's memory for the kernel's side: 4 KB a connection.
 fn connections_wanted() -> u32 {
-    if std::env::var_os("CRORE_FULL").is_some_and(|value| value == "1") { 100_000 } else { 20_000 }
+    if is_full() { 100_000 } else { 20_000 }
 }
 
 /// A process may have 20,000 descriptors on common machines, an address 28,000 ports.

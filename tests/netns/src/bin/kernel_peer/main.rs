@@ -7,7 +7,9 @@ mod echo;
 mod hold;
 mod pattern;
 mod probe;
+mod serve;
 mod traffic;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,9 @@ fn run(words: &[&str]) -> Result<()> {
             probe::run(address(server)?);
             Ok(())
         }
+        ["serve", listen, file, congestion] => serve::run(address(listen)?, file, congestion),
+        ["fetch", server, path] => transfer::fetch(address(server)?, path),
+        ["push", server, file, congestion] => transfer::push(address(server)?, file, congestion),
         ["hold", server, source, count] => {
             let source = source.parse().with_context(|| format!("not an address: {source}"))?;
             let count = count.parse().with_context(|| format!("not a number: {count}"))?;
@@ -52,5 +57,8 @@ fn address(text: &str) -> Result<std::net::SocketAddr> {
 const HELP: &str = "\
 kernel-peer echo LISTEN                  sends back what it receives
 kernel-peer probe SERVER                 one attempt to connect: connected, refused, timed out
+kernel-peer serve LISTEN FILE CONGESTION a file for any GET, the SHA-256 of any POST
+kernel-peer fetch SERVER PATH            GET: the SHA-256 of what came, and the time it took
+kernel-peer push SERVER FILE CONGESTION  POST: the SHA-256 that the server tells, and the time
 kernel-peer hold SERVER SOURCE COUNT     opens connections and keeps them; then: check, close
 kernel-peer traffic SERVER COUNT         streams through an echo service; then: status";

@@ -1,0 +1,180 @@
+//! Every kind of harm to a link, singly and together: each byte arrives, both ways.
+//!
+//! With `CRORE_FULL=1` the kernel's own server, on the same host and the same link, moves the same
+//! content to and from the same client, and the ratio of the goodputs is printed as a table and
+//! written as JSON: `docs/linux-peer.md`.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use crore_netns_tests::content;
+use crore_netns_tests::impairment::Impairment;
+use crore_netns_tests::network::Network;
+use crore_netns_tests::scene::Scene;
+use crore_netns_tests::server::Server;
+use crore_netns_tests::transfer::{Content, Direction, Transfer, kernel_server};
+use serde_json::json;
+
+use crate::{is_full, play, report, say};
+
+#[test]
+#[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
+fn every_byte_arrives_whatever_a_link_does_to_segments() {
+    play("matrix", &["sha256sum"], |scene| {
+        let file = scene.folder().join("root/content.bin");
+        fs::create_dir_all(scene.folder().join("root"))?;
+        let cells = cells();
+        let mut rows = Vec::new();
+        for cell in &cells {
+            content::write_file(&file, cell.bytes)?;
+            let sum = content::sha256(&file)?;
+            let content = Content { file: &file, path: "/content.bin", sum: &sum };
+            let row = play_cell(scene, cell, content);
+            let seen = row.with_context(|| format!("with {}", cell.name))?;
+            if is_full() {
+                // It takes long: each cell is told when it is there.
+                say(&seen.iter().map(Row::line).collect::<String>())?;
+            }
+            rows.extend(seen);
+        }
+        if is_full() { publish(&rows) } else { Ok(()) }
+    });
+}
+
+/// One link, and how much goes over it each way.
+struct Cell {
+    name: String,
+    impairment: Impairment,
+    bytes: u64,
+    rounds: usize,
+}
+
+/// What was seen in one cell and one direction, in Mbit/s.
+struct Row {
+    name: String,
+    direction: Direction,
+    ours: Vec<f64>,
+    kernels: Vec<f64>,
+}
+
+impl Row {
+    /// As a line of the table.
+    fn line(&self) -> String {
+        let (ours, kernels) = (median(&self.ours), median(&self.kernels));
+        let (name, direction, ratio) = (&self.name, self.direction, ours / kernels);
+        format!("| {name} | {direction} | {ours:.1} | {kernels:.1} | {ratio:.2} |\n")
+    }
+}
+
+fn cells() -> Vec<Cell> {
+    let clean = Impairment { seed: 20_26, ..Impairment::default() };
+    let harms = [
+        ("nothing", clean),
+        ("0.1 % loss", Impairment { loss: 0.1, ..clean }),
+        ("1 % loss", Impairment { loss: 1.0, ..clean }),
+        ("5 % loss", Impairment { loss: 5.0, ..clean }),
+        ("10 % reordering", Impairment { reorder: 10.0, ..clean }),
+        ("1 % duplication", Impairment { duplicate: 1.0, ..clean }),
+        ("0.1 % corruption", Impairment { corrupt: 0.1, ..clean }),
+        (
+            "all, 1 % loss",
+            Impairment { loss: 1.0, reorder: 10.0, duplicate: 1.0, corrupt: 0.1, ..clean },
+        ),
+        (
+            "all, 5 % loss",
+            Impairment { loss: 5.0, reorder: 10.0, duplicate: 1.0, corrupt: 0.1, ..clean },
+        ),
+    ];
+    let mut cells = Vec::new();
+    for delay_ms in [0, 10] {
+        for (harm, impairment) in harms {
+            let impairment = Impairment { delay_us: delay_ms * 1_000, ..impairment };
+            let name = format!("{harm}, {delay_ms} ms each way");
+            let (bytes, rounds) = if is_full() {
+                full_size(&impairment)
+            } else if delay_ms == 0 || harm == "all, 1 % loss" {
+                (if delay_ms == 0 { 6_000_000 } else { 3_000_000 }, 1)
+            } else {
+                continue;
+            };
+            cells.push(Cell { name, impairment, bytes, rounds });
+        }
+    }
+    cells
+}
+
+/// 100 MB, but where loss and delay together leave a sender a few Mbit/s (Mathis et al. 1997): what
+/// it moves in some ten seconds.
+fn full_size(impairment: &Impairment) -> (u64, usize) {
+    match (impairment.delay_us, impairment.loss) {
+        (0, _) => (100_000_000, 3),
+        (_, loss) if loss >= 5.0 => (5_000_000, 3),
+        (_, loss) if loss >= 1.0 => (20_000_000, 3),
+        _ if impairment.corrupt > 0.0 => (50_000_000, 3),
+        (_, loss) if loss > 0.0 => (50_000_000, 3),
+        _ => (100_000_000, 3),
+    }
+}
+
+fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row>> {
+    let mut network = Network::impaired(scene, &cell.impairment, None)?;
+    let root = scene.folder().join("root");
+    let words = ["http", "--root", &root.to_string_lossy()];
+    let server = Server::start(scene, &network, &words, (network.server_v4(), 80))?;
+    let kernel = kernel_server(scene, &network, content, CONGESTION)?;
+    let mut rows = Vec::new();
+    for direction in [Direction::Down, Direction::Up] {
+        let name = cell.name.clone();
+        let mut row = Row { name, direction, ours: Vec::new(), kernels: Vec::new() };
+        let goodput = |address| -> Result<f64> {
+            let done = Transfer::run(scene, &network, address, direction, content, CONGESTION)?;
+            Ok(done.mbit_per_second())
+        };
+        // In turn, so that what else the machine does meets both.
+        for _ in 0..cell.rounds {
+            row.ours.push(goodput(server.address())?);
+            if is_full() {
+                row.kernels.push(goodput(kernel.1)?);
+            }
+        }
+        rows.push(row);
+    }
+    let counts = network.counts()?;
+    for (harm, share, count) in [
+        ("loss", cell.impairment.loss, counts.to_near.lost),
+        ("reordering", cell.impairment.reorder, counts.to_near.reordered),
+        ("duplication", cell.impairment.duplicate, counts.to_near.duplicated),
+        ("corruption", cell.impairment.corrupt, counts.to_near.corrupted),
+    ] {
+        ensure!((share > 0.0) == (count > 0), "{share} % {harm} were {count} segments");
+    }
+    server.stop(&network)?;
+    Ok(rows)
+}
+
+/// Prints the table and writes the figures.
+fn publish(rows: &[Row]) -> Result<()> {
+    let mut table = String::from(
+        "| link | way | crore, Mbit/s | Linux, Mbit/s | ratio |\n|---|---|---:|---:|---:|\n",
+    );
+    let mut figures = Vec::new();
+    for row in rows {
+        table += &row.line();
+        figures.push(json!({
+            "link": row.name,
+            "way": row.direction.to_string(),
+            "crore_mbit": row.ours,
+            "linux_mbit": row.kernels,
+            "ratio_of_medians": median(&row.ours) / median(&row.kernels),
+        }));
+    }
+    report("linux-peer-matrix", &table, &json!(figures))
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+const CONGESTION: &str = "cubic";
