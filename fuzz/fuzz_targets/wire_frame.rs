@@ -1,11 +1,5 @@
-//! One frame through every parser of `crore-wire`; what must hold is in `every_parser`.
+//! `crore_fuzz::wire_frame` as a libFuzzer program.
 
 #![no_main]
 
-#[path = "../../crates/wire/tests/every_parser/mod.rs"]
-mod every_parser;
-
-use every_parser::Accepted;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|frame: &[u8]| Accepted::default().check(frame));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| crore_fuzz::wire_frame(input));
