@@ -38,7 +38,7 @@ impl Peer {
     /// Learns of the segment that has waited longest, and answers it.
     ///
     /// ```text
-    ///   how & 3: 0 lost, 1 noted without an answer, 2 acknowledged, 3 acknowledged with a small window
+    ///   how & 3: 0 lost, 1 noted without an answer, 2 acknowledged, 3 with a small window
     ///   how & 4: octets with it        how & 8: a FIN with it       how & 16: twice
     ///   how & 32: beginning with the segment that came last
     /// ```

@@ -242,7 +242,7 @@ const ROOMS: &[Room] = &[
     Room {
         package: "crore-fuzz",
         ours: &["crore-wire", "crore-mem", "crore-stack", "crore", "crore-sim", "crore-http"],
-        outside: &["libfuzzer-sys"],
+        outside: &["libfuzzer-sys", "zerocopy"],
         tests: &[],
     },
     Room {

@@ -20,8 +20,8 @@ pub struct StackConfig {
     pub snd_buf_bytes: u32,
     /// Octets a connection may have received and not consumed: the window's size.
     pub rcv_buf_bytes: u32,
-    /// Blocks that a connection may hold of octets that came out of order: the rest of them the peer
-    /// sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
+    /// Blocks that a connection may hold of octets that came out of order: the rest of them the
+    /// peer sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
     pub out_of_order_blocks_max: u32,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
