@@ -66,6 +66,19 @@ impl<S: Pod> Conn<'_, S> {
         self.stack.release_shared(payload.0);
     }
 
+    /// The same, and tells the peer that urgent data goes as far as these octets (RFC 9293
+    /// MUST-30). They take no other way than all others. New applications do without (RFC 6093).
+    pub fn send_urgent(&mut self, bytes: &[u8]) -> usize {
+        self.stack.send_urgent(self.index, bytes)
+    }
+
+    /// How many octets, from the first one that was not consumed, the peer's urgent data goes on
+    /// for; 0: none is ahead (RFC 9293 MUST-33). Within a call of
+    /// [`Service::data`](crate::Service::data) it counts from the first octet offered.
+    pub fn urgent_ahead(&self) -> usize {
+        self.stack.urgent_ahead(self.index)
+    }
+
     /// How many octets [`Conn::send`] would take now.
     #[inline]
     pub fn send_room(&self) -> usize {
@@ -118,6 +131,19 @@ impl<S: Pod> Conn<'_, S> {
     /// through, [`Conn::set_timer_ms`] when its patience is over, and [`Conn::abort`] ends it.
     pub fn set_patient(&mut self, on: bool) {
         self.stack.set_flag(self.index, Flags::PATIENT, on);
+    }
+
+    /// Sets the differentiated services code point (six bits) of the connection's segments, from
+    /// the next one on. Applications do not change it in mid-connection without need: segments of
+    /// two classes overtake each other (RFC 9293 3.9.2).
+    pub fn set_dscp(&mut self, dscp: u8) {
+        self.stack.set_dscp(self.index, dscp);
+    }
+
+    /// The code point. Where the settings say that it is reflected, that of the peer's opening
+    /// (RFC 9293 MAY-9).
+    pub fn dscp(&self) -> u8 {
+        self.stack.tcb(self.index).dscp()
     }
 
     /// Asks a peer that has been quiet whether it is still there, or stops to. It is off unless

@@ -185,6 +185,9 @@ impl<S: Service> Engine<S> {
         if what.any(What::CONNECTED) {
             self.service.connected(&mut conn(&mut self.stack, &mut self.states, index));
         }
+        if what.any(What::URGENT) {
+            self.service.urgent(&mut conn(&mut self.stack, &mut self.states, index));
+        }
         if what.any(What::DATA)
             && let Some(rx) = rx
         {

@@ -40,6 +40,14 @@ pub trait Service {
     /// by itself: [`Conn::abort`] it.
     fn data(&mut self, conn: &mut Conn<'_, Self::State>, bytes: &[u8]) -> usize;
 
+    /// The peer has urgent data ahead, or more of it: [`Conn::urgent_ahead`] says how far
+    /// (RFC 9293 MUST-32, RFC 1122-4.2.4.1). Its octets come through `data` like all others, in
+    /// their place. New
+    /// applications do without (RFC 6093 6).
+    fn urgent(&mut self, conn: &mut Conn<'_, Self::State>) {
+        let _ = conn;
+    }
+
     /// After a [`Conn::send`] that did not take all: half of the send queue is free again.
     fn writable(&mut self, conn: &mut Conn<'_, Self::State>) {
         let _ = conn;

@@ -96,7 +96,8 @@ impl Stack {
         if header.dst.0 != self.mac && !header.dst.is_multicast() {
             return Err(Drop::NotOurMac);
         }
-        if header.vlan.map(|tci| tci & 0xfff) != self.vlan {
+        // IEEE 802.1Q 9.6: number 0 names no VLAN, the tag is there for the priority only.
+        if header.vlan.map(|tci| tci & 0xfff).filter(|&id| id != 0) != self.vlan {
             return Err(Drop::NotOurVlan);
         }
         let to_many = header.dst.is_multicast();
@@ -224,6 +225,16 @@ impl Stack {
         let at = tcp::CHECKSUM_OFFSET;
         !self.verify_checksums && segment[at..at + 2] == pseudo.partial().to_be_bytes()
     }
+}
+
+/// The differentiated services code point of a frame that was parsed before.
+pub(crate) fn arrived_dscp(frame: &[u8]) -> u8 {
+    let Ok((header, packet)) = ethernet::Header::parse(frame) else { return 0 };
+    let class = match header.ether_type {
+        EtherType::IPV4 => ipv4::Header::parse(packet).map(|(ip, _)| ip.dscp_ecn),
+        _ => ipv6::Header::parse(packet).map(|(ip, _)| ip.traffic_class),
+    };
+    class.unwrap_or(0) >> 2
 }
 
 fn set_payload(arrival: &mut Arrival, frame: &[u8], segment: &[u8], payload: &[u8]) {

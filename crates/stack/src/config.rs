@@ -87,6 +87,11 @@ pub struct StackConfig {
     pub window_scale_min: u8,
     /// Time to live, or hop limit, of the segments sent (RFC 9293 MUST-49).
     pub ttl: u8,
+    /// Differentiated services code point of connections whose application does not set one, nor
+    /// their listener (RFC 2474): six bits.
+    pub dscp: u8,
+    /// Connections that peers open take on the code point that their segments came with.
+    pub reflect_dscp: bool,
     /// The order in which options are written.
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
@@ -140,6 +145,8 @@ impl StackConfig {
             window_scaling: true,
             window_scale_min: 0,
             ttl: 64,
+            dscp: 0,
+            reflect_dscp: false,
             option_layout: OptionLayout::Linux,
             answers_for_link: true,
             ephemeral_first: 32_768,
@@ -190,6 +197,9 @@ impl StackConfig {
         if self.ttl == 0 {
             return Err("ttl must be at least 1 (RFC 1122 3.2.1.7)");
         }
+        if self.dscp > DSCP_MAX {
+            return Err("dscp must be at most 63 (RFC 2474 3)");
+        }
         if self.neighbours_max == 0 || self.neighbours_max > u32::from(u16::MAX) {
             return Err("neighbours_max must be between 1 and 65,535");
         }
@@ -206,6 +216,9 @@ impl StackConfig {
         shift
     }
 }
+
+/// The largest differentiated services code point.
+pub(crate) const DSCP_MAX: u8 = 63;
 
 /// Index values are below this: the two bits above tell the kinds of records apart.
 pub(crate) const CONNS_LIMIT: u32 = (1 << 30) - 1;

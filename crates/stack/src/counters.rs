@@ -193,6 +193,8 @@ pub struct Counters {
     pub half_open_expired: u64,
     /// Timer entries handled.
     pub timers: u64,
+    /// Urgent pointers of peers that were new, or had moved on.
+    pub urgent_in: u64,
     /// Pings that were answered, if there was room to send.
     pub pings: u64,
     /// Dropped frames and segments by reason, in the order of [`Drop`].

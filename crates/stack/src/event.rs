@@ -23,11 +23,18 @@ impl What {
     pub const CLOSED: Self = Self(1 << 7);
     /// Something is wrong that need not be the end; told before what ends.
     pub const TROUBLE: Self = Self(1 << 8);
+    /// The peer has urgent data ahead; told before octets.
+    pub const URGENT: Self = Self(1 << 9);
 
     /// True when any bit of `other` is in it.
     #[inline]
     pub fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Takes the bits of `other` away.
+    pub(crate) fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
     }
 
     /// Adds the bits of `other`.

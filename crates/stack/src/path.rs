@@ -20,6 +20,8 @@ pub(crate) struct PathTo {
     mac: [u8; 6],
     local: u128,
     remote: u128,
+    /// Differentiated services field in the upper six bits.
+    class: u8,
 }
 
 /// What all segments sent have alike below TCP.
@@ -39,13 +41,19 @@ impl PathTo {
         let mac = stack.neighbours.mac_for(u32::from(neighbour), hop)?;
         // RFC 9293 MUST-45: the address of the connection, on all its segments.
         let local = stack.addresses.address(endpoints.local_id);
-        Some(Self { mac, local, remote: endpoints.remote })
+        Some(Self { mac, local, remote: endpoints.remote, class: 0 })
+    }
+
+    /// The same with this differentiated services code point (RFC 9293 SHLD-22: unchanged).
+    #[inline]
+    pub(crate) fn with_dscp(self, dscp: u8) -> Self {
+        Self { class: dscp << 2, ..self }
     }
 
     /// The way back to who sent us a frame from the hardware address `mac`.
     pub(crate) fn to_sender(stack: &Stack, endpoints: &Endpoints, mac: [u8; 6]) -> Self {
         let local = stack.addresses.address(endpoints.local_id);
-        Self { mac, local, remote: endpoints.remote }
+        Self { mac, local, remote: endpoints.remote, class: 0 }
     }
 
     fn is_v4(&self) -> bool {
@@ -66,11 +74,12 @@ impl Stack {
     #[expect(clippy::inline_always, reason = "passed in registers, on every segment sent")]
     pub(crate) fn path_of(&mut self, index: u32, tx: &mut TxBurst) -> Option<PathTo> {
         let tcb = &self.tcbs[index];
-        let (endpoints, neighbour) = (tcb.endpoints(), tcb.neighbour);
-        match PathTo::of(self, &endpoints, neighbour) {
-            Some(path) => Some(path),
-            None => self.find_path(index, &endpoints, tx),
-        }
+        let (endpoints, neighbour, dscp) = (tcb.endpoints(), tcb.neighbour, tcb.dscp());
+        let path = match PathTo::of(self, &endpoints, neighbour) {
+            Some(path) => path,
+            None => self.find_path(index, &endpoints, tx)?,
+        };
+        Some(path.with_dscp(dscp))
     }
 
     #[cold]
@@ -247,7 +256,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
             dst: Ipv4Addr::from_bits(path.remote as u32),
             protocol: Protocol::TCP,
             ttl,
-            dscp_ecn: 0,
+            dscp_ecn: path.class,
             // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4.
             ident: 0,
             // RFC 7323-5.7: routers say what does not fit.
@@ -263,7 +272,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
             dst: Ipv6Addr::from_bits(path.remote),
             next_header: Protocol::TCP,
             hop_limit: ttl,
-            traffic_class: 0,
+            traffic_class: path.class,
             flow_label: 0,
             payload_len: len as u16,
         };

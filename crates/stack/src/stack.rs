@@ -9,8 +9,8 @@
 //! Frames, time and randomness come in as arguments: the same code runs in production, in the
 //! simulator and under the fuzzer.
 
-use crate::arrival::{Burst, Kind};
-use crate::config::StackConfig;
+use crate::arrival::{Burst, Kind, arrived_dscp};
+use crate::config::{DSCP_MAX, StackConfig};
 use crate::counters::{Counters, Drop};
 use crate::event::Events;
 use crate::flow::FlowTable;
@@ -69,6 +69,8 @@ pub struct Stack {
     pub(crate) output_list: OutputList,
     /// A bit for each port that is listened on.
     pub(crate) listening: Box<[u64]>,
+    /// For each port that is listened on the code point of its connections, where it has one.
+    pub(crate) listener_dscp: Box<[u8]>,
     /// Replies to strangers left in this tick.
     pub(crate) stranger_replies: u32,
     /// Where our timestamps start (RFC 7323 5.4).
@@ -145,6 +147,7 @@ impl Stack {
             neighbours,
             output_list: OutputList::new(memory, config.conns_max)?,
             listening: vec![0; 1024].into_boxed_slice(),
+            listener_dscp: vec![NO_DSCP; 1 << 16].into_boxed_slice(),
             stranger_replies: STRANGER_REPLIES_PER_TICK,
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
@@ -280,6 +283,23 @@ impl Stack {
         self.listening[usize::from(port >> 6)] |= 1 << (port & 63);
     }
 
+    /// Connections to `port` that open from now on have this differentiated services code point
+    /// (RFC 9293 MUST-48), the answers to their SYNs too; `None`: as the settings say.
+    pub fn set_listener_dscp(&mut self, port: u16, dscp: Option<u8>) {
+        self.listener_dscp[usize::from(port)] = dscp.map_or(NO_DSCP, |dscp| dscp & DSCP_MAX);
+    }
+
+    /// The code point of a connection that a peer opens to `port` with this frame.
+    pub(crate) fn dscp_for(&self, port: u16, frame: &[u8]) -> u8 {
+        if self.config.reflect_dscp {
+            return arrived_dscp(frame);
+        }
+        match self.listener_dscp[usize::from(port)] {
+            NO_DSCP => self.config.dscp,
+            dscp => dscp,
+        }
+    }
+
     /// Accepts no more connections to `port`. Half-open ones are forgotten: their peers get a
     /// reset when they go on (RFC 9293 3.10.4, CLOSE in LISTEN).
     pub fn unlisten(&mut self, port: u16) {
@@ -350,3 +370,6 @@ impl Stack {
 
 /// Resets and pings answered in a millisecond, at most: a million a second.
 const STRANGER_REPLIES_PER_TICK: u32 = 1000;
+
+/// Stands for a listener without a code point of its own.
+const NO_DSCP: u8 = 0xff;

@@ -175,6 +175,8 @@ impl Flags {
     pub const TIMESTAMPS: Self = Self(1);
     /// Both ends use selective acknowledgments.
     pub const SACK: Self = Self(1 << 1);
+    /// The lowest bit of the differentiated services code point; the others are in the mark.
+    const DSCP_LOW: Self = Self(1 << 2);
     /// Nagle's algorithm is off.
     pub const NODELAY: Self = Self(1 << 3);
     /// In the list of connections with something to send.
@@ -221,8 +223,10 @@ impl Flags {
     /// A segment found no room in the pool or the transmit ring: try again soon.
     pub const STARVED: Self = Self(1 << 24);
 
-    /// Closed, and `backoff` holds why.
-    pub const ENDED: Self = Self(1 << 25);
+    /// Closed, and `backoff` holds why. Only connections that are not closed are probed.
+    pub const ENDED: Self = Self::PROBING;
+    /// The extension holds what few connections have: urgent pointers.
+    pub const RARE: Self = Self(1 << 25);
 
     /// In the list of timers set a moment ago; the wheel does not know of them yet.
     pub const RECENT: Self = Self(1 << 26);
@@ -345,6 +349,21 @@ impl Tcb {
     #[inline]
     pub fn is_v6(&self) -> bool {
         self.remote >> 32 != 0xffff
+    }
+
+    /// The differentiated services code point of its segments (RFC 2474): six bits.
+    #[inline]
+    pub fn dscp(&self) -> u8 {
+        self.mark.spare() << 1 | u8::from(self.flags.any(Flags::DSCP_LOW))
+    }
+
+    /// Sets it; what is above six bits is cut off.
+    pub fn set_dscp(&mut self, dscp: u8) {
+        self.mark.set_spare(dscp >> 1);
+        self.flags.clear(Flags::DSCP_LOW);
+        if dscp & 1 != 0 {
+            self.flags.set(Flags::DSCP_LOW);
+        }
     }
 
     /// States every invariant of a live control block; the simulator calls it after each event.

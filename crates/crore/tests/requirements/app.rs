@@ -7,6 +7,9 @@ pub(crate) struct App {
     /// `accepted`, `connected`, `peer_closed`, `closed Why`, in order.
     pub(crate) calls: Vec<String>,
     pub(crate) troubles: Vec<Trouble>,
+    /// What `urgent_ahead` said at each call of `urgent`, and in each of `data`.
+    pub(crate) urgents: Vec<usize>,
+    pub(crate) ahead_in_data: Vec<usize>,
     pub(crate) received: Vec<u8>,
     pub(crate) conn: Option<ConnId>,
     /// Consume what arrives.
@@ -23,6 +26,8 @@ impl Default for App {
         Self {
             calls: Vec::new(),
             troubles: Vec::new(),
+            urgents: Vec::new(),
+            ahead_in_data: Vec::new(),
             received: Vec::new(),
             conn: None,
             reads,
@@ -45,10 +50,15 @@ impl Service for App {
         self.calls.push("connected".into());
     }
 
-    fn data(&mut self, _: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
+    fn urgent(&mut self, conn: &mut Conn<'_, ()>) {
+        self.urgents.push(conn.urgent_ahead());
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
         if !self.reads {
             return 0;
         }
+        self.ahead_in_data.push(conn.urgent_ahead());
         let taken = self.most.map_or(bytes.len(), |most| most.min(bytes.len()));
         self.received.extend_from_slice(&bytes[..taken]);
         taken

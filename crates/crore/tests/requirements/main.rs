@@ -15,4 +15,6 @@ mod reports;
 mod retransmission;
 mod segments;
 mod timestamps;
+mod traffic_class;
+mod urgent;
 mod windows;

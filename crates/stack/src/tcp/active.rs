@@ -114,6 +114,7 @@ impl Stack {
         let mtu_mss = self.mss_for(endpoints.remote);
         let options = if self.config.timestamps { tcp_timestamps_len() } else { 0 };
         let (scale, nodelay) = (self.config.rcv_scale(), self.config.nodelay);
+        let dscp = self.config.dscp;
         let tcb = &mut self.tcbs[index];
         tcb.clear_for(endpoints);
         tcb.set_state(State::SynSent);
@@ -126,6 +127,7 @@ impl Stack {
         tcb.snd_nxt = iss;
         tcb.snd_end = iss + 1;
         tcb.neighbour = u16::MAX;
+        tcb.set_dscp(dscp);
         self.queue_output(index);
         Ok(index)
     }
@@ -281,6 +283,7 @@ impl Tcb {
         let listed = self.flags & (Flags::IN_OUTPUT | Flags::RECENT);
         self.zero();
         self.mark = mark;
+        self.mark.set_spare(0);
         self.generation = generation;
         self.flags = listed;
         self.remote = endpoints.remote;

@@ -189,7 +189,23 @@ impl Stack {
         }
         // After the check of the acknowledgment: a blind attacker must not set the peer's clock.
         update_ts_recent(&mut self.tcbs[index], arrival);
-        // The URG bit is ignored: urgent data is ordinary data here (RFC 6093).
+        // Sixth step.
+        if arrival.flags.contains(tcp::Flags::URG) {
+            return self.urgent_segment(index, arrival, frame, event, tx);
+        }
+        self.text_and_fin(index, arrival, frame, event, tx)
+    }
+
+    /// Seventh and eighth step: the segment text and the FIN bit.
+    #[inline]
+    pub(super) fn text_and_fin(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Step {
         if arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN) {
             let step = self.segment_text(index, arrival, frame, event, tx);
             self.settle(index, event, tx);

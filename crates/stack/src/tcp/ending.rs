@@ -55,11 +55,12 @@ impl Stack {
     fn detach(&mut self, index: u32, why: Closed, event: &mut Event) {
         let tcb = &mut self.tcbs[index];
         send_queue::clear(tcb, &mut self.pool);
+        tcb.flags.clear(Flags::RARE);
         self.close_extension(index);
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::Closed);
         // The application's timer goes on: unread octets may wait for it.
-        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED);
+        tcb.flags.clear(Flags::TIMED | Flags::ACK_TIMED | Flags::ENDED);
         self.counters.closed += 1;
         event.what.set(What::CLOSED);
         event.why = why;

@@ -7,6 +7,7 @@
 
 use super::congestion::Avoidance;
 use super::send_queue::{Marks, Segment};
+use super::urgent::Urgent;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Tcb};
@@ -61,6 +62,7 @@ pub(crate) struct Extension {
     /// See [`Bits`].
     pub(super) bits: u8,
     pub(super) avoidance: Avoidance,
+    pub(super) urgent: Urgent,
 }
 
 /// Bits of [`Extension::bits`].
@@ -142,10 +144,17 @@ impl Stack {
     /// Gives the extension back.
     pub(super) fn close_extension(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
-        if tcb.extension != BlockId::NONE {
-            self.pool.free(tcb.extension);
-            tcb.extension = BlockId::NONE;
+        if tcb.extension == BlockId::NONE {
+            return;
         }
+        if tcb.flags.any(Flags::RARE) {
+            // What is not of loss outlives the flight.
+            let urgent = of(&self.pool, tcb.extension).urgent;
+            *of_mut(&mut self.pool, tcb.extension) = Extension { urgent, ..Extension::new(tcb) };
+            return;
+        }
+        self.pool.free(tcb.extension);
+        tcb.extension = BlockId::NONE;
     }
 
     /// Checks the sums against the queue, for the simulator.

@@ -31,7 +31,8 @@ pub(crate) struct HalfOpen {
     pub(crate) options: u8,
     /// SYN-ACKs sent.
     pub(crate) tries: u8,
-    _reserved: u8,
+    /// The connection's differentiated services code point.
+    pub(crate) dscp: u8,
     /// Where the SYN came from on the link.
     pub(crate) mac: [u8; 6],
     link: u32,

@@ -86,6 +86,11 @@ impl Stack {
     ) -> tcp::Header {
         let ts_now = self.ts_now();
         let buffer = self.config.rcv_buf_bytes;
+        let (flags, urgent) = if self.tcbs[index].flags.any(Flags::RARE) {
+            self.urgent_field(index, seq, flags)
+        } else {
+            (flags, 0)
+        };
         let tcb = &mut self.tcbs[index];
         let window = window_field(tcb, buffer);
         tcb.last_ack_sent = tcb.rcv_nxt;
@@ -120,7 +125,7 @@ impl Stack {
             ack: tcb.rcv_nxt.0,
             flags,
             window,
-            urgent: 0,
+            urgent,
             options,
         }
     }

@@ -13,6 +13,7 @@
 //! | `undo` | recoveries that were for nothing |
 //! | `probe` | tail loss probes |
 //! | `extension` | what is remembered for all of these |
+//! | `urgent` | urgent data, both ways |
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now |
 //! | `header` | its header, and segments without payload |
@@ -44,6 +45,7 @@ pub(crate) mod send_queue;
 pub(crate) mod time_wait;
 pub(crate) mod timers;
 mod undo;
+mod urgent;
 mod user;
 mod window;
 

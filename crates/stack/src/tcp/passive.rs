@@ -31,6 +31,7 @@ struct Agreed {
     timestamps: bool,
     sack: bool,
     neighbour: u16,
+    dscp: u8,
     /// Between the only SYN-ACK sent and its acknowledgment (RFC 6298 2.2, Karn).
     rtt_us: Option<u32>,
     /// SYN-ACKs that were not answered in time.
@@ -88,7 +89,8 @@ impl Stack {
         let mac = ethernet.src.0;
         let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
         if full {
-            return self.send_cookie(arrival, &header, mac, tx);
+            let dscp = self.dscp_for(arrival.local_port, frame);
+            return self.send_cookie(arrival, &header, mac, dscp, tx);
         }
         let Some(index) = self.half_opens.insert() else {
             return self.counters.drop(Drop::ConnTableFull);
@@ -103,6 +105,7 @@ impl Stack {
         let (options, scales) = self.options_of_syn(&header);
         let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
         let sent_us = self.now.us as u32;
+        let dscp = self.dscp_for(arrival.local_port, frame);
         let record = &mut self.half_opens.slab[index];
         record.set_endpoints(&arrival.endpoints());
         record.mac = mac;
@@ -115,6 +118,7 @@ impl Stack {
         record.scales = scales;
         record.options = options;
         record.tries = 1;
+        record.dscp = dscp;
         record.sent_us = sent_us;
         if !self.send_syn_ack(index, tx) {
             // The link is full, not the path lossy: the next sweep tries again.
@@ -158,7 +162,8 @@ impl Stack {
             ..tcp::Options::NONE
         };
         let (seq, ack) = (record.iss, record.irs + 1);
-        self.write_syn_ack(&record.endpoints(), record.mac, seq, ack, options, tx)
+        let path = PathTo::to_sender(self, &record.endpoints(), record.mac).with_dscp(record.dscp);
+        self.write_syn_ack(&record.endpoints(), &path, seq, ack, options, tx)
     }
 
     /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
@@ -167,6 +172,7 @@ impl Stack {
         arrival: &Arrival,
         header: &tcp::Header,
         mac: [u8; 6],
+        dscp: u8,
         tx: &mut TxBurst,
     ) {
         let key = arrival.endpoints().key(&self.addresses);
@@ -191,13 +197,14 @@ impl Stack {
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
         let ack = Seq(arrival.seq) + 1;
-        self.write_syn_ack(&arrival.endpoints(), mac, iss, ack, options, tx);
+        let path = PathTo::to_sender(self, &arrival.endpoints(), mac).with_dscp(dscp);
+        self.write_syn_ack(&arrival.endpoints(), &path, iss, ack, options, tx);
     }
 
     fn write_syn_ack(
         &mut self,
         endpoints: &Endpoints,
-        mac: [u8; 6],
+        path: &PathTo,
         seq: Seq,
         ack: Seq,
         options: tcp::Options,
@@ -213,8 +220,7 @@ impl Stack {
             urgent: 0,
             options,
         };
-        let path = PathTo::to_sender(self, endpoints, mac);
-        self.write_segment(&path, &header, &[], tx)
+        self.write_segment(path, &header, &[], tx)
     }
 
     /// SYN-RECEIVED in a record.
@@ -275,6 +281,7 @@ impl Stack {
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
             neighbour,
+            dscp: record.dscp,
             rtt_us: (record.tries == 1).then(|| (self.now.us as u32).wrapping_sub(record.sent_us)),
             syn_timeouts: record.tries.saturating_sub(1),
         };
@@ -314,6 +321,7 @@ impl Stack {
             timestamps: arrival.has_timestamps && self.config.timestamps,
             sack: kept.sack_permitted && self.config.sack,
             neighbour,
+            dscp: self.dscp_for(arrival.local_port, frame),
             rtt_us: None,
             syn_timeouts: 0,
         };
@@ -369,6 +377,7 @@ impl Stack {
         let nodelay = self.config.nodelay;
         let tcb = &mut self.tcbs[index];
         tcb.neighbour = agreed.neighbour;
+        tcb.set_dscp(agreed.dscp);
         tcb.snd_una = agreed.iss + 1;
         tcb.snd_nxt = tcb.snd_una;
         tcb.snd_end = tcb.snd_una;

@@ -100,7 +100,7 @@ impl Stack {
         true
     }
 
-    fn want_writable(&mut self, index: u32) {
+    pub(super) fn want_writable(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
         tcb.flags.set(Flags::WANT_WRITABLE);
         if tcb.queued() == 0 {
@@ -235,6 +235,9 @@ impl Stack {
             tcb.flags.set(Flags::ACK_NOW);
             self.queue_output(index);
         }
+        if self.tcbs[index].flags.any(Flags::RARE) {
+            self.settle_urgent(index);
+        }
     }
 
     /// Asks for unread octets to be offered again: the next output stage has an event for it.
@@ -254,7 +257,8 @@ impl Stack {
     #[inline]
     pub fn end_of(&self, index: u32) -> Option<Closed> {
         let tcb = &self.tcbs[index];
-        tcb.flags.any(Flags::ENDED).then(|| Closed::of(tcb.backoff))
+        let ended = tcb.state() == State::Closed && tcb.flags.any(Flags::ENDED);
+        ended.then(|| Closed::of(tcb.backoff))
     }
 
     /// The generation of a slot that is in use.
@@ -281,6 +285,12 @@ impl Stack {
     pub fn set_flag(&mut self, index: u32, flag: Flags, on: bool) {
         let tcb = &mut self.tcbs[index];
         if on { tcb.flags.set(flag) } else { tcb.flags.clear(flag) }
+    }
+
+    /// Sets the differentiated services code point of the connection's segments, from the next one
+    /// on (RFC 9293 MUST-48, SHLD-21).
+    pub fn set_dscp(&mut self, index: u32, dscp: u8) {
+        self.tcbs[index].set_dscp(dscp);
     }
 
     /// Sets or clears the application's timer. It counts in steps of 64 ms, up to 30 minutes.

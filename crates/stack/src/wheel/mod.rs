@@ -57,7 +57,7 @@ pub struct Wheel {
 #[repr(C)]
 pub struct WheelMark {
     slots: [u8; LEVELS],
-    /// Bit `n`: there is an entry on level `n`.
+    /// Bit `n`: there is an entry on level `n`. The five bits above are the owner's.
     present: u8,
 }
 
@@ -279,6 +279,17 @@ impl Wheel {
 }
 
 impl WheelMark {
+    /// Five bits that the wheel leaves alone, for whoever has the mark.
+    #[inline]
+    pub fn spare(self) -> u8 {
+        self.present >> LEVELS
+    }
+
+    /// Sets them.
+    pub fn set_spare(&mut self, bits: u8) {
+        self.present = self.present & lower_levels(LEVELS) | bits << LEVELS;
+    }
+
     #[inline]
     fn has(self, level: usize) -> bool {
         self.present >> level & 1 != 0
