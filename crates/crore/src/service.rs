@@ -42,8 +42,7 @@ pub trait Service {
 
     /// The peer has urgent data ahead, or more of it: [`Conn::urgent_ahead`] says how far
     /// (RFC 9293 MUST-32, RFC 1122-4.2.4.1). Its octets come through `data` like all others, in
-    /// their place. New
-    /// applications do without (RFC 6093 6).
+    /// their place. New applications do without (RFC 6093 6).
     fn urgent(&mut self, conn: &mut Conn<'_, Self::State>) {
         let _ = conn;
     }
