@@ -5,7 +5,7 @@ use crate::flags::Profile;
 use crate::host::Cause;
 use crate::sockets::Role;
 use crate::world::World;
-use crore_stack::{Congestion, Flags};
+use crore_stack::{Congestion, Flags, State};
 use std::collections::BTreeMap;
 
 /// The options of one socket, by number, each level apart.
@@ -104,9 +104,15 @@ impl World {
         let value = match (option, &socket.role) {
             (libc::TCP_MAXSEG, Role::Stream(conn)) => i32::from(self.host.stack.tcb(conn.0).mss),
             (libc::TCP_MAXSEG, _) => set.unwrap_or(536),
-            (libc::TCP_KEEPIDLE, _) => set.unwrap_or(7200),
-            (libc::TCP_KEEPINTVL, _) => set.unwrap_or(75),
-            (libc::TCP_KEEPCNT, _) => set.unwrap_or(9),
+            (libc::TCP_KEEPIDLE, _) => set.unwrap_or_else(|| {
+                self.host.stack.config().keepalive_idle_ms.map_or(7200, |ms| ms as i32 / 1000)
+            }),
+            (libc::TCP_KEEPINTVL, _) => {
+                set.unwrap_or_else(|| self.host.stack.config().keepalive_interval_ms as i32 / 1000)
+            }
+            (libc::TCP_KEEPCNT, _) => {
+                set.unwrap_or_else(|| i32::from(self.host.stack.config().keepalive_probes))
+            }
             (libc::TCP_QUICKACK, _) => set.unwrap_or(1),
             (libc::TCP_SYNCNT, _) => {
                 set.unwrap_or_else(|| i32::from(self.host.stack.config().syn_retries))
@@ -149,9 +155,8 @@ impl World {
     fn rcv_buf_of_freebsd(&self, fd: i32, set: Option<i32>) -> Result<i32, Errno> {
         let octets = set.unwrap_or(self.host.stack.config().rcv_buf_bytes as i32);
         let Role::Stream(conn) = self.sockets.socket(fd)?.role else { return Ok(octets) };
-        let connected = self.sockets.streams.get(&conn).is_some_and(|stream| stream.connected);
-        let mss = i32::from(self.host.stack.tcb(conn.0).mss).max(1);
-        Ok(if connected { (octets + mss - 1) / mss * mss } else { octets })
+        let knows_mss = self.host.stack.tcb(conn.0).state() > State::SynSent;
+        Ok(if knows_mss { self.host.stack.rcv_buf_of(conn.0) as i32 } else { octets })
     }
 
     /// Tells the stack what the socket's options mean for it. Most are settings of the whole

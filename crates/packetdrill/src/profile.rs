@@ -4,7 +4,7 @@
 //! the scripts.
 
 use crate::flags::Profile;
-use crore_stack::{OptionLayout, StackConfig};
+use crore_stack::{OptionLayout, StackConfig, WindowSteps};
 
 /// The stack's settings for a profile.
 pub(crate) fn settings(profile: Profile) -> StackConfig {
@@ -24,6 +24,12 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
         Profile::FreeBsd => {
             config.option_layout = OptionLayout::FreeBsd;
             config.window_scale_min = 6;
+            config.rcv_buf_whole_segments = true;
+            config.window_steps = WindowSteps::Octets;
+            config.fin_on_acks = true;
+            config.keepalive_probes = 8;
+            config.quick_acks_after_loss = false;
+            config.acks_small_segments = true;
         }
     }
     config
@@ -35,20 +41,44 @@ pub(crate) fn apply_sysctls(text: &str, profile: Profile, config: &mut StackConf
         let Some((name, value)) = line.split_once('=') else { continue };
         let (name, value) = (name.trim().replace('/', "."), value.trim());
         let first = value.split_whitespace().next().and_then(number);
-        let (Some(number), true) = (first, name.starts_with("net.ipv4.tcp_")) else { continue };
-        match &name["net.ipv4.tcp_".len()..] {
-            "timestamps" => config.timestamps = number != 0,
-            "sack" => config.sack = number != 0,
-            "window_scaling" => config.window_scaling = number != 0,
-            "rto_max_ms" => config.rto_max_ms = number.clamp(1_000, 120_000) as u32,
-            "syn_retries" => config.syn_retries = number.min(127) as u8,
-            "synack_retries" => config.syn_ack_retries = number.min(127) as u8,
-            "rmem" if profile == Profile::Linux => {
-                let largest = value.split_whitespace().nth(2).and_then(self::number);
-                config.window_scale_min = largest.map_or(8, scale_for);
-            }
-            _ => {}
+        let Some(number) = first else { continue };
+        if let Some(name) = name.strip_prefix("net.ipv4.tcp_") {
+            apply_linux(name, number, value, profile, config);
+        } else if let Some(name) = name.strip_prefix("net.inet.tcp.") {
+            apply_freebsd(name, number, config);
+        } else if name == "kern.ipc.maxsockbuf" && profile == Profile::FreeBsd {
+            config.window_scale_min = scale_for(number);
         }
+    }
+}
+
+fn apply_linux(name: &str, number: u64, value: &str, profile: Profile, config: &mut StackConfig) {
+    match name {
+        "timestamps" => config.timestamps = number != 0,
+        "sack" => config.sack = number != 0,
+        "window_scaling" => config.window_scaling = number != 0,
+        "rto_max_ms" => config.rto_max_ms = number.clamp(1_000, 120_000) as u32,
+        "syn_retries" => config.syn_retries = number.min(127) as u8,
+        "synack_retries" => config.syn_ack_retries = number.min(127) as u8,
+        "rmem" if profile == Profile::Linux => {
+            let largest = value.split_whitespace().nth(2).and_then(self::number);
+            config.window_scale_min = largest.map_or(8, scale_for);
+        }
+        _ => {}
+    }
+}
+
+fn apply_freebsd(name: &str, number: u64, config: &mut StackConfig) {
+    match name {
+        "rfc1323" => {
+            config.timestamps = number & 1 != 0 && number != 2;
+            config.window_scaling = number != 0 && number != 3;
+        }
+        "sack.enable" => config.sack = number != 0,
+        "keepidle" => config.keepalive_idle_ms = Some(number.min(1 << 30) as u32),
+        "keepintvl" => config.keepalive_interval_ms = number.min(1 << 30) as u32,
+        "keepcnt" => config.keepalive_probes = number.min(255) as u8,
+        _ => {}
     }
 }
 

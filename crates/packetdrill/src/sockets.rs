@@ -3,6 +3,7 @@
 
 use crate::descriptor::Descriptor;
 use crate::errno::Errno;
+use crate::flags::Profile;
 use crate::host::News;
 use crate::options::Options;
 use crate::readiness::Epoll;
@@ -94,8 +95,8 @@ impl Stream {
 }
 
 /// All descriptors and connections.
-#[derive(Default)]
 pub(crate) struct Sockets {
+    profile: Profile,
     pub(crate) opened: BTreeMap<i32, Opened>,
     pub(crate) streams: HashMap<Conn, Stream>,
     /// Counts what may have changed the outcome of a call.
@@ -118,6 +119,10 @@ impl Socket {
 }
 
 impl Sockets {
+    pub(crate) fn new(profile: Profile) -> Self {
+        Self { profile, opened: BTreeMap::new(), streams: HashMap::new(), changes: 0 }
+    }
+
     pub(crate) fn socket(&self, fd: i32) -> Result<&Socket, Errno> {
         match self.opened.get(&fd) {
             Some(Opened::Socket(socket)) => Ok(socket),
@@ -183,7 +188,7 @@ impl Sockets {
         };
         socket.edges += 1;
         if what.any(What::CLOSED) {
-            socket.error = error_of(event.why, peer_had_closed).or(socket.error);
+            socket.error = error_of(event.why, peer_had_closed, self.profile).or(socket.error);
         }
     }
 
@@ -217,13 +222,15 @@ impl Sockets {
 }
 
 /// What a call on an ended connection fails with.
-fn error_of(why: Closed, peer_had_closed: bool) -> Option<Errno> {
+fn error_of(why: Closed, peer_had_closed: bool, profile: Profile) -> Option<Errno> {
     match why {
         Closed::Finished | Closed::Aborted => None,
-        Closed::Reset if peer_had_closed => Some(libc::EPIPE),
+        Closed::Reset if peer_had_closed && profile == Profile::Linux => Some(libc::EPIPE),
         Closed::Reset => Some(libc::ECONNRESET),
         Closed::TimedOut => Some(libc::ETIMEDOUT),
         Closed::Refused => Some(libc::ECONNREFUSED),
+        // FreeBSD says the same of a connection that is prohibited.
+        Closed::Unreachable if profile == Profile::FreeBsd => Some(libc::ECONNREFUSED),
         Closed::Unreachable => Some(libc::EHOSTUNREACH),
     }
 }

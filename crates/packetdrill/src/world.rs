@@ -21,7 +21,8 @@ impl World {
     /// An error is a sentence.
     pub(crate) fn new(flags: Flags) -> Result<Self, String> {
         let host = Host::new(&flags).map_err(|error| error.to_string())?;
-        Ok(Self { flags, host, sockets: Sockets::default(), states: None })
+        let sockets = Sockets::new(flags.profile);
+        Ok(Self { flags, host, sockets, states: None })
     }
 
     /// A packet comes in.

@@ -23,6 +23,14 @@ pub struct StackConfig {
     /// Blocks that a connection may hold of octets that came out of order: the rest of them the
     /// peer sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
     pub out_of_order_blocks_max: u32,
+    /// The receive buffer is rounded up to whole segments once the peer's MSS is known: bulk data
+    /// that comes in full segments fills it to the last octet.
+    pub rcv_buf_whole_segments: bool,
+    /// How the advertised window moves on.
+    pub window_steps: WindowSteps,
+    /// Acknowledgments carry our FIN again until it is acknowledged: one that was lost costs no
+    /// timeout where the peer goes on sending.
+    pub fin_on_acks: bool,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
     /// How long an acknowledgment may wait for company; 0: never (RFC 9293 MUST-40: < 500 ms).
@@ -30,6 +38,11 @@ pub struct StackConfig {
     /// Acknowledge each segment at once until the connection turns out to be a dialogue or a bulk
     /// transfer: a sender in slow start waits for nothing else.
     pub quick_acks: bool,
+    /// The same after a segment out of order: a sender that has lost something has a small window.
+    pub quick_acks_after_loss: bool,
+    /// Acknowledge every second segment at once, whatever its size; without it every second full
+    /// one (RFC 9293 SHLD-19).
+    pub acks_small_segments: bool,
     /// Retransmission timeout before the first measurement (RFC 6298 2.1).
     pub rto_initial_ms: u32,
     /// Its lower bound (RFC 6298 2.4 asks for 1 s; hosts in use take 200 ms).
@@ -115,9 +128,14 @@ impl StackConfig {
             snd_buf_bytes: 1 << 20,
             rcv_buf_bytes: 256 << 10,
             out_of_order_blocks_max: 256,
+            rcv_buf_whole_segments: false,
+            window_steps: WindowSteps::Segments,
+            fin_on_acks: false,
             pool: Self::pool_for(conns_max),
             ack_delay_ms: 40,
             quick_acks: false,
+            quick_acks_after_loss: true,
+            acks_small_segments: false,
             rto_initial_ms: 1_000,
             rto_min_ms: 200,
             rto_variance_min_ms: 1,
@@ -215,6 +233,16 @@ impl StackConfig {
         }
         shift
     }
+}
+
+/// Silly-window avoidance of the receiver (RFC 9293 MUST-39): which windows are never advertised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WindowSteps {
+    /// The right edge moves by a segment or half the buffer, as RFC 9293 3.8.6.2.2 suggests.
+    Segments,
+    /// The right edge is where the buffer ends, in every segment, unless that leaves a window
+    /// smaller than a segment and a quarter of the buffer.
+    Octets,
 }
 
 /// The largest differentiated services code point.

@@ -44,7 +44,7 @@ pub mod wheel;
 mod wire_key;
 
 pub use arrival::Burst;
-pub use config::StackConfig;
+pub use config::{StackConfig, WindowSteps};
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
 pub use crore_wire::tcp::OptionLayout;

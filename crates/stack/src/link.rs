@@ -23,25 +23,32 @@ enum Says {
     TooBig(u16),
     /// A hard error: there is nobody, and nothing will change that soon.
     Nobody,
+    /// A hard error: somebody on the way forbids it.
+    Prohibited,
     /// A soft error: it may pass.
     Soft(Trouble),
 }
 
-/// RFC 9293 3.9.2.2: codes 2 and 3 are hard errors, all others may pass.
+/// RFC 9293 3.9.2.2: codes 2 and 3 are hard errors; so are prohibitions, as in IPv6. All others may
+/// pass.
 fn unreachable_v4(code: u8, next_hop_mtu: u16) -> Says {
     match code {
         icmpv4::UNREACHABLE_TOO_BIG => Says::TooBig(next_hop_mtu),
         icmpv4::UNREACHABLE_PROTOCOL | icmpv4::UNREACHABLE_PORT => Says::Nobody,
+        icmpv4::UNREACHABLE_NET_PROHIBITED
+        | icmpv4::UNREACHABLE_HOST_PROHIBITED
+        | icmpv4::UNREACHABLE_PROHIBITED => Says::Prohibited,
         _ => Says::Soft(Trouble::Unreachable),
     }
 }
 
-/// RFC 9293 3.9.2.2: codes 0 and 3 may pass. RFC 4443 3.1: the others are prohibitions, an address
-/// that is none, and a port without a listener.
+/// RFC 9293 3.9.2.2: codes 0 and 3 may pass. RFC 4443 3.1: a port without a listener; the others
+/// are prohibitions and an address that is none.
 fn unreachable_v6(code: u8) -> Says {
     match code {
+        icmpv6::UNREACHABLE_PORT => Says::Nobody,
         icmpv6::UNREACHABLE_ROUTE | icmpv6::UNREACHABLE_ADDRESS => Says::Soft(Trouble::Unreachable),
-        _ => Says::Nobody,
+        _ => Says::Prohibited,
     }
 }
 
@@ -418,11 +425,14 @@ impl Stack {
             Says::TooBig(mtu) => self.lower_mss(index, mtu),
             // RFC 9293 SHLD-26: a hard error ends an opening.
             Says::Nobody if tcb.state() == State::SynSent => {
+                self.finish(index, Closed::Refused, &mut event);
+            }
+            Says::Prohibited if tcb.state() == State::SynSent => {
                 self.finish(index, Closed::Unreachable, &mut event);
             }
             // RFC 9293 MUST-56, SHLD-25: a soft error ends nothing, but the application learns of
             // it. RFC 5927 5.2: once the connection stands, a hard error says no more than that.
-            Says::Nobody => {
+            Says::Nobody | Says::Prohibited => {
                 event.what.set(What::TROUBLE);
                 event.trouble = Trouble::Unreachable;
             }

@@ -227,13 +227,16 @@ impl Stack {
     ) -> bool {
         let Ok((ethernet, _)) = ethernet::Header::parse(frame) else { return false };
         let path = PathTo::to_sender(self, &arrival.endpoints(), ethernet.src.0);
+        let is_reset = flags.contains(tcp::Flags::RST);
+        // TIME-WAIT remembers no window; a shut one would look like a receiver that is stuck.
+        let window = if is_reset { 0 } else { self.config.rcv_buf_bytes.min(65_535) as u16 };
         let header = tcp::Header {
             src_port: arrival.local_port,
             dst_port: arrival.remote_port,
             seq,
             ack,
             flags,
-            window: 0,
+            window,
             urgent: 0,
             options,
         };

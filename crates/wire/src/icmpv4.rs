@@ -161,6 +161,12 @@ pub const UNREACHABLE_PROTOCOL: u8 = 2;
 pub const UNREACHABLE_PORT: u8 = 3;
 /// The packet does not fit the next hop, and must not be fragmented (RFC 1191).
 pub const UNREACHABLE_TOO_BIG: u8 = 4;
+/// The network is administratively prohibited (RFC 1122 3.2.2.1).
+pub const UNREACHABLE_NET_PROHIBITED: u8 = 9;
+/// The host is (RFC 1122 3.2.2.1).
+pub const UNREACHABLE_HOST_PROHIBITED: u8 = 10;
+/// A filter prohibits the communication (RFC 1812 5.2.7.1).
+pub const UNREACHABLE_PROHIBITED: u8 = 13;
 
 const ECHO_REPLY: u8 = 0;
 const UNREACHABLE: u8 = 3;

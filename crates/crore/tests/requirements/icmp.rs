@@ -65,7 +65,7 @@ fn an_error_finds_its_connection() {
     let syn = peer.hear("the SYN");
     let refused = v4_error(&peer, 3, 3, 0, &syn.packet);
     peer.inject(&[refused]);
-    assert_eq!(peer.app().calls, ["closed Unreachable"]);
+    assert_eq!(peer.app().calls, ["closed Refused"]);
 }
 
 /// RFC 5927-4.1: an error that quotes a number which is not in flight is not believed.
@@ -155,22 +155,25 @@ fn hard_errors_do_not_end_an_established_connection() {
 /// RFC 9293 SHLD-26: a hard error ends an opening.
 #[test]
 fn hard_errors_end_an_opening() {
-    for code in [2, 3] {
+    let prohibited = "closed Unreachable";
+    let refused = "closed Refused";
+    let told = [(2, refused), (3, refused), (9, prohibited), (10, prohibited), (13, prohibited)];
+    for (code, end) in told {
         let mut peer = Peer::new(|_| {});
         peer.connect().unwrap();
         peer.turn();
         let syn = peer.hear("the SYN");
         let error = v4_error(&peer, 3, code, 0, &syn.packet);
         peer.inject(&[error]);
-        assert_eq!(peer.app().calls, ["closed Unreachable"]);
+        assert_eq!(peer.app().calls, [end]);
     }
-    for code in [1, 4] {
+    for (code, end) in [(1, prohibited), (4, refused)] {
         let mut peer = Peer::v6(|_| {});
         peer.connect().unwrap();
         peer.turn();
         let syn = peer.hear("the SYN");
         let error = v6_error(&peer, 1, code, 0, &syn.packet);
         peer.inject(&[error]);
-        assert_eq!(peer.app().calls, ["closed Unreachable"]);
+        assert_eq!(peer.app().calls, [end]);
     }
 }

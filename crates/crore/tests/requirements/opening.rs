@@ -50,6 +50,28 @@ fn a_reset_before_the_handshake_is_over_goes_to_who_opened() {
     assert_eq!(active.app().calls, ["closed Refused"]);
 }
 
+/// RFC 5961-3.2b in SYN-RECEIVED: a reset near the next number is challenged, once for each SYN-ACK,
+/// and the handshake goes on; RFC 5961-3.2c: one that is not near is dropped.
+#[test]
+fn a_handshake_is_only_reset_by_the_very_next_number() {
+    let mut peer = Peer::new(|_| {});
+    peer.says(syn());
+    peer.hears(&["SA 0 ack 1"]);
+    peer.says(rst(200_000));
+    peer.hears(&[]);
+    peer.says(rst(1000));
+    peer.hears(&["A 1 ack 1"]);
+    peer.says(rst(1001));
+    peer.hears(&[]);
+    peer.wait_ms(1001);
+    peer.hears(&["SA 0 ack 1"]);
+    peer.says(rst(1001));
+    peer.hears(&["A 1 ack 1"]);
+    peer.says(ack(1, 1));
+    peer.says(data(1, 1, b"abc"));
+    assert_eq!(peer.app().received, b"abc");
+}
+
 /// RFC 9293 MUST-41: to listen again changes nothing for the connections that are there.
 #[test]
 fn listening_leaves_open_connections_alone() {

@@ -44,16 +44,55 @@ fn the_newest_block_comes_first() {
     };
     assert_eq!(early(201), [(201, 301)]);
     assert_eq!(early(601), [(601, 701), (201, 301)]);
-    assert_eq!(early(401), [(401, 501), (201, 301), (601, 701)]);
+    assert_eq!(early(401), [(401, 501), (601, 701), (201, 301)]);
     let four = early(801);
     assert_eq!((four[0], four.len()), ((801, 901), 3));
     assert_eq!(early(301)[0], (201, 401 + 100), "it joins two");
     // What was filled is not reported any more.
     peer.says(data(1, 1, &[0; 200]).clock(2, 0));
-    assert_eq!(blocks(&mut peer), [(601, 701), (801, 901)]);
+    assert_eq!(blocks(&mut peer), [(801, 901), (601, 701)]);
     peer.says(data(501, 1, &[0; 100]).clock(2, 0));
     peer.wait_ms(50);
     assert_eq!(blocks(&mut peer), [(801, 901)]);
+}
+
+/// RFC 2018-4e: after the newest block those that were reported first lately, a merged one by its
+/// newest part.
+#[test]
+fn the_blocks_reported_lately_are_repeated() {
+    let mut peer = Peer::accepted_after(on, syn().options(permitted()));
+    let mut early = |seq: u32, len: usize| {
+        peer.says(data(seq, 1, &vec![0; len]));
+        blocks(&mut peer)
+    };
+    assert_eq!(early(801, 100), [(801, 901)]);
+    assert_eq!(early(201, 100), [(201, 301), (801, 901)]);
+    assert_eq!(early(601, 100), [(601, 701), (201, 301), (801, 901)]);
+    // Without timestamps a fourth fits.
+    assert_eq!(early(401, 100), [(401, 501), (601, 701), (201, 301), (801, 901)]);
+    assert_eq!(early(301, 100), [(201, 501), (601, 701), (801, 901)]);
+    assert_eq!(early(901, 50), [(801, 951), (201, 501), (601, 701)]);
+    // RFC 2883 4.2: the octets that came again, then the block that they are in.
+    assert_eq!(early(851, 150), [(851, 951), (801, 1001), (201, 501), (601, 701)]);
+}
+
+/// RFC 2883 4.2: a segment that begins before RCV.NXT, or ends in what had come too early, brings
+/// something new, and its first octets that came again are reported.
+#[test]
+fn octets_that_came_again_with_new_ones_are_reported() {
+    let mut peer = Peer::accepted_after(on, syn().options(permitted()));
+    peer.says(data(1, 1, &[0; 100]));
+    peer.wait_ms(50);
+    assert_eq!(blocks(&mut peer), []);
+    peer.says(data(51, 1, &[0; 100]));
+    assert_eq!(blocks(&mut peer), [(51, 101)]);
+    peer.says(data(201, 1, &[0; 100]));
+    assert_eq!(blocks(&mut peer), [(201, 301)]);
+    peer.says(data(151, 1, &[0; 100]));
+    assert_eq!(blocks(&mut peer), [(201, 251)]);
+    peer.says(data(301, 1, &[0; 100]));
+    peer.wait_ms(50);
+    assert_eq!(blocks(&mut peer), [], "each is reported once");
 }
 
 /// RFC 2018-8b: octets that gave way are not reported any more.

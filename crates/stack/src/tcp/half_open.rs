@@ -65,6 +65,8 @@ impl HalfOpen {
     pub(crate) const SACK: u8 = 1 << 1;
     /// The peer offered a window scale.
     pub(crate) const SCALE: u8 = 1 << 2;
+    /// Something was answered since the last SYN-ACK, only to say where we are.
+    pub(crate) const CORRECTED: u8 = 1 << 7;
 
     pub(crate) fn endpoints(&self) -> Endpoints {
         Endpoints {

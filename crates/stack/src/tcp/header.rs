@@ -2,6 +2,7 @@
 //! says of our side (RFC 9293 3.8.6.2, RFC 2018, RFC 7323).
 
 use super::receive_queue;
+use crate::config::WindowSteps;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
@@ -85,14 +86,15 @@ impl Stack {
         report: Report,
     ) -> tcp::Header {
         let ts_now = self.ts_now();
-        let buffer = self.config.rcv_buf_bytes;
         let (flags, urgent) = if self.tcbs[index].flags.any(Flags::RARE) {
             self.urgent_field(index, seq, flags)
         } else {
             (flags, 0)
         };
+        let steps = self.config.window_steps;
+        let buffer = self.rcv_buf_of(index);
         let tcb = &mut self.tcbs[index];
-        let window = window_field(tcb, buffer);
+        let window = window_field(tcb, buffer, steps);
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
         // RFC 9293 MUST-65: no MSS here, nor anything else of a SYN.
@@ -104,16 +106,18 @@ impl Stack {
         let reports = tcb.rcv_queue != BlockId::NONE || report.duplicate.is_some();
         if reports && tcb.flags.any(Flags::SACK) {
             // RFC 2018-4a, RFC 2018-4b: whenever there is a gap, to a peer that permitted it.
-            let (mut blocks, mut first) = ([(0, 0); 3], 0);
+            let (mut blocks, mut first) = ([(0, 0); tcp::SACK_BLOCKS_MAX], 0);
+            // RFC 2018-4d: as many as fit; the timestamps take the room of one.
+            let fit = tcp::SACK_BLOCKS_MAX - usize::from(options.timestamps.is_some());
             if let Some((left, right)) = report.duplicate {
                 // RFC 2883 4: the duplicate's report comes first.
                 blocks[0] = (left.0, right.0);
                 first = 1;
             }
-            let rest = &mut blocks[first..];
-            let steps = &mut self.counters.walked;
-            let count =
-                first + receive_queue::sack_blocks(tcb, &self.pool, report.latest, rest, steps);
+            let rest = &mut blocks[first..fit];
+            let latest = (report.latest, self.counters.segments_in as u32);
+            let (pool, steps) = (&mut self.pool, &mut self.counters.walked);
+            let count = first + receive_queue::sack_blocks(tcb, pool, latest, rest, steps);
             for &(left, right) in &blocks[..count] {
                 options.sack.push(left, right);
             }
@@ -128,6 +132,16 @@ impl Stack {
             urgent,
             options,
         }
+    }
+
+    /// The size of a connection's receive buffer, in octets.
+    #[inline]
+    pub fn rcv_buf_of(&self, index: u32) -> u32 {
+        let buffer = self.config.rcv_buf_bytes;
+        if self.config.rcv_buf_whole_segments {
+            return buffer.next_multiple_of(u32::from(self.tcbs[index].mss.max(1)));
+        }
+        buffer
     }
 
     /// Our clock for the timestamps option, in milliseconds from a secret start (RFC 7323-4.1,
@@ -147,14 +161,23 @@ impl Tcb {
     }
 }
 
+/// A window that would invite small segments.
+fn is_silly(window: u32, buffer: u32, mss: u16) -> bool {
+    window < buffer / 4 && window < u32::from(mss)
+}
+
 /// The window to advertise, in the header's form (RFC 7323-2.3e). The right edge never moves back
 /// (RFC 9293 SHLD-14), and forward only by a worthwhile step (RFC 9293 MUST-39); it may stay where
 /// it is for ever (RFC 9293 MAY-8). Notes the edge.
 #[inline]
-fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
+fn window_field(tcb: &mut Tcb, buffer: u32, steps: WindowSteps) -> u16 {
     let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
-    let step = (buffer / 2).min(u32::from(tcb.mss));
     let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
+    let step = match steps {
+        WindowSteps::Segments => (buffer / 2).min(u32::from(tcb.mss)),
+        WindowSteps::Octets if is_silly(edge.since(tcb.rcv_nxt), buffer, tcb.mss) => u32::MAX >> 1,
+        WindowSteps::Octets => 0,
+    };
     let target = if edge.ge(promised + step) { edge } else { promised };
     let scale = tcb.rcv_scale();
     let (wanted, room) = (target.since(tcb.rcv_nxt), edge.later(promised).since(tcb.rcv_nxt));
@@ -162,7 +185,11 @@ fn window_field(tcb: &mut Tcb, buffer: u32) -> u16 {
     // does not shrink.
     let up = wanted.div_ceil(1 << scale);
     let field = if up << scale <= room { up } else { wanted >> scale }.min(65_535);
-    // What the field cannot say is not promised.
-    tcb.rcv_adv = promised.later(tcb.rcv_nxt + (field << scale));
+    let reach = match steps {
+        // What the field cannot say is not promised.
+        WindowSteps::Segments => tcb.rcv_nxt + (field << scale),
+        WindowSteps::Octets => edge,
+    };
+    tcb.rcv_adv = promised.later(reach);
     field as u16
 }

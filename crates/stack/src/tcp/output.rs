@@ -5,10 +5,11 @@ use super::header::Report;
 use super::scoreboard::WALK_MAX;
 use super::send_queue::Marks;
 use super::undo::FRTO_PROBES;
+use crate::config::WindowSteps;
 use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::{Flags, State};
+use crate::tcb::{Flags, State, Tcb};
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
@@ -168,7 +169,10 @@ impl Stack {
         if !self.write_segment(path, &header, &[], tx) {
             return Sent::NoFrame;
         }
-        let window = self.config.rcv_buf_bytes.min(65_535);
+        let window = match self.config.window_steps {
+            WindowSteps::Segments => self.config.rcv_buf_bytes.min(65_535),
+            WindowSteps::Octets => self.rcv_buf_of(index),
+        };
         let first = self.tcbs[index].backoff == 0;
         let now_us = (self.now.us as u32).max(1);
         let tcb = &mut self.tcbs[index];
@@ -513,8 +517,13 @@ impl Stack {
     fn send_owed_ack(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.flags.any(Flags::ACK_NOW) {
-            let seq = tcb.acceptable_seq();
-            let header = self.header_for(index, seq, tcp::Flags::ACK, Report::NONE);
+            let repeats = self.config.fin_on_acks && is_fin_all_in_flight(tcb);
+            let (seq, flags) = if repeats {
+                (tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN)
+            } else {
+                (tcb.acceptable_seq(), tcp::Flags::ACK)
+            };
+            let header = self.header_for(index, seq, flags, Report::NONE);
             if !self.write_segment(path, &header, &[], tx) {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
                 return Sent::NoFrame;
@@ -526,8 +535,14 @@ impl Stack {
     }
 }
 
+/// True when our FIN is all that is in flight, so that it can go with an acknowledgment once more.
+#[cold]
+fn is_fin_all_in_flight(tcb: &Tcb) -> bool {
+    tcb.flags.any(Flags::FIN_SENT) && tcb.snd_una == tcb.snd_end
+}
+
 /// Octets of a SACK option with the most blocks that we send, and its padding.
-const SACK_OPTION_MAX: u16 = 28;
+const SACK_OPTION_MAX: u16 = 36;
 
 /// How far ahead in the output list control blocks are asked for.
 const PREFETCH_AHEAD: u32 = 4;

@@ -166,6 +166,33 @@ impl Stack {
         self.write_syn_ack(&record.endpoints(), &path, seq, ack, options, tx)
     }
 
+    /// The acknowledgment that a record gives to what it does not take (RFC 9293 3.10.7.4, first
+    /// and second step): one for each SYN-ACK, by record, so that nobody learns of others from it
+    /// (RFC 5961-7a).
+    #[cold]
+    fn say_where_half_open_is(&mut self, index: u32, tx: &mut TxBurst) {
+        if self.half_opens.slab[index].options & HalfOpen::CORRECTED != 0 {
+            return self.counters.drop(Drop::RateLimited);
+        }
+        self.half_opens.slab[index].options |= HalfOpen::CORRECTED;
+        let record = self.half_opens.slab[index];
+        let endpoints = record.endpoints();
+        let timestamps = (record.options & HalfOpen::TIMESTAMPS != 0)
+            .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent });
+        let header = tcp::Header {
+            src_port: endpoints.local_port,
+            dst_port: endpoints.remote_port,
+            seq: (record.iss + 1).0,
+            ack: (record.irs + 1).0,
+            flags: tcp::Flags::ACK,
+            window: (self.config.rcv_buf_bytes >> (record.scales & 15)).min(65_535) as u16,
+            urgent: 0,
+            options: tcp::Options { timestamps, ..tcp::Options::NONE },
+        };
+        let path = PathTo::to_sender(self, &endpoints, record.mac);
+        self.write_segment(&path, &header, &[], tx);
+    }
+
     /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
     fn send_cookie(
         &mut self,
@@ -237,13 +264,19 @@ impl Stack {
         let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
         let flags = arrival.flags;
         if flags.contains(tcp::Flags::RST) {
-            // RFC 5961 3.2: only an exact hit counts.
+            // RFC 5961-3.2a: only an exact hit counts.
             if seq == record.irs + 1 {
                 self.drop_half_open(index, arrival.hash);
                 self.counters.resets_in += 1;
                 self.counters.handshakes_in += 1;
-            } else {
-                self.counters.drop(Drop::ResetChallenged);
+                return;
+            }
+            self.counters.drop(Drop::ResetChallenged);
+            let window = self.config.rcv_buf_bytes.min(65_535);
+            if seq.gt(record.irs) && seq.lt(record.irs + 1 + window) {
+                // RFC 5961-3.2b.
+                self.counters.challenges += 1;
+                self.say_where_half_open_is(index, tx);
             }
             return;
         }
@@ -262,8 +295,7 @@ impl Stack {
         let window = self.config.rcv_buf_bytes.min(65_535);
         if seq.lt(record.irs + 1) || seq.gt(record.irs + 1 + window) {
             self.counters.drop(Drop::OutsideWindow);
-            self.send_syn_ack(index, tx);
-            return;
+            return self.say_where_half_open_is(index, tx);
         }
         if self.tcbs.next_free().is_none() {
             // The record stays: the peer's next segment may find a free block.
@@ -445,6 +477,7 @@ impl Stack {
             let wait = wait.min(self.config.rto_max_ms);
             record.deadline = self.now.tick.wrapping_add(wait);
             record.tries += 1;
+            record.options &= !HalfOpen::CORRECTED;
             self.counters.retransmits += 1;
             self.send_syn_ack(index, tx);
         }

@@ -40,9 +40,18 @@ impl Stack {
         }
         if text.seq == tcb.rcv_nxt && tcb.rcv_queue == BlockId::NONE {
             self.text_in_order(index, &text, event);
+            if text.old > 0 {
+                self.report_old(index, &text, tx);
+            }
             return Step::On;
         }
         self.text_through_queue(index, &text, event, tx)
+    }
+
+    /// A segment whose first octets had arrived before: its sender learns of it (RFC 2883 4.2).
+    #[cold]
+    fn report_old(&mut self, index: u32, text: &Text<'_>, tx: &mut TxBurst) {
+        self.send_ack(index, Report::duplicate(text.seq.back(text.old), text.seq), tx);
     }
 
     /// The next octets expected, and none waiting: the application reads them in the frame.
@@ -83,6 +92,14 @@ impl Stack {
         if out_of_order && blocks >= limit {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
+        let duplicate = match text.old {
+            0 if blocks == 0 => None,
+            0 => {
+                let (len, steps) = (text.octets.len(), &mut self.counters.walked);
+                receive_queue::first_overlap(tcb, &self.pool, text.seq, len, steps)
+            }
+            old => Some((text.seq.back(old), text.seq)),
+        };
         let mut inserted = self.keep_text(index, text);
         let tcb = &mut self.tcbs[index];
         if inserted == Inserted::PoolEmpty && !out_of_order {
@@ -95,7 +112,7 @@ impl Stack {
             inserted = self.keep_text(index, text);
         }
         let tcb = &mut self.tcbs[index];
-        if out_of_order || blocks > 0 {
+        if (out_of_order || blocks > 0) && self.config.quick_acks_after_loss {
             // The sender has lost something: its window is small now, and waits for each answer.
             tcb.flags.set(Flags::QUICK);
         }
@@ -115,10 +132,9 @@ impl Stack {
         if out_of_order {
             // RFC 5681-4.2c, RFC 9293 MAY-13: at once, one for each, so that the sender can count.
             self.counters.out_of_order += 1;
-            let report = if inserted == Inserted::Nothing && !text.octets.is_empty() {
-                Report::duplicate(text.seq, text.seq + text.octets.len() as u32)
-            } else {
-                Report::early(text.seq)
+            let report = match duplicate {
+                Some((left, right)) => Report::duplicate(left, right),
+                None => Report::early(text.seq),
             };
             self.send_ack(index, report, tx);
         } else {
@@ -128,6 +144,10 @@ impl Stack {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
             }
             self.owe_ack(index);
+            if let Some((left, right)) = duplicate {
+                // RFC 2883 4.2.
+                self.send_ack(index, Report::duplicate(left, right), tx);
+            }
         }
         Step::On
     }
@@ -181,7 +201,8 @@ impl Stack {
                 tcb.ack_deadline = self.now.tick.wrapping_add(self.config.ack_delay_ms) as u16;
             }
         } else {
-            tcb.flags.set(Flags::ACK_OWED);
+            let second = tcb.flags.any(Flags::ACK_OWED) && self.config.acks_small_segments;
+            tcb.flags.set(if second { Flags::ACK_NOW } else { Flags::ACK_OWED });
         }
         self.queue_output(index);
     }
@@ -197,6 +218,8 @@ struct Text<'a> {
     fin: bool,
     /// Octets beyond the window were cut off.
     cut: bool,
+    /// So many octets before `seq` had arrived already.
+    old: u32,
 }
 
 impl<'a> Text<'a> {
@@ -213,7 +236,7 @@ impl<'a> Text<'a> {
         let octets = &frame[usize::from(start)..usize::from(start) + len as usize];
         // A FIN that was taken before, or that octets cut off precede, is not seen.
         let fin = arrival.flags.contains(tcp::Flags::FIN) && !cut && old <= skip;
-        Self { seq: from, octets, start, fin, cut }
+        Self { seq: from, octets, start, fin, cut, old: skip }
     }
 }
 

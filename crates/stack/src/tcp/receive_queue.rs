@@ -17,6 +17,7 @@ use super::send_queue::{self, Marks, Segment};
 use crate::seq::Seq;
 use crate::tcb::Tcb;
 use crore_mem::{BlockId, Pool};
+use crore_wire::tcp::SACK_BLOCKS_MAX;
 
 /// What became of an insertion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,14 @@ fn last_in_order(tcb: &Tcb, pool: &Pool<Segment>, seq: Seq) -> BlockId {
     if last != BlockId::NONE && pool.header(last).seq.le(seq) { last } else { BlockId::NONE }
 }
 
+/// Where to begin to look for octets out of order.
+fn out_of_order_from(tcb: &Tcb, pool: &Pool<Segment>) -> BlockId {
+    match last_in_order(tcb, pool, tcb.rcv_nxt) {
+        BlockId::NONE => tcb.rcv_queue,
+        last => last,
+    }
+}
+
 /// The number after the last octet of a block.
 fn end_of(pool: &Pool<Segment>, id: BlockId) -> Seq {
     pool.header(id).seq + u32::from(pool.header(id).len)
@@ -119,6 +128,7 @@ fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId
     segment.seq = seq;
     segment.len = len as u16;
     segment.shared = BlockId::NONE;
+    segment.sent_at_us = 0;
     Some(id)
 }
 
@@ -274,52 +284,87 @@ pub(crate) fn clear(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
     tcb.rcv_unread = 0;
 }
 
-/// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018-4d): the one that holds
-/// `latest` first (RFC 2018-4c), then from the left. They are what the queue holds, so nothing that
-/// was thrown away is among them (RFC 2018-8b).
-pub(crate) fn sack_blocks(
+/// The first octets without a hole, of `len` from `seq` on, that are in the queue already.
+pub(crate) fn first_overlap(
     tcb: &Tcb,
     pool: &Pool<Segment>,
-    latest: Option<Seq>,
-    blocks: &mut [(u32, u32)],
+    seq: Seq,
+    len: usize,
     steps: &mut u64,
-) -> usize {
-    let mut count = 0;
-    let last = last_in_order(tcb, pool, tcb.rcv_nxt);
-    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
-    let mut run: Option<(Seq, Seq)> = None;
-    let mut put = |run: (Seq, Seq), blocks: &mut [(u32, u32)]| {
-        let is_latest = latest.is_some_and(|seq| run.0.le(seq) && seq.lt(run.1));
-        if count < blocks.len() {
-            blocks[count] = (run.0.0, run.1.0);
-            count += 1;
-        } else if is_latest && count > 0 {
-            blocks[count - 1] = (run.0.0, run.1.0);
-        } else {
-            return;
-        }
-        if is_latest {
-            blocks[..count].rotate_right(1);
-        }
-    };
+) -> Option<(Seq, Seq)> {
+    let end = seq + len as u32;
+    let mut found: Option<(Seq, Seq)> = None;
+    let mut id = out_of_order_from(tcb, pool);
     while id != BlockId::NONE {
         *steps += 1;
         let segment = pool.header(id);
-        let end = segment.seq + u32::from(segment.len);
-        if segment.seq.gt(tcb.rcv_nxt) && segment.len > 0 {
-            run = match run {
-                Some((start, run_end)) if run_end == segment.seq => Some((start, end)),
-                Some(done) => {
-                    put(done, blocks);
-                    Some((segment.seq, end))
-                }
-                None => Some((segment.seq, end)),
-            };
+        let (left, right) = (segment.seq, segment.seq + u32::from(segment.len));
+        if left.ge(end) || found.is_some_and(|(_, so_far)| so_far != left) {
+            break;
+        }
+        if right.gt(seq) && segment.len > 0 {
+            let start = found.map_or(left.later(seq), |(start, _)| start);
+            found = Some((start, right.earlier(end)));
         }
         id = segment.next;
     }
-    if let Some(done) = run {
-        put(done, blocks);
+    found
+}
+
+/// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018-4d): the one that holds
+/// `latest` first (RFC 2018-4c), then those reported first in the answers before it (RFC 2018-4e).
+/// They are what the queue holds, so nothing that was thrown away is among them (RFC 2018-8b).
+///
+/// `clock` counts segments: a run keeps when it was reported first in the `sent_at_us` of a block.
+pub(crate) fn sack_blocks(
+    tcb: &Tcb,
+    pool: &mut Pool<Segment>,
+    (latest, clock): (Option<Seq>, u32),
+    blocks: &mut [(u32, u32)],
+    steps: &mut u64,
+) -> usize {
+    let mut ages = [u32::MAX; SACK_BLOCKS_MAX];
+    let (mut count, mut id) = (0, out_of_order_from(tcb, pool));
+    while id != BlockId::NONE {
+        *steps += 1;
+        let segment = pool.header(id);
+        if segment.seq.le(tcb.rcv_nxt) || segment.len == 0 {
+            id = segment.next;
+            continue;
+        }
+        let (first, left) = (id, segment.seq);
+        let (right, mut age, next) = run_from(pool, id, clock, steps);
+        if latest.is_some_and(|seq| left.le(seq) && seq.lt(right)) {
+            pool.header_mut(first).sent_at_us = clock;
+            age = 0;
+        }
+        id = next;
+        let at = ages[..count].iter().position(|&other| age < other).unwrap_or(count);
+        if at < blocks.len() {
+            count = (count + 1).min(blocks.len());
+            blocks[at..count].rotate_right(1);
+            ages[at..count].rotate_right(1);
+            (blocks[at], ages[at]) = ((left.0, right.0), age);
+        }
     }
     count
+}
+
+/// The run of octets without a hole that begins with block `id`: its end, how long ago it was
+/// reported first, and the block after it.
+fn run_from(
+    pool: &Pool<Segment>,
+    mut id: BlockId,
+    clock: u32,
+    steps: &mut u64,
+) -> (Seq, u32, BlockId) {
+    let (mut right, mut age) = (pool.header(id).seq, u32::MAX);
+    while id != BlockId::NONE && pool.header(id).seq == right {
+        *steps += 1;
+        let segment = pool.header(id);
+        right += u32::from(segment.len);
+        age = age.min(clock.wrapping_sub(segment.sent_at_us));
+        id = segment.next;
+    }
+    (right, age, id)
 }

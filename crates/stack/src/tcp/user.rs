@@ -225,10 +225,12 @@ impl Stack {
         }
         let tcb = &mut self.tcbs[index];
         receive_queue::consume(tcb, &mut self.pool, octets);
-        let edge = tcb.rcv_nxt + self.config.rcv_buf_bytes.saturating_sub(tcb.rcv_unread);
+        let buffer = self.rcv_buf_of(index);
+        let tcb = &mut self.tcbs[index];
+        let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
         // RFC 9293 3.8.6.2.2: a larger window is announced when it grew by a worthwhile step, and
         // to twice what the peer has left at least: else its next segment is soon enough.
-        let step = (self.config.rcv_buf_bytes / 2).min(4 * u32::from(tcb.mss));
+        let step = (buffer / 2).min(4 * u32::from(tcb.mss));
         let left = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
         let worthwhile = edge.gt(tcb.rcv_adv + step) && edge.since(tcb.rcv_nxt) >= 2 * left;
         if worthwhile && tcb.state() != State::Closed {
