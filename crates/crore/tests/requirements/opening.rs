@@ -50,8 +50,8 @@ fn a_reset_before_the_handshake_is_over_goes_to_who_opened() {
     assert_eq!(active.app().calls, ["closed Refused"]);
 }
 
-/// RFC 5961-3.2b in SYN-RECEIVED: a reset near the next number is challenged, once for each SYN-ACK,
-/// and the handshake goes on; RFC 5961-3.2c: one that is not near is dropped.
+/// RFC 5961-3.2b in SYN-RECEIVED: a reset near the next number is challenged, once for each
+/// SYN-ACK, and the handshake goes on; RFC 5961-3.2c: one that is not near is dropped.
 #[test]
 fn a_handshake_is_only_reset_by_the_very_next_number() {
     let mut peer = Peer::new(|_| {});

@@ -92,14 +92,7 @@ impl Stack {
         if out_of_order && blocks >= limit {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
-        let duplicate = match text.old {
-            0 if blocks == 0 => None,
-            0 => {
-                let (len, steps) = (text.octets.len(), &mut self.counters.walked);
-                receive_queue::first_overlap(tcb, &self.pool, text.seq, len, steps)
-            }
-            old => Some((text.seq.back(old), text.seq)),
-        };
+        let duplicate = self.duplicate_part(index, text, blocks);
         let mut inserted = self.keep_text(index, text);
         let tcb = &mut self.tcbs[index];
         if inserted == Inserted::PoolEmpty && !out_of_order {
@@ -150,6 +143,18 @@ impl Stack {
             }
         }
         Step::On
+    }
+
+    /// The first octets of a segment that had arrived before (RFC 2883 4.2).
+    fn duplicate_part(&mut self, index: u32, text: &Text<'_>, blocks: u32) -> Option<(Seq, Seq)> {
+        match text.old {
+            0 if blocks == 0 => None,
+            0 => {
+                let (len, steps) = (text.octets.len(), &mut self.counters.walked);
+                receive_queue::first_overlap(&self.tcbs[index], &self.pool, text.seq, len, steps)
+            }
+            old => Some((text.seq.back(old), text.seq)),
+        }
     }
 
     /// Into the receive queue, unless the last blocks are for sending: a service that answers what
