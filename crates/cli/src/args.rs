@@ -135,6 +135,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Option<Vec<usize>>,
 
+    /// The algorithm of congestion avoidance
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = CongestionChoice::Cubic)]
+    pub(crate) congestion: CongestionChoice,
+
     #[command(flatten)]
     pub(crate) memory: MemoryOptions,
 
@@ -252,6 +256,24 @@ pub(crate) struct OutputOptions {
     /// Print a line a second instead of the live picture
     #[arg(long)]
     pub(crate) plain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CongestionChoice {
+    /// RFC 9438: what most of the internet's senders use
+    Cubic,
+    /// RFC 5681 and RFC 6582
+    Newreno,
+}
+
+impl CongestionChoice {
+    /// The stack's name for it.
+    pub(crate) fn algorithm(self) -> crore::Congestion {
+        match self {
+            Self::Cubic => crore::Congestion::Cubic,
+            Self::Newreno => crore::Congestion::NewReno,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

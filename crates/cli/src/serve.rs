@@ -193,6 +193,7 @@ fn settings<S: Service>(
             if surroundings.queues > 1 { share.saturating_add(share / 8 + 64) } else { share };
         let mut settings = StackConfig::for_connections(each);
         settings.nodelay = true;
+        settings.congestion = options.congestion.algorithm();
         settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
         settings
     };
