@@ -37,7 +37,8 @@ impl Namespace {
 
     /// A program that will run in the namespace, with as many descriptors as it may have.
     ///
-    /// The process is the program itself: what is killed is not a shell around it.
+    /// The process is the program itself: what is killed is not a shell around it. It ends with the
+    /// scenario's thread even when that has no chance to end it.
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, words: &[S]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, "sh", "-c", WITH_ALL_DESCRIPTORS, "sh"]);
@@ -121,4 +122,5 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 const PREFIX: &str = "crore-test-";
 
-const WITH_ALL_DESCRIPTORS: &str = "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"";
+const WITH_ALL_DESCRIPTORS: &str =
+    "ulimit -n \"$(ulimit -Hn)\"; exec setpriv --pdeathsig KILL \"$@\"";

@@ -2,7 +2,8 @@
 //!
 //! With `CRORE_FULL=1` the kernel's own server, on the same host and the same link, moves the same
 //! content to and from the same client, and the ratio of the goodputs is printed as a table and
-//! written as JSON: `docs/linux-peer.md`.
+//! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has the
+//! text in it.
 
 use std::fs;
 
@@ -85,6 +86,7 @@ fn cells() -> Vec<Cell> {
             Impairment { loss: 5.0, reorder: 10.0, duplicate: 1.0, corrupt: 0.1, ..clean },
         ),
     ];
+    let wanted = std::env::var("CRORE_CELLS").ok();
     let mut cells = Vec::new();
     for delay_ms in [0, 10] {
         for (harm, impairment) in harms {
@@ -97,7 +99,9 @@ fn cells() -> Vec<Cell> {
             } else {
                 continue;
             };
-            cells.push(Cell { name, impairment, bytes, rounds });
+            if wanted.as_ref().is_none_or(|text| name.contains(text)) {
+                cells.push(Cell { name, impairment, bytes, rounds });
+            }
         }
     }
     cells

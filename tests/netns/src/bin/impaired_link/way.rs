@@ -18,7 +18,7 @@ pub(crate) struct Way {
     pub(crate) counts: Counts,
     impairment: Impairment,
     luck: Luck,
-    on_its_way: BinaryHeap<Reverse<UnderWay>>,
+    pending: BinaryHeap<Reverse<UnderWay>>,
     entered: u64,
     /// When the line has sent all that waits for it.
     line_free_ns: u64,
@@ -40,7 +40,7 @@ impl Way {
             counts: Counts::default(),
             impairment,
             luck: Luck::new(impairment.seed, way),
-            on_its_way: BinaryHeap::new(),
+            pending: BinaryHeap::new(),
             entered: 0,
             line_free_ns: 0,
             spare: Vec::new(),
@@ -83,16 +83,16 @@ impl Way {
 
     /// The next frame that is due.
     pub(crate) fn leave(&mut self, now_ns: u64) -> Option<Vec<u8>> {
-        let is_due = self.on_its_way.peek().is_some_and(|Reverse(next)| next.due_ns <= now_ns);
+        let is_due = self.pending.peek().is_some_and(|Reverse(next)| next.due_ns <= now_ns);
         if !is_due {
             return None;
         }
-        self.on_its_way.pop().map(|Reverse(next)| next.frame)
+        self.pending.pop().map(|Reverse(next)| next.frame)
     }
 
     /// When [`Way::leave`] will have something.
     pub(crate) fn next_due_ns(&self) -> Option<u64> {
-        self.on_its_way.peek().map(|Reverse(next)| next.due_ns)
+        self.pending.peek().map(|Reverse(next)| next.due_ns)
     }
 
     /// Takes the buffer of a frame that left.
@@ -114,7 +114,7 @@ impl Way {
             sent_ns = start_ns + frame.len() as u64 * 8_000_000 / rate_kbit;
             self.line_free_ns = sent_ns;
         }
-        if self.on_its_way.len() >= UNDER_WAY_MAX {
+        if self.pending.len() >= UNDER_WAY_MAX {
             self.counts.overflowed += 1;
             return;
         }
@@ -126,7 +126,7 @@ impl Way {
             copy[at] ^= 0x5A;
         }
         let due_ns = sent_ns + delay_us * 1_000 + hold_ns;
-        self.on_its_way.push(Reverse(UnderWay { due_ns, number: self.entered, frame: copy }));
+        self.pending.push(Reverse(UnderWay { due_ns, number: self.entered, frame: copy }));
         self.entered += 1;
     }
 }
