@@ -72,6 +72,31 @@ fn a_handshake_is_only_reset_by_the_very_next_number() {
     assert_eq!(peer.app().received, b"abc");
 }
 
+/// RFC 4987 3.6: a cookie is in the segments at the stream's start alone. When those are lost, data
+/// that comes after them is not answered with a reset: the peer sends them again.
+#[test]
+fn data_that_overtakes_a_cookie_waits_for_it() {
+    let mut peer = Peer::new(|config| config.half_open_max = 1);
+    peer.says(syn().port(5999));
+    peer.hears(&["SA 0 ack 1"]);
+    assert_eq!(peer.engine.stack().half_open(), 1);
+    peer.forget_isn();
+    peer.says(syn());
+    peer.hears(&["SA 0 ack 1"]);
+    peer.says(data(4, 1, b"def"));
+    peer.hears(&[]);
+    assert!(peer.app().calls.is_empty());
+    peer.says(data(1, 1, b"abc"));
+    peer.says(data(4, 1, b"def"));
+    assert_eq!(peer.app().calls, ["accepted"]);
+    assert_eq!(peer.app().received, b"abcdef");
+
+    // Data of a connection that nobody knows, and no flood: RFC 9293 3.5.2, a reset.
+    let mut nobodys = Peer::new(|_| {});
+    nobodys.says(data(4, 1, b"def"));
+    nobodys.hears(&["R 1"]);
+}
+
 /// RFC 9293 MUST-41: to listen again changes nothing for the connections that are there.
 #[test]
 fn listening_leaves_open_connections_alone() {

@@ -335,6 +335,13 @@ impl Stack {
         let cookie = arrival.ack.wrapping_sub(1);
         let Some(class) = self.secrets.check(&key, irs, cookie, self.minute()) else {
             self.counters.drop(Drop::BadCookie);
+            // Under a flood the segment with the cookie is lost as easily as any other, and those
+            // after it prove nothing. The peer sends the first one again; a reset would end a
+            // connection that an honest client has opened.
+            let goes_on = arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN);
+            if goes_on && self.half_opens.slab.next_free().is_none() {
+                return;
+            }
             return self.reset_stranger(arrival, frame, tx);
         };
         let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
