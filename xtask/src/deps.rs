@@ -247,7 +247,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-netns-tests",
-        ours: &["crore-mem", "crore-driver"],
+        ours: &["crore-wire", "crore-mem", "crore-driver"],
         outside: &["anyhow", "rustix", "serde", "serde_json", "sha2", "socket2"],
         tests: &[],
     },

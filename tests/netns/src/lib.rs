@@ -16,14 +16,17 @@
 //! - [`impairment`], [`link`]: the link that harms what it carries, and what it counts
 //! - [`program`]: child processes that end when the scenario does
 //! - [`server`], [`peer`]: `crore serve`, and the kernel's side
+//! - [`flood`]: SYNs from everywhere
 //! - [`shark`]: what tshark makes of the records of such a link
 //! - [`transfer`]: content moved between the two, timed and summed
-//! - [`binary`], [`content`]: the binary under test, and a large file
+//! - [`binary`], [`content`], [`device`]: the binary under test, a large file, a TAP device
 //!
 //! Time limits here are watchdogs for a machine that does much else; no scenario expects speed.
 
 pub mod binary;
 pub mod content;
+pub mod device;
+pub mod flood;
 pub mod impairment;
 pub mod link;
 pub mod namespace;

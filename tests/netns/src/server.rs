@@ -48,6 +48,11 @@ impl Server {
         self.address
     }
 
+    /// Kilobytes of memory that its process has, reserved huge pages not counted.
+    pub fn resident_kb(&self) -> Result<u64> {
+        self.program.resident_kb()
+    }
+
     /// Its process ends without a word, as by `kill -9`.
     pub fn kill(mut self) -> Result<()> {
         self.program.kill()

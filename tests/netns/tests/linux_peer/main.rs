@@ -5,6 +5,8 @@
 mod analysis;
 mod connections;
 mod crash;
+mod fairness;
+mod flood;
 mod http;
 mod matrix;
 

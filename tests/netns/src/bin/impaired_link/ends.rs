@@ -5,8 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use crore_driver::tap;
-use crore_mem::{HugePages, Memory};
+use crore_netns_tests::device;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::capture::Capture;
@@ -22,11 +21,7 @@ pub(crate) struct End {
 impl End {
     /// Makes the device. It goes with us.
     pub(crate) fn open(name: &str, capture: Option<String>) -> Result<Self> {
-        let mut memory = Memory::new(HugePages::Transparent);
-        let mut taps = tap::open(name, 1, &mut memory)?;
-        let tap = taps.pop().context("no queue was opened")?;
-        // Only the descriptor is wanted: frames are read straight into where they wait.
-        let device = File::from(tap.descriptor().try_clone_to_owned()?);
+        let device = device::open(name)?;
         let capture = capture.map(|path| Capture::create(Path::new(&path))).transpose()?;
         Ok(Self { device, buffer: vec![0; FRAME_BYTES_MAX].into(), capture })
     }

@@ -64,17 +64,18 @@ fn run(words: &[String]) -> Result<()> {
             Ok(request) if request == "counts" => {
                 println!("{}", serde_json::to_string(&link.counts())?);
             }
-            Ok(request) if request == "end" => break,
+            Ok(request) if request == "end" => {
+                for end in [&mut link.near, &mut link.far] {
+                    end.finish()?;
+                }
+                println!("ended");
+                return Ok(());
+            }
             Ok(request) => bail!("no such request: {request}"),
             Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Disconnected) => return Ok(()),
         }
     }
-    for end in [&mut link.near, &mut link.far] {
-        end.finish()?;
-    }
-    println!("ended");
-    Ok(())
 }
 
 /// The two ends and the two ways between them.

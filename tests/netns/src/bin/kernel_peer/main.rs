@@ -3,6 +3,7 @@
 //! It says on standard output what happened and does what standard input asks, one line each, so
 //! that a scenario decides when the next step comes.
 
+mod drain;
 mod echo;
 mod hold;
 mod pattern;
@@ -36,6 +37,7 @@ fn run(words: &[&str]) -> Result<()> {
         }
         ["serve", listen, file, congestion] => serve::run(address(listen)?, file, congestion),
         ["fetch", server, path] => transfer::fetch(address(server)?, path),
+        ["drain", server, path] => drain::run(address(server)?, path),
         ["push", server, file, congestion] => transfer::push(address(server)?, file, congestion),
         ["hold", server, source, count] => {
             let source = source.parse().with_context(|| format!("not an address: {source}"))?;
@@ -59,6 +61,7 @@ kernel-peer echo LISTEN                  sends back what it receives
 kernel-peer probe SERVER                 one attempt to connect: connected, refused, timed out
 kernel-peer serve LISTEN FILE CONGESTION a file for any GET, the SHA-256 of any POST
 kernel-peer fetch SERVER PATH            GET: the SHA-256 of what came, and the time it took
+kernel-peer drain SERVER PATH            GET: how much came so far, when asked: status
 kernel-peer push SERVER FILE CONGESTION  POST: the SHA-256 that the server tells, and the time
 kernel-peer hold SERVER SOURCE COUNT     opens connections and keeps them; then: check, close
 kernel-peer traffic SERVER COUNT         streams through an echo service; then: status";

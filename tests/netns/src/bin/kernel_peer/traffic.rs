@@ -40,16 +40,17 @@ pub(crate) fn run(server: SocketAddr, count: u64) -> Result<()> {
 
 /// What all connections saw. `resets`, `ends` and `failures` count connections.
 #[derive(Default)]
-struct Tally {
-    bytes: AtomicU64,
+pub(crate) struct Tally {
+    pub(crate) bytes: AtomicU64,
     bad: AtomicU64,
-    resets: AtomicU64,
-    ends: AtomicU64,
-    failures: AtomicU64,
+    pub(crate) resets: AtomicU64,
+    pub(crate) ends: AtomicU64,
+    pub(crate) failures: AtomicU64,
 }
 
 impl Tally {
-    fn line(&self) -> String {
+    /// The answer to `status`.
+    pub(crate) fn line(&self) -> String {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         format!(
             "bytes {} bad {} resets {} ends {} failures {}",

@@ -73,7 +73,8 @@ fn connect(server: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn reply(reader: &mut impl BufRead) -> Result<u64> {
+/// Reads the head of a reply; gives the length of the content that follows.
+pub(crate) fn reply(reader: &mut impl BufRead) -> Result<u64> {
     let mut status = String::new();
     reader.read_line(&mut status)?;
     if !status.starts_with("HTTP/1.1 200 ") {
