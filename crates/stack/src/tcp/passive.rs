@@ -480,6 +480,11 @@ impl Stack {
                 self.counters.half_open_expired += 1;
                 continue;
             }
+            // After a flood whole runs of records are due at once. A try that the link has no room
+            // for is none: the record is as due in the next sweep.
+            if tx.frame().is_none() {
+                return;
+            }
             let wait = self.config.rto_initial_ms << record.tries.min(6);
             let wait = wait.min(self.config.rto_max_ms);
             record.deadline = self.now.tick.wrapping_add(wait);
