@@ -2,8 +2,8 @@
 //!
 //! With `CRORE_FULL=1` the kernel's own server, on the same host and the same link, moves the same
 //! content to and from the same client, and the ratio of the goodputs is printed as a table and
-//! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has the
-//! text in it.
+//! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has
+//! the text in it.
 
 use std::fs;
 

@@ -6,8 +6,8 @@
 //!   asked   count      says   sent 1234567
 //! ```
 //!
-//! `syn-flood DEVICE SERVER MAC` writes to a TAP device of its own, which the scenario puts where the
-//! attacker is to be. Sources are those of a benchmark network (RFC 2544), which exist nowhere;
+//! `syn-flood DEVICE SERVER MAC` writes to a TAP device of its own, which the scenario puts where
+//! the attacker is to be. Sources are those of a benchmark network (RFC 2544), which exist nowhere;
 //! SYNs have the options of a common client, so that a cookie has something to keep.
 
 mod syn;
