@@ -40,7 +40,7 @@ pub use core::{Core, CoreConfig, Stop};
 pub use crore_driver as driver;
 pub use crore_mem as mem;
 pub use crore_stack::{
-    AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop,
+    AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
     Interface, Output, StackConfig, StackError, State, Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};

@@ -50,8 +50,12 @@ pub(crate) struct Arrival {
     pub(crate) payload_len: u16,
     pub(crate) flags: tcp::Flags,
     pub(crate) has_timestamps: bool,
-    /// There are options besides timestamps: read the header again.
+    /// There are options besides timestamps, to be read in the header, or an echo of congestion.
     pub(crate) has_options: bool,
+    /// DSCP (upper 6 bits) and ECN (lower 2 bits) of the IP header.
+    pub(crate) traffic_class: u8,
+    /// The packet is marked (CE), or its segment has ECE or CWR: ECN has something to do.
+    pub(crate) has_ecn: bool,
     pub(crate) kind: Kind,
 }
 
@@ -84,6 +88,12 @@ impl Arrival {
             local_port: self.local_port,
             local_id: self.local_id,
         }
+    }
+
+    /// True when a router marked the packet: CE (RFC 3168 5).
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.traffic_class & ECN_CE == ECN_CE
     }
 }
 
@@ -129,6 +139,7 @@ impl Stack {
         }
         // RFC 9293 MUST-57: broadcast and multicast addresses are none of ours.
         let id = self.addresses.id_of(mapped_v4(header.dst)).ok_or(Drop::NotOurAddress)?;
+        arrival.traffic_class = header.dscp_ecn;
         arrival.remote = mapped_v4(header.src);
         arrival.local_id = id;
         match header.protocol {
@@ -162,6 +173,7 @@ impl Stack {
             return Err(Drop::NotOurAddress);
         }
         let id = self.addresses.id_of(header.dst.to_bits());
+        arrival.traffic_class = header.traffic_class;
         arrival.remote = header.src.to_bits();
         arrival.local_id = id.unwrap_or(u16::MAX);
         match protocol {
@@ -213,7 +225,10 @@ impl Stack {
         let timestamps = options.timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
         arrival.ts_value = timestamps.value;
         arrival.ts_echo = timestamps.echo;
-        arrival.has_options = header.flags.contains(tcp::Flags::SYN) || !options.sack.is_empty();
+        let closer = tcp::Flags::SYN.with(tcp::Flags::ECE);
+        arrival.has_options = header.flags.intersects(closer) || !options.sack.is_empty();
+        arrival.has_ecn =
+            arrival.is_marked() || header.flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
         set_payload(arrival, frame, segment, payload);
         Ok(())
     }
@@ -236,6 +251,9 @@ pub(crate) fn arrived_dscp(frame: &[u8]) -> u8 {
     };
     class.unwrap_or(0) >> 2
 }
+
+/// Both ECN bits: congestion experienced (RFC 3168 5).
+const ECN_CE: u8 = 3;
 
 fn set_payload(arrival: &mut Arrival, frame: &[u8], segment: &[u8], payload: &[u8]) {
     arrival.start = offset_in(frame, segment);

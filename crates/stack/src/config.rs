@@ -1,6 +1,6 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
-use crate::tcp::Congestion;
+use crate::tcp::{Congestion, Ecn};
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
 
@@ -80,6 +80,8 @@ pub struct StackConfig {
     pub timestamps_required: bool,
     /// Offer selective acknowledgments (RFC 2018).
     pub sack: bool,
+    /// Explicit congestion notification (RFC 3168): with whom.
+    pub ecn: Ecn,
     /// The algorithm of congestion avoidance.
     pub congestion: Congestion,
     /// Probe for losses at the end of a flight (RFC 8985 7).
@@ -154,6 +156,7 @@ impl StackConfig {
             timestamps: true,
             timestamps_required: true,
             sack: true,
+            ecn: Ecn::Accept,
             congestion: Congestion::Cubic,
             tail_loss_probes: true,
             frto: true,

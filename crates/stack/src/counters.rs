@@ -166,6 +166,12 @@ pub struct Counters {
     pub fast_retransmits: u64,
     /// Recoveries that turned out to be for nothing and were undone.
     pub undone: u64,
+    /// Connections whose two ends agreed on ECN (RFC 3168).
+    pub ecn_connections: u64,
+    /// Segments with octets that came marked (CE).
+    pub ecn_marked: u64,
+    /// Times a window was reduced because the peer told of marks (ECE).
+    pub ecn_reductions: u64,
     /// Tail loss probes sent (RFC 8985 7).
     pub tail_probes: u64,
     /// Keepalive and zero-window probes sent.

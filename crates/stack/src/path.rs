@@ -8,6 +8,7 @@ use crate::stack::Stack;
 use crate::tcp::send_queue;
 use crate::wire_key::Endpoints;
 use core::net::{Ipv4Addr, Ipv6Addr};
+use core::ops::Range;
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::checksum::{self, Sum};
@@ -129,7 +130,8 @@ impl Stack {
             return false;
         };
         let header_len = header.header_len();
-        let start = write_ip(&self.link_of(), path, header_len + payload.len(), frame);
+        // RFC 3168-6.1.4, RFC 3168-6.1.1g: no octets of the queue, no ECT.
+        let start = write_ip(&self.link_of(), path, 0, header_len + payload.len(), frame);
         let at = start + header_len;
         let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
         finish(path, header, payload.len(), sum, &mut frame[start..]);
@@ -137,25 +139,27 @@ impl Stack {
         true
     }
 
-    /// Writes a segment with `len` octets of a send queue's block, from `skip` on.
+    /// Writes a segment with these octets of a send queue's block; `ecn`: its two bits of the IP
+    /// header.
     #[inline]
     pub(crate) fn write_block(
         &mut self,
         path: &PathTo,
         header: &tcp::Header,
+        ecn: u8,
         id: BlockId,
-        skip: usize,
-        len: usize,
+        octets: Range<usize>,
         tx: &mut TxBurst,
     ) -> bool {
+        let len = octets.len();
         let Some(frame) = tx.frame() else {
             self.counters.drop(Drop::TxFull);
             return false;
         };
         let header_len = header.header_len();
-        let start = write_ip(&self.link_of(), path, header_len + len, frame);
+        let start = write_ip(&self.link_of(), path, ecn, header_len + len, frame);
         let at = start + header_len;
-        let payload = send_queue::octets(&self.pool, id, skip, len);
+        let payload = send_queue::octets(&self.pool, id, octets.start, len);
         let sum = checksum::copy_and_sum(&mut frame[at..at + len], payload);
         finish(path, header, len, sum, &mut frame[start..]);
         self.commit(at + len, tx);
@@ -247,7 +251,7 @@ impl Stack {
 /// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
-fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize {
+fn write_ip(link: &LinkOf, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8]) -> usize {
     let LinkOf { mac, vlan, ttl } = *link;
     let is_v4 = path.is_v4();
     let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
@@ -259,7 +263,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
             dst: Ipv4Addr::from_bits(path.remote as u32),
             protocol: Protocol::TCP,
             ttl,
-            dscp_ecn: path.class,
+            dscp_ecn: path.class | ecn,
             // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4.
             ident: 0,
             // RFC 7323-5.7: routers say what does not fit.
@@ -275,7 +279,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, len: usize, frame: &mut [u8]) -> usize
             dst: Ipv6Addr::from_bits(path.remote),
             next_header: Protocol::TCP,
             hop_limit: ttl,
-            traffic_class: path.class,
+            traffic_class: path.class | ecn,
             flow_label: 0,
             payload_len: len as u16,
         };

@@ -13,6 +13,7 @@ use crate::wheel::WheelMark;
 use crate::wire_key::Endpoints;
 use core::ops::{BitAnd, BitOr, Not};
 use crore_mem::{BlockId, Slot};
+use crore_wire::tcp;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The control block. Zeroed bytes are a valid, closed one.
@@ -100,6 +101,8 @@ pub struct Tcb {
 
 const _: () = assert!(size_of::<Tcb>() == 128);
 const _: () = assert!(core::mem::offset_of!(Tcb, generation) == 64);
+const _: () = assert!(Sign::Echo as u8 == tcp::Flags::ECE.0);
+const _: () = assert!(Sign::Reduced as u8 == tcp::Flags::CWR.0);
 
 impl Slot for Tcb {
     fn link(&self) -> u32 {
@@ -156,11 +159,18 @@ impl State {
 }
 
 /// More of the kind of [`Flags`], which has no bit left: they share an octet with the state.
+/// Two of them lie where the header has their control bits, so that they are or-ed into it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Sign {
     /// The deadline is the tail loss probe's (RFC 8985 7).
     Probe = 1 << 4,
+    /// Both ends agreed on ECN (RFC 3168 6.1.1); in SYN-SENT: our SYN offers it.
+    Ecn = 1 << 5,
+    /// The network marked what the peer sent: ECE goes with every acknowledgment. ECE's own bit.
+    Echo = 1 << 6,
+    /// The window was reduced: CWR goes with the next new octets. CWR's own bit.
+    Reduced = 1 << 7,
 }
 
 /// What is true of a connection, a bit each.

@@ -6,6 +6,7 @@
 mod acknowledging;
 mod app;
 mod closing;
+mod ecn;
 mod icmp;
 mod internet;
 mod keepalive;

@@ -36,6 +36,8 @@ pub(crate) struct Segment {
     pub(crate) raw_options: Option<Vec<u8>>,
     pub(crate) payload: Vec<u8>,
     pub(crate) src_port: Option<u16>,
+    /// DSCP and ECN of the IP header.
+    pub(crate) traffic_class: u8,
     /// Added to the right checksum.
     pub(crate) checksum_error: u16,
 }
@@ -52,6 +54,7 @@ pub(crate) fn segment(flags: Flags, seq: u32) -> Segment {
         raw_options: None,
         payload: Vec::new(),
         src_port: None,
+        traffic_class: 0,
         checksum_error: 0,
     }
 }
@@ -110,6 +113,11 @@ impl Segment {
         self.src_port = Some(port);
         self
     }
+    /// A router has marked it: CE.
+    pub(crate) fn marked(mut self) -> Self {
+        self.traffic_class = 3;
+        self
+    }
     pub(crate) fn with(mut self, flags: Flags) -> Self {
         self.flags = self.flags | flags;
         self
@@ -128,6 +136,16 @@ pub(crate) struct Heard {
     pub(crate) at_us: u64,
     /// The packet, from the IP header on: what an ICMP error quotes.
     pub(crate) packet: Vec<u8>,
+}
+
+impl Heard {
+    /// The ECN bits of the IP header.
+    pub(crate) fn ecn(&self) -> u8 {
+        match self.packet[0] >> 4 {
+            4 => self.packet[1] & 3,
+            _ => self.packet[1] >> 4 & 3,
+        }
+    }
 }
 
 /// The peer, and the engine that is tested.
@@ -358,6 +376,8 @@ impl Peer {
             has(Flags::RST, "R"),
             has(Flags::PSH, "P"),
             has(Flags::URG, "U"),
+            has(Flags::ECE, "E"),
+            has(Flags::CWR, "W"),
             has(Flags::ACK, "A"),
         ]
         .concat();
@@ -383,7 +403,9 @@ impl Peer {
     /// The frame of a segment.
     pub(crate) fn frame(&self, segment: &Segment) -> Vec<u8> {
         let tcp = self.tcp_bytes(segment);
-        frame_of(self.here, self.there, Protocol::TCP, &tcp)
+        let mut frame = frame_of(self.here, self.there, Protocol::TCP, &tcp);
+        set_traffic_class(&mut frame, segment.traffic_class);
+        frame
     }
 
     fn tcp_bytes(&self, segment: &Segment) -> Vec<u8> {
@@ -439,6 +461,20 @@ pub(crate) fn frame_of(src: IpAddr, dst: IpAddr, protocol: Protocol, payload: &[
     frame.truncate(at);
     frame.extend_from_slice(payload);
     frame
+}
+
+/// Writes DSCP and ECN into the IP header of a frame.
+fn set_traffic_class(frame: &mut [u8], class: u8) {
+    let packet = &mut frame[14..];
+    if packet[0] >> 4 == 4 {
+        let (mut header, _) = ipv4::Header::parse(packet).expect("IPv4");
+        header.dscp_ecn = class;
+        header.write(packet);
+    } else {
+        let (mut header, _) = ipv6::Header::parse(packet).expect("IPv6");
+        header.traffic_class = class;
+        header.write(packet);
+    }
 }
 
 fn ipv4_header(src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol, len: usize) -> ipv4::Header {

@@ -2,7 +2,7 @@
 
 use super::arrives::Step;
 use super::rack::DUP_ACKS_LOSS;
-use super::{recovery, send_queue};
+use super::{ecn, recovery, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::{Event, What};
@@ -36,11 +36,16 @@ impl Stack {
             return Step::StopAndAck(Drop::AckOutsideWindow);
         }
         let is_new = ack.gt(tcb.snd_una);
-        let reports = arrival.has_options && tcb.flags.any(Flags::SACK) && tcb.in_flight() > 0;
+        let closer = arrival.has_options && tcb.in_flight() > 0;
+        let echo = closer && ecn::is_echo(tcb, arrival);
+        let reports = echo || closer && tcb.flags.any(Flags::SACK);
         let troubled = tcb.extension != BlockId::NONE || tcb.flags.any(Flags::LOSS) || reports;
         if troubled && self.open_extension(index) {
             self.ack_in_trouble(index, arrival, frame, event);
         } else if is_new {
+            if echo {
+                self.echo_without_extension(index);
+            }
             self.new_ack(index, arrival, event);
         } else {
             self.maybe_duplicate_ack(index, arrival);

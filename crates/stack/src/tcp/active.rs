@@ -8,7 +8,7 @@ use crate::interface::mapped;
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::{Flags, State, Tcb};
+use crate::tcb::{Flags, Sign, State, Tcb};
 use crate::wire_key::Endpoints;
 use core::net::{IpAddr, SocketAddr};
 use crore_mem::{BlockId, Slot};
@@ -180,6 +180,7 @@ impl Stack {
             return Step::Stop(Drop::Malformed);
         };
         self.agree_on_options(index, &header);
+        self.agree_on_ecn(index, arrival.flags);
         let tcb = &mut self.tcbs[index];
         tcb.rcv_nxt = Seq(arrival.seq) + 1;
         tcb.rcv_adv = tcb.rcv_nxt;
@@ -272,6 +273,7 @@ impl Stack {
         if tcb.flags.any(Flags::KEEPALIVE) {
             self.wheel.arm(&mut tcb.mark, index, tick.wrapping_add(idle));
         }
+        self.counters.ecn_connections += u64::from(self.tcbs[index].is(Sign::Ecn));
     }
 }
 

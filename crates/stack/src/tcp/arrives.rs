@@ -189,6 +189,9 @@ impl Stack {
         }
         // After the check of the acknowledgment: a blind attacker must not set the peer's clock.
         update_ts_recent(&mut self.tcbs[index], arrival);
+        if arrival.has_ecn {
+            self.take_marks(index, arrival);
+        }
         // Sixth step.
         if arrival.flags.contains(tcp::Flags::URG) {
             return self.urgent_segment(index, arrival, frame, event, tx);

@@ -63,6 +63,15 @@ pub(crate) struct Extension {
     pub(super) bits: u8,
     pub(super) avoidance: Avoidance,
     pub(super) urgent: Urgent,
+    pub(super) steering: Steering,
+}
+
+/// What is remembered of how the window was moved, besides by losses.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Steering {
+    /// SND.NXT when the window was reduced last, for a mark or a loss (RFC 3168 6.1.2).
+    pub(super) cut_until: Seq,
 }
 
 /// Bits of [`Extension::bits`].
@@ -114,6 +123,7 @@ impl Extension {
         let mut loss = Self::new_zeroed();
         // RFC 6582-3.2a, and anew with each block: before what is in flight.
         loss.recover = tcb.snd_una.back(1);
+        loss.steering.cut_until = loss.recover;
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
         loss.min_rtt_us = u32::MAX;

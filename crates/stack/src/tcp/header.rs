@@ -69,7 +69,8 @@ impl Stack {
         let Some(path) = self.path_of(index, tx) else { return };
         let flags = tcp::Flags::RST | tcp::Flags::ACK;
         let seq = self.tcbs[index].acceptable_seq();
-        let header = self.header_for(index, seq, flags, Report::NONE);
+        // A reset says nothing of congestion.
+        let header = tcp::Header { flags, ..self.header_for(index, seq, flags, Report::NONE) };
         if self.write_segment(&path, &header, &[], tx) {
             self.counters.resets_out += 1;
         }
@@ -127,7 +128,8 @@ impl Stack {
             dst_port: tcb.remote_port,
             seq: seq.0,
             ack: tcb.rcv_nxt.0,
-            flags,
+            // RFC 3168-6.1.3b: until CWR comes.
+            flags: flags | tcb.echo_flag(),
             window,
             urgent,
             options,

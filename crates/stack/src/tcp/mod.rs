@@ -8,6 +8,7 @@
 //! | `ack` | the acknowledgment step: send queue, window, round-trip time |
 //! | `window` | the congestion window: slow start, growth, idle restart |
 //! | `congestion` | the algorithms of congestion avoidance |
+//! | `ecn` | congestion that the network marks instead of dropping |
 //! | `recovery` | recovery from loss: begin, pace, end |
 //! | `scoreboard`, `rack` | what was delivered, what is lost |
 //! | `undo` | recoveries that were for nothing |
@@ -28,6 +29,7 @@ mod ack;
 mod active;
 mod arrives;
 pub(crate) mod congestion;
+mod ecn;
 mod ending;
 mod extension;
 pub(crate) mod half_open;
@@ -51,5 +53,6 @@ mod window;
 
 pub use active::ConnectError;
 pub use congestion::Congestion;
+pub use ecn::Ecn;
 pub use output::Output;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};

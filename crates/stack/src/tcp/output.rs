@@ -9,7 +9,7 @@ use crate::config::WindowSteps;
 use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::{Flags, State, Tcb};
+use crate::tcb::{Flags, Sign, State, Tcb};
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
@@ -155,7 +155,8 @@ impl Stack {
             layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
-        let flags = if answer { tcp::Flags::SYN | tcp::Flags::ACK } else { tcp::Flags::SYN };
+        let flags = self.flags_of_syn(index);
+        let tcb = &self.tcbs[index];
         let header = tcp::Header {
             src_port: tcb.local_port,
             dst_port: tcb.remote_port,
@@ -400,14 +401,24 @@ impl Stack {
         if with_fin {
             flags = flags | tcp::Flags::FIN;
         }
-        let mut header = self.header_for(index, seq, flags, Report::NONE);
+        // RFC 3168-6.1.5a, RFC 3168-6.1.2g, RFC 3168-6.1.6: neither ECT nor CWR on what goes again,
+        // nor on window probes.
+        let news = !again && !self.tcbs[index].flags.any(Flags::PERSIST);
+        let (ecn, cwr) =
+            if news { self.tcbs[index].mark_of_new_data() } else { (0, tcp::Flags::NONE) };
+        let mut header = self.header_for(index, seq, flags | cwr, Report::NONE);
         let room = self.tcbs[index].mss - len;
         if !header.options.sack.is_empty() && room < SACK_OPTION_MAX {
             // Pure acknowledgments report as well; a segment must not outgrow the link.
             header.options.sack = tcp::SackBlocks::EMPTY;
         }
-        if !self.write_block(path, &header, id, usize::from(skip), usize::from(len), tx) {
+        let octets = usize::from(skip)..usize::from(skip + len);
+        if !self.write_block(path, &header, ecn, id, octets, tx) {
             return false;
+        }
+        if cwr != tcp::Flags::NONE {
+            // RFC 3168-6.1.2h: on the first new octets only.
+            self.tcbs[index].put(Sign::Reduced, false);
         }
         self.note_sent(index, id, seq, len, again);
         if with_fin {

@@ -6,6 +6,7 @@
 //! ```
 
 use super::active::{offered_mss_of, tcp_timestamps_len};
+use super::ecn::{self, Ecn};
 use super::half_open::HalfOpen;
 use super::output::PathTo;
 use crate::arrival::Arrival;
@@ -15,7 +16,7 @@ use crate::record::Record;
 use crate::secret::{self, SynOptions};
 use crate::seq::Seq;
 use crate::stack::Stack;
-use crate::tcb::Flags;
+use crate::tcb::{Flags, Sign};
 use crate::wire_key::Endpoints;
 use crore_mem::frames::TxBurst;
 use crore_wire::{ethernet, tcp};
@@ -30,12 +31,22 @@ struct Agreed {
     scales: u8,
     timestamps: bool,
     sack: bool,
+    ecn: bool,
     neighbour: u16,
     dscp: u8,
     /// Between the only SYN-ACK sent and its acknowledgment (RFC 6298 2.2, Karn).
     rtt_us: Option<u32>,
     /// SYN-ACKs that were not answered in time.
     syn_timeouts: u8,
+}
+
+/// What a SYN-ACK says.
+#[derive(Clone, Copy)]
+struct SynAck {
+    seq: Seq,
+    ack: Seq,
+    flags: tcp::Flags,
+    options: tcp::Options,
 }
 
 impl Stack {
@@ -139,6 +150,7 @@ impl Stack {
         if header.options.sack_permitted && self.config.sack {
             options |= HalfOpen::SACK;
         }
+        options |= self.ecn_of_syn(header.flags);
         if let Some(shift) = header.options.window_scale
             && self.config.window_scaling
         {
@@ -161,9 +173,10 @@ impl Stack {
             layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
-        let (seq, ack) = (record.iss, record.irs + 1);
+        let flags = ecn::flags_of_syn_ack(has(HalfOpen::ECN));
+        let answer = SynAck { seq: record.iss, ack: record.irs + 1, flags, options };
         let path = PathTo::to_sender(self, &record.endpoints(), record.mac).with_dscp(record.dscp);
-        self.write_syn_ack(&record.endpoints(), &path, seq, ack, options, tx)
+        self.write_syn_ack(&record.endpoints(), &path, &answer, tx)
     }
 
     /// The acknowledgment that a record gives to what it does not take (RFC 9293 3.10.7.4, first
@@ -209,9 +222,10 @@ impl Stack {
         let (bits, _) = self.options_of_syn(header);
         let timestamps = bits & HalfOpen::TIMESTAMPS != 0;
         let shift = header.options.window_scale.filter(|_| self.config.window_scaling);
-        // Without timestamps there is no place for scale and SACK: they are not agreed to.
+        // Without timestamps there is no place for scale, SACK and ECN: they are not agreed to.
         let sack_permitted = bits & HalfOpen::SACK != 0;
-        let kept = SynOptions { window_scale: shift, sack_permitted, ecn: false };
+        let ecn = bits & HalfOpen::ECN != 0;
+        let kept = SynOptions { window_scale: shift, sack_permitted, ecn };
         let value = kept.encode(self.ts_now());
         let options = tcp::Options {
             mss: Some(self.mss_for(arrival.remote)),
@@ -223,26 +237,26 @@ impl Stack {
         };
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
-        let ack = Seq(arrival.seq) + 1;
+        let flags = ecn::flags_of_syn_ack(timestamps && ecn);
+        let answer = SynAck { seq: iss, ack: Seq(arrival.seq) + 1, flags, options };
         let path = PathTo::to_sender(self, &arrival.endpoints(), mac).with_dscp(dscp);
-        self.write_syn_ack(&arrival.endpoints(), &path, iss, ack, options, tx);
+        self.write_syn_ack(&arrival.endpoints(), &path, &answer, tx);
     }
 
     fn write_syn_ack(
         &mut self,
         endpoints: &Endpoints,
         path: &PathTo,
-        seq: Seq,
-        ack: Seq,
-        options: tcp::Options,
+        answer: &SynAck,
         tx: &mut TxBurst,
     ) -> bool {
+        let SynAck { seq, ack, flags, options } = *answer;
         let header = tcp::Header {
             src_port: endpoints.local_port,
             dst_port: endpoints.remote_port,
             seq: seq.0,
             ack: ack.0,
-            flags: tcp::Flags::SYN | tcp::Flags::ACK,
+            flags,
             window: self.config.rcv_buf_bytes.min(65_535) as u16,
             urgent: 0,
             options,
@@ -282,6 +296,10 @@ impl Stack {
         }
         if flags.contains(tcp::Flags::SYN) {
             self.counters.drop(Drop::HalfOpenRepeat);
+            if self.ecn_of_syn(flags) == 0 {
+                // RFC 3168-6.1.1.1c: the peer tries without.
+                self.half_opens.slab[index].options &= !HalfOpen::ECN;
+            }
             self.send_syn_ack(index, tx);
             return;
         }
@@ -312,6 +330,7 @@ impl Stack {
             scales: record.scales,
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
+            ecn: has(HalfOpen::ECN),
             neighbour,
             dscp: record.dscp,
             rtt_us: (record.tries == 1).then(|| (self.now.us as u32).wrapping_sub(record.sent_us)),
@@ -359,6 +378,7 @@ impl Stack {
             scales: kept.window_scale.map_or(0, |s| s.min(14) << 4 | self.config.rcv_scale()),
             timestamps: arrival.has_timestamps && self.config.timestamps,
             sack: kept.sack_permitted && self.config.sack,
+            ecn: kept.ecn && self.config.ecn != Ecn::Off,
             neighbour,
             dscp: self.dscp_for(arrival.local_port, frame),
             rtt_us: None,
@@ -436,6 +456,7 @@ impl Stack {
         if agreed.sack {
             tcb.flags.set(Flags::SACK);
         }
+        tcb.put(Sign::Ecn, agreed.ecn);
         if nodelay {
             tcb.flags.set(Flags::NODELAY);
         }

@@ -1,6 +1,8 @@
 //! Tail loss probes (RFC 8985 7): when the last segments of a flight are lost nothing follows that
 //! would tell, so one more is sent long before the retransmission timer runs out.
 
+use super::congestion::Signal;
+use super::ecn;
 use super::extension::{self, Bits, Extension};
 use super::scoreboard::Delivered;
 use super::send_queue::Marks;
@@ -113,8 +115,9 @@ impl Stack {
         } else if ack.gt(loss.probe_end) {
             loss.set(Bits::PROBE, false);
             if !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
-                let flight = tcb.cwnd;
-                tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
+                let (past, cwnd) = (&mut loss.avoidance, tcb.cwnd);
+                tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, cwnd, cwnd));
+                ecn::note_cut(tcb, &mut loss.steering);
                 tcb.cwnd = tcb.ssthresh_octets();
             }
         } else if seen.octets == 0 {

@@ -10,10 +10,11 @@
 //! A block that is taken to be lost carries a mark; output sends marked blocks first, as the
 //! window allows. What counts against the window is `pipe`.
 
+use super::congestion::{Congestion, Signal};
 use super::extension::{self, Bits, Extension};
 use super::rack::{self, DUP_ACKS_LOSS};
 use super::scoreboard::{self, Delivered, Moment};
-use super::undo;
+use super::{ecn, undo};
 use crate::arrival::Arrival;
 use crate::event::Event;
 use crate::seq::Seq;
@@ -64,8 +65,16 @@ impl Stack {
         // further.
         let over = was_troubled && !self.tcbs[index].flags.any(troubled);
         let credit = if over { 0 } else { newly };
-        self.steer(index, &mut loss, &seen, credit, flight_before, found.any);
+        let echo = ecn::is_echo(&self.tcbs[index], arrival);
+        self.steer(
+            index,
+            &mut loss,
+            &seen,
+            Credit { octets: credit, flight_before, echo },
+            found.any,
+        );
         self.end_of_probe(index, &mut loss, ack, &seen);
+        keep_near(&self.tcbs[index], &mut loss);
         *extension::of_mut(&mut self.pool, id) = loss;
         if advanced {
             self.after_new_ack(index, event);
@@ -146,28 +155,33 @@ impl Stack {
         index: u32,
         loss: &mut Extension,
         seen: &Delivered,
-        newly: u32,
-        flight_before: u32,
+        credit: Credit,
         found: bool,
     ) {
         let congestion = self.config.congestion;
+        let Credit { octets, flight_before, echo } = credit;
         let tcb = &mut self.tcbs[index];
         if tcb.flags.any(Flags::LOSS) {
-            // RFC 5681-3.1a: slow start after a timeout.
-            return self.grow(index, Some(loss), newly);
+            // RFC 5681-3.1a: slow start after a timeout. RFC 3168-6.1.2c: not while there is ECE.
+            return self.grow(index, Some(loss), if echo { 0 } else { octets });
         }
         if !tcb.flags.any(Flags::RECOVERY) {
             if found {
                 save(tcb, loss);
                 enter(tcb, loss, congestion);
                 self.counters.fast_retransmits += 1;
+            } else if echo {
+                // RFC 3168-6.1.2c: the window does not grow.
+                let reduced = ecn::reduce_for_echo(tcb, loss, congestion, flight_before);
+                self.counters.ecn_reductions += u64::from(reduced);
+                return;
             } else {
-                return self.maybe_grow(index, Some(loss), newly, flight_before);
+                return self.maybe_grow(index, Some(loss), octets, flight_before);
             }
         }
         let tcb = &mut self.tcbs[index];
         if tcb.flags.any(Flags::SACK) {
-            pace_recovery(tcb, loss, seen.octets, newly > 0 && !found);
+            pace_recovery(tcb, loss, seen.octets, octets > 0 && !found);
         }
     }
 
@@ -243,9 +257,10 @@ impl Stack {
             loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
             if first {
                 save(tcb, loss);
-                let reduced = congestion.reduced(&mut loss.avoidance, tcb.cwnd, tcb.in_flight());
-                tcb.set_ssthresh(reduced);
+                let (past, flight) = (&mut loss.avoidance, tcb.in_flight());
+                tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, tcb.cwnd, flight));
             }
+            ecn::note_cut(tcb, &mut loss.steering);
             // RFC 5682 2.1 step 1: not when the segment was sent again before.
             loss.frto = u8::from(first && self.config.frto);
             loss.recover = tcb.snd_nxt;
@@ -309,6 +324,17 @@ impl Stack {
     }
 }
 
+/// What an acknowledgment may do for the window.
+#[derive(Clone, Copy)]
+struct Credit {
+    /// Octets that it opens the window by.
+    octets: u32,
+    /// Octets that were in flight before it.
+    flight_before: u32,
+    /// It tells of congestion (ECE).
+    echo: bool,
+}
+
 /// RFC 5681 2: an acknowledgment of nothing new, that carries nothing and changes nothing.
 pub(super) fn is_duplicate(tcb: &Tcb, arrival: &Arrival) -> bool {
     let window = u32::from(arrival.window) << tcb.snd_scale();
@@ -347,9 +373,14 @@ pub(super) fn save(tcb: &Tcb, loss: &mut Extension) {
 }
 
 /// Fast recovery begins (RFC 5681-3.2b, RFC 6675 5 step 4, RFC 6937).
-fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: super::congestion::Congestion) {
+fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     let flight = tcb.in_flight();
-    tcb.set_ssthresh(congestion.reduced(&mut loss.avoidance, tcb.cwnd, flight));
+    // RFC 3168-6.1.2d: what was sent before a reduction for marks is no reason for another one.
+    if tcb.snd_una.ge(loss.steering.cut_until) {
+        let past = &mut loss.avoidance;
+        tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, tcb.cwnd, flight));
+        ecn::note_cut(tcb, &mut loss.steering);
+    }
     loss.recover = tcb.snd_nxt;
     loss.prr_flight = flight.max(1);
     loss.prr_delivered = 0;
@@ -381,6 +412,16 @@ fn pace_recovery(tcb: &mut Tcb, loss: &mut Extension, delivered: u32, progress: 
         room = room.max(mss);
     }
     tcb.cwnd = (pipe + room).max(mss);
+}
+
+/// Marks in the sequence space that SND.UNA has passed follow it: left behind, they would lie ahead
+/// of it again after 2^31 octets.
+fn keep_near(tcb: &Tcb, loss: &mut Extension) {
+    let near = tcb.snd_una.back(1);
+    loss.steering.cut_until = loss.steering.cut_until.later(near);
+    if !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
+        loss.recover = loss.recover.later(near);
+    }
 }
 
 /// Recovery is over (RFC 6582-3.2d, RFC 5681-3.2d).

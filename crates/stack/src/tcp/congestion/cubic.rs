@@ -8,14 +8,17 @@
 //!    |______/_____________|____________ t since the epoch's start
 //! ```
 
-use super::{Avoidance, Step};
+use super::{Avoidance, Signal, Step, scaled};
 
 /// RFC 9438 4.6 and 4.7: seven tenths remain; a flow that did not get back to its last plateau
-/// makes room for others by a lower one.
-pub(super) fn reduced(past: &mut Avoidance, cwnd: u32, flight: u32) -> u32 {
+/// makes room for others by a lower one. RFC 8511-3.1a: after a mark 0.85 remain.
+pub(super) fn reduced(past: &mut Avoidance, signal: Signal, cwnd: u32, flight: u32) -> u32 {
     past.w_max_octets = if cwnd < past.w_max_octets { scaled(cwnd, 17, 20) } else { cwnd };
     past.epoch_ms = 0;
-    scaled(flight.min(cwnd), 7, 10)
+    match signal {
+        Signal::Loss => scaled(flight, 7, 10),
+        Signal::Mark => scaled(flight, 17, 20),
+    }
 }
 
 /// RFC 9438 4.2 to 4.5.
@@ -72,10 +75,6 @@ fn curve(past: &Avoidance, mss: u32, elapsed_ms: u32) -> u32 {
 /// Octets in 65,536ths of a segment.
 fn segments_16(octets: u32, mss: u32) -> u32 {
     ((u64::from(octets) << 16) / u64::from(mss.max(1))).min(u64::from(u32::MAX)) as u32
-}
-
-fn scaled(octets: u32, numerator: u32, denominator: u32) -> u32 {
-    (u64::from(octets) * u64::from(numerator) / u64::from(denominator)) as u32
 }
 
 /// The cube root, rounded down, by Newton's method from above.

@@ -33,6 +33,16 @@ pub(crate) struct Avoidance {
     pub(crate) w_est: u32,
 }
 
+/// A sign of congestion. RFC 8511 3: who marks has a shorter queue than who drops, so a mark takes
+/// less of the window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signal {
+    /// Something was dropped.
+    Loss,
+    /// Something was marked (RFC 3168).
+    Mark,
+}
+
 /// An acknowledgment in congestion avoidance, in numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
@@ -45,12 +55,19 @@ pub(crate) struct Step {
 }
 
 impl Congestion {
-    /// The slow-start threshold after a loss, in octets, of a window of which `flight` octets were
-    /// in use.
-    pub(crate) fn reduced(self, past: &mut Avoidance, cwnd: u32, flight: u32) -> u32 {
+    /// The slow-start threshold after a sign of congestion, in octets, of a window of which
+    /// `flight` octets were in use.
+    pub(crate) fn reduced(
+        self,
+        past: &mut Avoidance,
+        signal: Signal,
+        cwnd: u32,
+        flight: u32,
+    ) -> u32 {
+        let flight = flight.min(cwnd);
         match self {
-            Congestion::NewReno => newreno::reduced(flight),
-            Congestion::Cubic => cubic::reduced(past, cwnd, flight),
+            Congestion::NewReno => newreno::reduced(signal, flight),
+            Congestion::Cubic => cubic::reduced(past, signal, cwnd, flight),
         }
     }
 
@@ -77,6 +94,11 @@ impl Congestion {
     pub(crate) fn wants_past(self) -> bool {
         self == Congestion::Cubic
     }
+}
+
+/// A share of a window.
+fn scaled(octets: u32, numerator: u32, denominator: u32) -> u32 {
+    (u64::from(octets) * u64::from(numerator) / u64::from(denominator)) as u32
 }
 
 #[cfg(test)]

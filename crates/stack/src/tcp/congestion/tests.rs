@@ -33,7 +33,7 @@ fn cube_roots_are_exact() {
 #[test]
 fn newreno_halves_and_gains_a_segment_a_round_trip() {
     let mut past = Avoidance::default();
-    let mut cwnd = Congestion::NewReno.reduced(&mut past, 200 * MSS, 200 * MSS);
+    let mut cwnd = Congestion::NewReno.reduced(&mut past, Signal::Loss, 200 * MSS, 200 * MSS);
     assert_eq!(cwnd, 100 * MSS);
     grow_for(Congestion::NewReno, &mut past, &mut cwnd, 1, 1000, 100);
     assert!(cwnd.abs_diff(110 * MSS) < MSS, "{}", cwnd / MSS);
@@ -42,7 +42,7 @@ fn newreno_halves_and_gains_a_segment_a_round_trip() {
 #[test]
 fn cubic_is_back_at_the_plateau_after_k_and_goes_beyond() {
     let mut past = Avoidance::default();
-    let mut cwnd = Congestion::Cubic.reduced(&mut past, 1000 * MSS, 1000 * MSS);
+    let mut cwnd = Congestion::Cubic.reduced(&mut past, Signal::Loss, 1000 * MSS, 1000 * MSS);
     assert_eq!(cwnd, 700 * MSS);
     // K = cbrt(300 / 0.4) = 9.086 s.
     grow_for(Congestion::Cubic, &mut past, &mut cwnd, 1, 9_000, 100);
@@ -56,15 +56,15 @@ fn cubic_is_back_at_the_plateau_after_k_and_goes_beyond() {
 #[test]
 fn a_second_loss_below_the_plateau_makes_room_for_others() {
     let mut past = Avoidance::default();
-    Congestion::Cubic.reduced(&mut past, 1000 * MSS, 1000 * MSS);
-    Congestion::Cubic.reduced(&mut past, 800 * MSS, 800 * MSS);
+    Congestion::Cubic.reduced(&mut past, Signal::Loss, 1000 * MSS, 1000 * MSS);
+    Congestion::Cubic.reduced(&mut past, Signal::Loss, 800 * MSS, 800 * MSS);
     assert_eq!(past.w_max_octets, 680 * MSS);
 }
 
 #[test]
 fn on_a_short_path_cubic_gets_what_newreno_gets() {
     let mut past = Avoidance::default();
-    let mut cwnd = Congestion::Cubic.reduced(&mut past, 20 * MSS, 20 * MSS);
+    let mut cwnd = Congestion::Cubic.reduced(&mut past, Signal::Loss, 20 * MSS, 20 * MSS);
     grow_for(Congestion::Cubic, &mut past, &mut cwnd, 1, 200, 1);
     // 200 round trips: far beyond what 0.4 t^3 would give.
     assert!(cwnd > 100 * MSS, "{}", cwnd / MSS);
@@ -81,7 +81,7 @@ fn without_a_past_cubic_grows_like_newreno() {
 #[test]
 fn extreme_numbers_do_not_overflow() {
     let mut past = Avoidance::default();
-    let cwnd = Congestion::Cubic.reduced(&mut past, 1 << 30, 1 << 30);
+    let cwnd = Congestion::Cubic.reduced(&mut past, Signal::Loss, 1 << 30, 1 << 30);
     for elapsed_ms in [0, 1, 100_000, u32::MAX / 2] {
         let step = Step { cwnd, mss: 9000, newly: 1 << 30, now_ms: 1 + elapsed_ms, srtt_ms: 1000 };
         assert!(Congestion::Cubic.growth(Some(&mut past), &step) <= cwnd / 2 + cwnd);
