@@ -4,7 +4,7 @@
 //! the scripts.
 
 use crate::flags::Profile;
-use crore_stack::{OptionLayout, StackConfig, WindowSteps};
+use crore_stack::{Ecn, OptionLayout, StackConfig, WindowSteps};
 
 /// The stack's settings for a profile.
 pub(crate) fn settings(profile: Profile) -> StackConfig {
@@ -56,6 +56,13 @@ fn apply_linux(name: &str, number: u64, value: &str, profile: Profile, config: &
     match name {
         "timestamps" => config.timestamps = number != 0,
         "sack" => config.sack = number != 0,
+        "ecn" => {
+            config.ecn = match number {
+                0 => Ecn::Off,
+                1 => Ecn::Offer,
+                _ => Ecn::Accept,
+            };
+        }
         "window_scaling" => config.window_scaling = number != 0,
         "rto_max_ms" => config.rto_max_ms = number.clamp(1_000, 120_000) as u32,
         "syn_retries" => config.syn_retries = number.min(127) as u8,

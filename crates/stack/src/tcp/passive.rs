@@ -278,21 +278,7 @@ impl Stack {
         let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
         let flags = arrival.flags;
         if flags.contains(tcp::Flags::RST) {
-            // RFC 5961-3.2a: only an exact hit counts.
-            if seq == record.irs + 1 {
-                self.drop_half_open(index, arrival.hash);
-                self.counters.resets_in += 1;
-                self.counters.handshakes_in += 1;
-                return;
-            }
-            self.counters.drop(Drop::ResetChallenged);
-            let window = self.config.rcv_buf_bytes.min(65_535);
-            if seq.gt(record.irs) && seq.lt(record.irs + 1 + window) {
-                // RFC 5961-3.2b.
-                self.counters.challenges += 1;
-                self.say_where_half_open_is(index, tx);
-            }
-            return;
+            return self.half_open_reset(index, arrival, tx);
         }
         if flags.contains(tcp::Flags::SYN) {
             self.counters.drop(Drop::HalfOpenRepeat);
@@ -338,6 +324,25 @@ impl Stack {
         };
         self.half_opens.slab.remove(index);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
+    }
+
+    /// A reset for a record.
+    fn half_open_reset(&mut self, index: u32, arrival: &Arrival, tx: &mut TxBurst) {
+        let (seq, irs) = (Seq(arrival.seq), self.half_opens.slab[index].irs);
+        // RFC 5961-3.2a: only an exact hit counts.
+        if seq == irs + 1 {
+            self.drop_half_open(index, arrival.hash);
+            self.counters.resets_in += 1;
+            self.counters.handshakes_in += 1;
+            return;
+        }
+        self.counters.drop(Drop::ResetChallenged);
+        let window = self.config.rcv_buf_bytes.min(65_535);
+        if seq.gt(irs) && seq.lt(irs + 1 + window) {
+            // RFC 5961-3.2b.
+            self.counters.challenges += 1;
+            self.say_where_half_open_is(index, tx);
+        }
     }
 
     /// An ACK to a listening port without a record: with a valid cookie it opens a connection.
