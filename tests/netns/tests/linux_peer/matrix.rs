@@ -3,7 +3,8 @@
 //! With `CRORE_FULL=1` the kernel's own server, on the same host and the same link, moves the same
 //! content to and from the same client, and the ratio of the goodputs is printed as a table and
 //! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has
-//! the text in it.
+//! the text in it; `CRORE_LINK="loss=2 delay_us=5000"` plays one of your own instead of them all,
+//! with `CRORE_BYTES` and `CRORE_ROUNDS` if those of the matrix do not suit.
 
 use std::fs;
 
@@ -24,7 +25,7 @@ fn every_byte_arrives_whatever_a_link_does_to_segments() {
     play("matrix", &["sha256sum"], |scene| {
         let file = scene.folder().join("root/content.bin");
         fs::create_dir_all(scene.folder().join("root"))?;
-        let cells = cells();
+        let cells = cells()?;
         let mut rows = Vec::new();
         for cell in &cells {
             content::write_file(&file, cell.bytes)?;
@@ -67,8 +68,24 @@ impl Row {
     }
 }
 
-fn cells() -> Vec<Cell> {
-    let clean = Impairment { seed: 20_26, ..Impairment::default() };
+/// The link that was asked for, else the matrix.
+fn cells() -> Result<Vec<Cell>> {
+    let Ok(words) = std::env::var("CRORE_LINK") else { return Ok(matrix()) };
+    let mut impairment = Impairment { seed: 2026, ..Impairment::default() };
+    for word in words.split_whitespace() {
+        impairment.read(word)?;
+    }
+    let number = |name: &str, default: u64| match std::env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("not a number: {name}={text}")),
+        Err(_) => Ok(default),
+    };
+    let bytes = number("CRORE_BYTES", 10_000_000)?;
+    let rounds = number("CRORE_ROUNDS", 5)? as usize;
+    Ok(vec![Cell { name: words, impairment, bytes, rounds }])
+}
+
+fn matrix() -> Vec<Cell> {
+    let clean = Impairment { seed: 2026, ..Impairment::default() };
     let harms = [
         ("nothing", clean),
         ("0.1 % loss", Impairment { loss: 0.1, ..clean }),
