@@ -28,6 +28,8 @@ pub struct Pool<H: Pod> {
     class_count: usize,
     in_use: u32,
     block_count: u32,
+    bytes_in_use: usize,
+    bytes: usize,
     /// The free list of each class, in the region.
     state: NonNull<[FreeList; CLASSES_MAX]>,
     region: Region,
@@ -141,8 +143,19 @@ impl<H: Pod> Pool<H> {
         // SAFETY: `state_ptr` found room for it between header and content; the region is ours.
         unsafe { state.write([FreeList::new(); CLASSES_MAX]) };
         let block_count = sorted.iter().map(|class| class.count).sum();
+        let bytes = sorted.iter().map(|&c| Self::block_bytes(c) * c.count as usize).sum();
         let class_count = sorted.len();
-        Self { classes, class_count, in_use: 0, block_count, state, region, of: PhantomData }
+        Self {
+            classes,
+            class_count,
+            in_use: 0,
+            block_count,
+            bytes_in_use: 0,
+            bytes,
+            state,
+            region,
+            of: PhantomData,
+        }
     }
 
     fn block_bytes(class: PoolClass) -> usize {
@@ -181,6 +194,7 @@ impl<H: Pod> Pool<H> {
         *self.header_mut(id) = H::new_zeroed();
         self.free_list_mut(class).take(index, link);
         self.in_use += 1;
+        self.bytes_in_use += self.classes[class].block_bytes as usize;
         id
     }
 
@@ -210,6 +224,7 @@ impl<H: Pod> Pool<H> {
         let link = self.free_list_mut(id.class()).give_back(id.index());
         self.meta_mut(id).link = link;
         self.in_use -= 1;
+        self.bytes_in_use -= self.classes[id.class()].block_bytes as usize;
         true
     }
 
@@ -295,6 +310,18 @@ impl<H: Pod> Pool<H> {
     #[inline]
     pub fn free_blocks(&self) -> u32 {
         self.block_count - self.in_use
+    }
+
+    /// Bytes of the blocks handed out, their headers counted.
+    #[inline]
+    pub fn bytes_in_use(&self) -> usize {
+        self.bytes_in_use
+    }
+
+    /// Bytes of all blocks, handed out or not.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Bytes of payload of the largest class: what [`Pool::alloc`] can give at most.

@@ -172,9 +172,11 @@ impl World {
             // Linux doubles the number, and its descriptors take four tenths of that.
             config.snd_buf_bytes = if is_linux { octets / 5 * 6 } else { octets };
             config.snd_buf_bytes = config.snd_buf_bytes.max(4096);
+            config.snd_buf_max_bytes = config.snd_buf_bytes;
         }
         if let Some(octets) = options.socket.get(&libc::SO_RCVBUF) {
             config.rcv_buf_bytes = (*octets).clamp(RCV_BUF_MIN, 1 << 30) as u32;
+            config.rcv_buf_max_bytes = config.rcv_buf_bytes;
         }
         if tcp(libc::TCP_KEEPIDLE).is_some() || options.socket_on(libc::SO_KEEPALIVE) {
             config.keepalive_idle_ms = Some(tcp(libc::TCP_KEEPIDLE).unwrap_or(7200) as u32 * 1000);

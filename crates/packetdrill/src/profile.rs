@@ -9,7 +9,11 @@ use crore_stack::{Ecn, OptionLayout, StackConfig, WindowSteps};
 /// The stack's settings for a profile.
 pub(crate) fn settings(profile: Profile) -> StackConfig {
     let mut config = StackConfig::for_connections(CONNS_MAX);
+    // The scripts assert windows and how much a call takes: neither is the path's to decide.
     config.rcv_buf_bytes = 65_536;
+    config.rcv_buf_max_bytes = 65_536;
+    config.snd_buf_bytes = 1 << 20;
+    config.snd_buf_max_bytes = 1 << 20;
     match profile {
         Profile::Linux => {
             config.option_layout = OptionLayout::Linux;

@@ -160,6 +160,10 @@ impl HostMix {
         config.neighbours_max = 16;
         config.snd_buf_bytes = luck.scaled(4096, 256 << 10) as u32;
         config.rcv_buf_bytes = luck.scaled(4096, 1 << 20) as u32;
+        // Of what was drawn already, so that a seed stays what it was.
+        config.snd_buf_max_bytes = config.snd_buf_bytes << (config.snd_buf_bytes % 5);
+        config.rcv_buf_max_bytes = config.rcv_buf_bytes << (config.rcv_buf_bytes % 5);
+        config.buf_min_bytes = config.snd_buf_bytes % 4096;
         config.pool = ample_pool();
         if is_small {
             config.conns_max = luck.scaled(2, sessions as u64 + 4) as u32;

@@ -16,10 +16,20 @@ pub struct StackConfig {
     pub time_wait_max: u32,
     /// Next hops known by hardware address.
     pub neighbours_max: u32,
-    /// Octets a connection may have queued or in flight.
+    /// Octets a connection may have queued or in flight at first; more as its congestion window
+    /// grows, less when the pool runs short.
     pub snd_buf_bytes: u32,
-    /// Octets a connection may have received and not consumed: the window's size.
+    /// The most that this grows to; at or below `snd_buf_bytes`: it does not grow.
+    pub snd_buf_max_bytes: u32,
+    /// Octets a connection may have received and not consumed: the window's size at first, and
+    /// what an application may always leave unread while it waits for more.
     pub rcv_buf_bytes: u32,
+    /// The most that it grows to while a bulk transfer fills it and the application keeps up; at
+    /// or below `rcv_buf_bytes`: it does not grow. It decides on the window scale.
+    pub rcv_buf_max_bytes: u32,
+    /// What a connection may have queued, and what its window offers, when the pool runs short;
+    /// two segments in any case.
+    pub buf_min_bytes: u32,
     /// Blocks that a connection may hold of octets that came out of order: the rest of them the
     /// peer sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
     pub out_of_order_blocks_max: u32,
@@ -33,6 +43,8 @@ pub struct StackConfig {
     pub fin_on_acks: bool,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
+    /// How full the pool is when connections are held back, and when no more.
+    pub pool_marks: PoolMarks,
     /// How long an acknowledgment may wait for company; 0: never (RFC 9293 MUST-40: < 500 ms).
     pub ack_delay_ms: u32,
     /// Acknowledge each segment at once until the connection turns out to be a dialogue or a bulk
@@ -127,13 +139,17 @@ impl StackConfig {
             half_open_max,
             time_wait_max: (conns_max / 8).clamp(1 << 10, 1 << 20),
             neighbours_max: 1 << 12,
-            snd_buf_bytes: 1 << 20,
-            rcv_buf_bytes: 256 << 10,
+            snd_buf_bytes: 256 << 10,
+            snd_buf_max_bytes: 16 << 20,
+            rcv_buf_bytes: 64 << 10,
+            rcv_buf_max_bytes: 16 << 20,
+            buf_min_bytes: 4 << 10,
             out_of_order_blocks_max: 256,
             rcv_buf_whole_segments: false,
             window_steps: WindowSteps::Segments,
             fin_on_acks: false,
             pool: Self::pool_for(conns_max),
+            pool_marks: PoolMarks { low_percent: 60, pressure_percent: 75, high_percent: 87 },
             ack_delay_ms: 40,
             quick_acks: false,
             quick_acks_after_loss: true,
@@ -176,12 +192,12 @@ impl StackConfig {
     }
 
     /// Small, medium and full-size blocks: 44 bytes of payload memory a connection in all, with
-    /// floors so that few connections can still fill fat pipes.
+    /// floors so that few connections can still fill fat pipes: 1 Gbit/s over 100 ms.
     fn pool_for(conns_max: u32) -> [PoolClass; 3] {
         [
             PoolClass { payload_bytes: 160, count: (conns_max / 16).clamp(1 << 11, 1 << 20) },
             PoolClass { payload_bytes: 480, count: (conns_max / 64).clamp(1 << 10, 1 << 17) },
-            PoolClass { payload_bytes: 2016, count: (conns_max / 128).clamp(1 << 12, 1 << 16) },
+            PoolClass { payload_bytes: 2016, count: (conns_max / 128).clamp(1 << 14, 1 << 16) },
         ]
     }
 
@@ -196,15 +212,10 @@ impl StackConfig {
         if self.time_wait_max == 0 || self.time_wait_max > CONNS_LIMIT {
             return Err("time_wait_max must be between 1 and 2^30 - 1");
         }
-        if self.rcv_buf_bytes < 4096 || self.rcv_buf_bytes > 1 << 30 {
-            return Err("rcv_buf_bytes must be between 4 KiB and 1 GiB");
-        }
-        if self.snd_buf_bytes < 4096 || self.snd_buf_bytes > 1 << 30 {
-            return Err("snd_buf_bytes must be between 4 KiB and 1 GiB");
-        }
         if self.out_of_order_blocks_max == 0 || self.out_of_order_blocks_max > 4096 {
             return Err("out_of_order_blocks_max must be between 1 and 4096");
         }
+        self.check_buffers()?;
         if self.mss_max.is_some_and(|mss| mss < 64) {
             return Err("mss_max must be at least 64");
         }
@@ -227,11 +238,50 @@ impl StackConfig {
         Ok(())
     }
 
-    /// The shift of the window field that lets the whole receive buffer be advertised
+    fn check_buffers(&self) -> Result<(), &'static str> {
+        if self.rcv_buf_bytes < 4096 || self.rcv_buf_most() > 1 << 30 {
+            return Err("rcv_buf_bytes and rcv_buf_max_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.snd_buf_bytes < 4096 || self.snd_buf_most() > 1 << 30 {
+            return Err("snd_buf_bytes and snd_buf_max_bytes must be between 4 KiB and 1 GiB");
+        }
+        if self.buf_min_bytes > self.rcv_buf_bytes.min(self.snd_buf_bytes) {
+            return Err("buf_min_bytes must not be above rcv_buf_bytes and snd_buf_bytes");
+        }
+        let marks = &self.pool_marks;
+        let rises = marks.low_percent <= marks.pressure_percent
+            && marks.pressure_percent <= marks.high_percent;
+        if marks.low_percent == 0 || !rises || marks.high_percent > 100 {
+            return Err("pool_marks must rise from above 0 to 100 percent at most");
+        }
+        Ok(())
+    }
+
+    /// The most that a connection's receive buffer can become.
+    pub fn rcv_buf_most(&self) -> u32 {
+        self.rcv_buf_bytes.max(self.rcv_buf_max_bytes)
+    }
+
+    /// The most that a connection's send queue can become.
+    pub fn snd_buf_most(&self) -> u32 {
+        self.snd_buf_bytes.max(self.snd_buf_max_bytes)
+    }
+
+    /// The window in a SYN or its answer: never shifted (RFC 7323-2.2c).
+    pub(crate) fn first_window(&self) -> u32 {
+        self.rcv_buf_bytes.min(65_535)
+    }
+
+    /// What a connection with segments of `mss` octets always has, pool permitting.
+    pub(crate) fn buf_min(&self, mss: u16) -> u32 {
+        self.buf_min_bytes.max(2 * u32::from(mss))
+    }
+
+    /// The shift of the window field that lets the largest receive buffer be advertised
     /// (RFC 7323 2.2).
     pub fn rcv_scale(&self) -> u8 {
         let mut shift = self.window_scale_min;
-        while shift < 14 && self.rcv_buf_bytes >> shift > 65_535 {
+        while shift < 14 && self.rcv_buf_most() >> shift > 65_535 {
             shift += 1;
         }
         shift
@@ -250,6 +300,17 @@ pub enum WindowSteps {
 
 /// The largest differentiated services code point.
 pub(crate) const DSCP_MAX: u8 = 63;
+
+/// Parts of the pool, in percent of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolMarks {
+    /// Pressure ends below it.
+    pub low_percent: u8,
+    /// Pressure begins at it: windows do not grow, new connections begin with the least.
+    pub pressure_percent: u8,
+    /// From it on nothing that was received is kept; the rest is for sending.
+    pub high_percent: u8,
+}
 
 /// Index values are below this: the two bits above tell the kinds of records apart.
 pub(crate) const CONNS_LIMIT: u32 = (1 << 30) - 1;

@@ -197,6 +197,12 @@ pub struct Counters {
     pub time_wait_evicted: u64,
     /// Half-open connections given up.
     pub half_open_expired: u64,
+    /// Receive windows that grew, each time one did.
+    pub windows_grown: u64,
+    /// Times the pool came under pressure.
+    pub pressure_entered: u64,
+    /// Times it was so full that nothing more was kept of what arrived.
+    pub pressure_high: u64,
     /// Timer entries handled.
     pub timers: u64,
     /// Urgent pointers of peers that were new, or had moved on.

@@ -15,6 +15,7 @@
 //! | `path`, `link` | frames out; ARP, neighbour discovery, ICMP | TCP's decisions |
 //! | `neighbour` | next hops and their hardware addresses | send |
 //! | `wheel` | when to look at a connection | know why |
+//! | `budget` | how the pool is shared out | hand out blocks |
 //! | `survey` | every endpoint with its state | be fast |
 //! | `secret` | sequence numbers, cookies, ports | draw randomness: it is given a seed |
 #![no_std]
@@ -23,6 +24,7 @@
 extern crate alloc;
 
 mod arrival;
+mod budget;
 mod config;
 mod counters;
 mod event;
@@ -44,7 +46,8 @@ pub mod wheel;
 mod wire_key;
 
 pub use arrival::Burst;
-pub use config::{StackConfig, WindowSteps};
+pub use budget::Pressure;
+pub use config::{PoolMarks, StackConfig, WindowSteps};
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
 pub use crore_wire::tcp::OptionLayout;

@@ -10,6 +10,7 @@
 //! simulator and under the fuzzer.
 
 use crate::arrival::{Burst, Kind, arrived_dscp};
+use crate::budget::Budget;
 use crate::config::{DSCP_MAX, StackConfig};
 use crate::counters::{Counters, Drop};
 use crate::event::Events;
@@ -63,6 +64,7 @@ pub struct Stack {
     /// The tick at which records without an entry in the wheel were looked at last.
     pub(crate) swept_at: u32,
     pub(crate) pool: Pool<Segment>,
+    pub(crate) budget: Budget,
     pub(crate) half_opens: HalfOpens,
     pub(crate) time_waits: TimeWaits,
     pub(crate) neighbours: Neighbours,
@@ -121,6 +123,7 @@ impl Stack {
         }
         let records = config.conns_max + config.half_open_max + config.time_wait_max;
         let secrets = Secrets::new(seed);
+        let pool: Pool<Segment> = memory.pool("buffers", &config.pool)?;
         let mut neighbours =
             Neighbours::new(memory, secrets.neighbour_key(), config.neighbours_max)?;
         if !config.answers_for_link {
@@ -141,7 +144,8 @@ impl Stack {
             recent: Recent::new(),
             due: [Due::default(); DUE_MAX],
             swept_at: 0,
-            pool: memory.pool("buffers", &config.pool)?,
+            budget: Budget::new(&config, pool.bytes()),
+            pool,
             half_opens: HalfOpens::new(memory, config.half_open_max)?,
             time_waits: TimeWaits::new(memory, config.time_wait_max)?,
             neighbours,
@@ -164,6 +168,7 @@ impl Stack {
             self.stranger_replies = STRANGER_REPLIES_PER_TICK;
         }
         self.now = Now { us: now_us, tick };
+        self.look_at_budget();
     }
 
     /// First stage: every frame's headers into numbers; the flow table's buckets are asked for.
@@ -357,10 +362,12 @@ impl Stack {
     /// Checks every invariant of every connection, and that no frame went without being counted;
     /// for the simulator, between turns.
     pub fn check(&self) {
+        let mut granted = 0;
         for index in self.tcbs.live() {
             self.tcbs[index].check();
-            self.check_extension(&self.tcbs[index]);
+            granted += self.check_extension(&self.tcbs[index]);
         }
+        assert_eq!(granted, self.bytes_granted(), "what is granted is somebody's");
         let records = self.tcbs.len() + self.half_open() + self.time_wait();
         assert!(self.flows.len() <= records, "no flow without a record");
         let fates = self.counters.frames_taken() + self.counters.frames_dropped();

@@ -169,7 +169,9 @@ fn settings(demand: &Demand) -> StackConfig {
     let mut settings = StackConfig::for_connections(demand.connections);
     settings.nodelay = true;
     settings.snd_buf_bytes = 64 << 10;
+    settings.snd_buf_max_bytes = 64 << 10;
     settings.rcv_buf_bytes = 64 << 10;
+    settings.rcv_buf_max_bytes = 64 << 10;
     settings.neighbours_max = 1 << 12;
     settings.pool = pool(demand.in_flight_max(), u32::from(demand.payload_bytes));
     settings

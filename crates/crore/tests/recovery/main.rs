@@ -1,5 +1,7 @@
-//! Recovery from loss over a wire with rate, delay and queue, in virtual time.
+//! Recovery from loss, windows and memory over a wire with rate, delay and queue, in virtual time.
 
 mod goodput;
 mod scenarios;
+mod sharing;
+mod tuning;
 mod wire;

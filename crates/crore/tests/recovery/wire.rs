@@ -8,12 +8,12 @@ use crore::mem::frames::TX_BURST_MAX;
 use crore::mem::frames::heap::HeapFrames;
 use crore::mem::{Memory, PoolClass};
 use crore::{
-    AddressRange, Conn, ConnId, Counters, Cycles, Engine, Interface, Service, StackConfig,
+    AddressRange, Conn, ConnId, Counters, Cycles, Engine, Interface, Service, Stack, StackConfig,
     Stopwatch, Turn,
 };
 use crore_wire::{ethernet, ipv4, tcp};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -21,15 +21,26 @@ use std::net::IpAddr;
 #[derive(Default)]
 pub(crate) struct Stream {
     pub(crate) endless: bool,
+    /// It leaves what comes unread.
+    pub(crate) pauses: bool,
     pub(crate) received: u64,
+    /// Of each connection, by its slot.
+    pub(crate) received_by: BTreeMap<u32, u64>,
+    pub(crate) sent: u64,
     pub(crate) conn: Option<ConnId>,
     pub(crate) closed: Option<crore::Closed>,
 }
 
 impl Stream {
-    fn fill(&self, conn: &mut Conn<'_, ()>) {
+    pub(crate) fn fill(&mut self, conn: &mut Conn<'_, ()>) {
         let chunk = [0x5a; 16 << 10];
-        while self.endless && conn.send(&chunk) == chunk.len() {}
+        while self.endless {
+            let taken = conn.send(&chunk);
+            self.sent += taken as u64;
+            if taken < chunk.len() {
+                return;
+            }
+        }
     }
 }
 
@@ -43,8 +54,12 @@ impl Service for Stream {
         self.conn = Some(conn.id());
         self.fill(conn);
     }
-    fn data(&mut self, _: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
+    fn data(&mut self, conn: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
+        if self.pauses {
+            return 0;
+        }
         self.received += bytes.len() as u64;
+        *self.received_by.entry(conn.id().index).or_default() += bytes.len() as u64;
         bytes.len()
     }
     fn writable(&mut self, conn: &mut Conn<'_, ()>) {
@@ -132,7 +147,11 @@ impl World {
     }
 
     pub(crate) fn blocks_in_use(&self, side: usize) -> u32 {
-        self.hosts[side].engine.stack().blocks_in_use()
+        self.stack(side).blocks_in_use()
+    }
+
+    pub(crate) fn stack(&self, side: usize) -> &Stack {
+        self.hosts[side].engine.stack()
     }
 
     /// Opens the connection and waits until both sides know.

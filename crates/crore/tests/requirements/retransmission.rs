@@ -96,7 +96,10 @@ fn after_a_lost_syn_the_start_is_careful() {
 #[test]
 fn slow_start_and_congestion_avoidance() {
     // This peer acknowledges what it says is lost, as if it had only been late.
-    let mut peer = Peer::accepted(|config| config.frto = false);
+    let mut peer = Peer::accepted(|config| {
+        config.frto = false;
+        config.snd_buf_bytes = 1 << 20;
+    });
     peer.app_sends_many(400_000);
     let mut acked = 1;
     let mut flight = peer.hear_all().len() as u32;

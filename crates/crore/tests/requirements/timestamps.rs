@@ -28,6 +28,7 @@ fn windows_are_scaled_when_both_say_so() {
     let large = |config: &mut StackConfig| {
         config.window_scaling = true;
         config.rcv_buf_bytes = 1 << 20;
+        config.rcv_buf_max_bytes = 1 << 20;
         config.initial_window_segments = 100;
         config.nodelay = true;
     };
@@ -83,6 +84,7 @@ fn the_promised_edge_holds() {
     let scaling = |config: &mut StackConfig| {
         config.window_scaling = true;
         config.window_scale_min = 10;
+        config.rcv_buf_max_bytes = 64 << 10;
         config.rcv_buf_bytes = 64 << 10;
     };
     let scaled = Options { mss: Some(1460), window_scale: Some(0), ..Options::NONE };

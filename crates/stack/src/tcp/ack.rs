@@ -39,7 +39,11 @@ impl Stack {
         let closer = arrival.has_options && tcb.in_flight() > 0;
         let echo = closer && ecn::is_echo(tcb, arrival);
         let reports = echo || closer && tcb.flags.any(Flags::SACK);
-        let troubled = tcb.extension != BlockId::NONE || tcb.flags.any(Flags::LOSS) || reports;
+        // A bulk receiver has an extension for its window's sake. What arrives there carries octets
+        // and says nothing of what we sent, because that is nothing.
+        let remembers = tcb.extension != BlockId::NONE
+            && (tcb.in_flight() > 0 || arrival.payload_len == 0 || arrival.has_options);
+        let troubled = remembers || tcb.flags.any(Flags::LOSS) || reports;
         if troubled && self.open_extension(index) {
             self.ack_in_trouble(index, arrival, frame, event);
         } else if is_new {
@@ -103,12 +107,12 @@ impl Stack {
         } else {
             tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
         }
-        let tcb = &mut self.tcbs[index];
-        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
-        if tcb.flags.any(Flags::WANT_WRITABLE) && room >= self.config.snd_buf_bytes / 2 {
-            tcb.flags.clear(Flags::WANT_WRITABLE);
+        let tcb = &self.tcbs[index];
+        if tcb.flags.any(Flags::WANT_WRITABLE) && self.is_writable(tcb) {
+            self.tcbs[index].flags.clear(Flags::WANT_WRITABLE);
             event.what.set(What::WRITABLE);
         }
+        let tcb = &self.tcbs[index];
         if tcb.unsent() > 0 || tcb.flags.any(Flags::FIN_QUEUED | Flags::LOSS | Flags::RECOVERY) {
             self.queue_output(index);
         }
@@ -192,7 +196,10 @@ impl Stack {
             State::FinWait1 => {
                 tcb.set_state(State::FinWait2);
                 tcb.flags.clear(Flags::TIMED);
-                self.close_extension(index);
+                self.idle_extension(index);
+                if self.is_tuned(index) {
+                    self.start_rto(index);
+                }
                 self.limit_fin_wait_2(index);
             }
             // CLOSING goes on in `settle`, with the acknowledgment of the peer's FIN.

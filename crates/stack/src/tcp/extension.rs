@@ -7,7 +7,9 @@
 
 use super::congestion::Avoidance;
 use super::send_queue::{Marks, Segment};
+use super::tuning::Tuning;
 use super::urgent::Urgent;
+use crate::budget::charge;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Tcb};
@@ -64,6 +66,7 @@ pub(crate) struct Extension {
     pub(super) avoidance: Avoidance,
     pub(super) urgent: Urgent,
     pub(super) steering: Steering,
+    pub(super) tuning: Tuning,
 }
 
 /// What is remembered of how the window was moved, besides by losses.
@@ -157,9 +160,10 @@ impl Stack {
         if tcb.extension == BlockId::NONE {
             return;
         }
+        let Extension { urgent, tuning, .. } = *of(&self.pool, tcb.extension);
+        self.budget.revoke(tuning.limit);
         if tcb.flags.any(Flags::RARE) {
             // What is not of loss outlives the flight.
-            let urgent = of(&self.pool, tcb.extension).urgent;
             *of_mut(&mut self.pool, tcb.extension) = Extension { urgent, ..Extension::new(tcb) };
             return;
         }
@@ -167,10 +171,25 @@ impl Stack {
         tcb.extension = BlockId::NONE;
     }
 
-    /// Checks the sums against the queue, for the simulator.
-    pub(crate) fn check_extension(&self, tcb: &Tcb) {
+    /// The connection sent nothing for a while: what was remembered of losses is old. Its window
+    /// goes on growing as long as it receives; else the extension is given back.
+    pub(super) fn idle_extension(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
         if tcb.extension == BlockId::NONE {
             return;
+        }
+        let Extension { urgent, tuning, .. } = *of(&self.pool, tcb.extension);
+        if !self.still_receives(tcb, &tuning) {
+            return self.close_extension(index);
+        }
+        let anew = Extension { urgent, tuning, ..Extension::new(tcb) };
+        *of_mut(&mut self.pool, tcb.extension) = anew;
+    }
+
+    /// Checks the sums against the queue, for the simulator. Returns what its window may fill.
+    pub(crate) fn check_extension(&self, tcb: &Tcb) -> u64 {
+        if tcb.extension == BlockId::NONE {
+            return 0;
         }
         let loss = of(&self.pool, tcb.extension);
         assert_eq!(
@@ -183,6 +202,7 @@ impl Stack {
             let segment = self.pool.header(loss.cursor);
             assert_eq!(segment.seq + u32::from(segment.len), loss.fack, "the cursor's end");
         }
+        charge(loss.tuning.limit)
     }
 }
 

@@ -67,6 +67,8 @@ impl HalfOpen {
     pub(crate) const SCALE: u8 = 1 << 2;
     /// The peer's SYN asked for ECN (RFC 3168 6.1.1), and we agree.
     pub(crate) const ECN: u8 = 1 << 3;
+    /// The pool ran short when the SYN came: we offered little.
+    pub(crate) const SMALL_WINDOW: u8 = 1 << 5;
     /// Something was answered since the last SYN-ACK, only to say where we are.
     pub(crate) const CORRECTED: u8 = 1 << 7;
 

@@ -2,6 +2,7 @@
 //! says of our side (RFC 9293 3.8.6.2, RFC 2018, RFC 7323).
 
 use super::receive_queue;
+use super::tuning::Room;
 use crate::config::WindowSteps;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -93,9 +94,9 @@ impl Stack {
             (flags, 0)
         };
         let steps = self.config.window_steps;
-        let buffer = self.rcv_buf_of(index);
+        let room = self.rcv_room(index);
         let tcb = &mut self.tcbs[index];
-        let window = window_field(tcb, buffer, steps);
+        let window = window_field(tcb, room, steps);
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
         // RFC 9293 MUST-65: no MSS here, nor anything else of a SYN.
@@ -172,12 +173,14 @@ fn is_silly(window: u32, buffer: u32, mss: u16) -> bool {
 /// (RFC 9293 SHLD-14), and forward only by a worthwhile step (RFC 9293 MUST-39); it may stay where
 /// it is for ever (RFC 9293 MAY-8). Notes the edge.
 #[inline]
-fn window_field(tcb: &mut Tcb, buffer: u32, steps: WindowSteps) -> u16 {
-    let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
+fn window_field(tcb: &mut Tcb, space: Room, steps: WindowSteps) -> u16 {
+    let edge = space.edge(tcb);
     let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
     let step = match steps {
-        WindowSteps::Segments => (buffer / 2).min(u32::from(tcb.mss)),
-        WindowSteps::Octets if is_silly(edge.since(tcb.rcv_nxt), buffer, tcb.mss) => u32::MAX >> 1,
+        WindowSteps::Segments => space.step(tcb, 1),
+        WindowSteps::Octets if is_silly(edge.since(tcb.rcv_nxt), space.buffer, tcb.mss) => {
+            u32::MAX >> 1
+        }
         WindowSteps::Octets => 0,
     };
     let target = if edge.ge(promised + step) { edge } else { promised };

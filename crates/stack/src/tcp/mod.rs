@@ -46,6 +46,7 @@ mod scoreboard;
 pub(crate) mod send_queue;
 pub(crate) mod time_wait;
 pub(crate) mod timers;
+mod tuning;
 mod undo;
 mod urgent;
 mod user;

@@ -157,13 +157,14 @@ impl Stack {
         };
         let flags = self.flags_of_syn(index);
         let tcb = &self.tcbs[index];
+        let window = self.opening_window(tcb.mss);
         let header = tcp::Header {
             src_port: tcb.local_port,
             dst_port: tcb.remote_port,
             seq: tcb.snd_una.0,
             ack: if answer { tcb.rcv_nxt.0 } else { 0 },
             flags,
-            window: self.config.rcv_buf_bytes.min(65_535) as u16,
+            window: window as u16,
             urgent: 0,
             options,
         };
@@ -171,7 +172,7 @@ impl Stack {
             return Sent::NoFrame;
         }
         let window = match self.config.window_steps {
-            WindowSteps::Segments => self.config.rcv_buf_bytes.min(65_535),
+            WindowSteps::Segments => window,
             WindowSteps::Octets => self.rcv_buf_of(index),
         };
         let first = self.tcbs[index].backoff == 0;

@@ -10,6 +10,7 @@ use super::ecn::{self, Ecn};
 use super::half_open::HalfOpen;
 use super::output::PathTo;
 use crate::arrival::Arrival;
+use crate::budget::Pressure;
 use crate::counters::Drop;
 use crate::event::{Event, Events, What};
 use crate::record::Record;
@@ -38,6 +39,8 @@ struct Agreed {
     rtt_us: Option<u32>,
     /// SYN-ACKs that were not answered in time.
     syn_timeouts: u8,
+    /// What the SYN-ACK offered, in octets.
+    window: u32,
 }
 
 /// What a SYN-ACK says.
@@ -45,6 +48,8 @@ struct Agreed {
 struct SynAck {
     seq: Seq,
     ack: Seq,
+    /// In octets, not shifted.
+    window: u32,
     flags: tcp::Flags,
     options: tcp::Options,
 }
@@ -157,6 +162,9 @@ impl Stack {
             options |= HalfOpen::SCALE;
             scales = shift.min(14) << 4 | self.config.rcv_scale();
         }
+        if self.pressure() > Pressure::None {
+            options |= HalfOpen::SMALL_WINDOW;
+        }
         (options, scales)
     }
 
@@ -174,7 +182,9 @@ impl Stack {
             ..tcp::Options::NONE
         };
         let flags = ecn::flags_of_syn_ack(has(HalfOpen::ECN));
-        let answer = SynAck { seq: record.iss, ack: record.irs + 1, flags, options };
+        let window = self.window_of_half_open(&record);
+        let (seq, ack) = (record.iss, record.irs + 1);
+        let answer = SynAck { seq, ack, window, flags, options };
         let path = PathTo::to_sender(self, &record.endpoints(), record.mac).with_dscp(record.dscp);
         self.write_syn_ack(&record.endpoints(), &path, &answer, tx)
     }
@@ -198,12 +208,21 @@ impl Stack {
             seq: (record.iss + 1).0,
             ack: (record.irs + 1).0,
             flags: tcp::Flags::ACK,
-            window: (self.config.rcv_buf_bytes >> (record.scales & 15)).min(65_535) as u16,
+            window: (self.window_of_half_open(&record) >> (record.scales & 15)) as u16,
             urgent: 0,
             options: tcp::Options { timestamps, ..tcp::Options::NONE },
         };
         let path = PathTo::to_sender(self, &endpoints, record.mac);
         self.write_segment(&path, &header, &[], tx);
+    }
+
+    /// What its SYN-ACK offers. Later ones offer the same: no edge moves back.
+    fn window_of_half_open(&self, record: &HalfOpen) -> u32 {
+        let first = self.config.first_window();
+        if record.options & HalfOpen::SMALL_WINDOW == 0 {
+            return first;
+        }
+        self.config.buf_min(record.mss).min(first)
     }
 
     /// A SYN-ACK that needs no record: what it agrees to comes back in ACK and timestamp.
@@ -238,7 +257,8 @@ impl Stack {
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
         let flags = ecn::flags_of_syn_ack(timestamps && ecn);
-        let answer = SynAck { seq: iss, ack: Seq(arrival.seq) + 1, flags, options };
+        let (ack, window) = (Seq(arrival.seq) + 1, self.config.first_window());
+        let answer = SynAck { seq: iss, ack, window, flags, options };
         let path = PathTo::to_sender(self, &arrival.endpoints(), mac).with_dscp(dscp);
         self.write_syn_ack(&arrival.endpoints(), &path, &answer, tx);
     }
@@ -250,14 +270,14 @@ impl Stack {
         answer: &SynAck,
         tx: &mut TxBurst,
     ) -> bool {
-        let SynAck { seq, ack, flags, options } = *answer;
+        let SynAck { seq, ack, window, flags, options } = *answer;
         let header = tcp::Header {
             src_port: endpoints.local_port,
             dst_port: endpoints.remote_port,
             seq: seq.0,
             ack: ack.0,
             flags,
-            window: self.config.rcv_buf_bytes.min(65_535) as u16,
+            window: window as u16,
             urgent: 0,
             options,
         };
@@ -296,7 +316,7 @@ impl Stack {
             self.counters.drop(Drop::BadHandshake);
             return self.reset_stranger(arrival, frame, tx);
         }
-        let window = self.config.rcv_buf_bytes.min(65_535);
+        let window = self.window_of_half_open(&record);
         if seq.lt(record.irs + 1) || seq.gt(record.irs + 1 + window) {
             self.counters.drop(Drop::OutsideWindow);
             return self.say_where_half_open_is(index, tx);
@@ -321,6 +341,7 @@ impl Stack {
             dscp: record.dscp,
             rtt_us: (record.tries == 1).then(|| (self.now.us as u32).wrapping_sub(record.sent_us)),
             syn_timeouts: record.tries.saturating_sub(1),
+            window,
         };
         self.half_opens.slab.remove(index);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
@@ -388,6 +409,7 @@ impl Stack {
             dscp: self.dscp_for(arrival.local_port, frame),
             rtt_us: None,
             syn_timeouts: 0,
+            window: self.config.first_window(),
         };
         if self.tcbs.next_free().is_none() {
             return self.counters.drop(Drop::ConnTableFull);
@@ -437,7 +459,6 @@ impl Stack {
 
     fn fill_accepted(&mut self, index: u32, agreed: &Agreed, arrival: &Arrival) {
         let link_mss = self.mss_for(arrival.remote);
-        let window = self.config.rcv_buf_bytes.min(65_535);
         let nodelay = self.config.nodelay;
         let tcb = &mut self.tcbs[index];
         tcb.neighbour = agreed.neighbour;
@@ -446,7 +467,7 @@ impl Stack {
         tcb.snd_nxt = tcb.snd_una;
         tcb.snd_end = tcb.snd_una;
         tcb.rcv_nxt = agreed.irs + 1;
-        tcb.rcv_adv = tcb.rcv_nxt + window;
+        tcb.rcv_adv = tcb.rcv_nxt + agreed.window;
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.scales = agreed.scales;
         tcb.snd_wl1 = Seq(arrival.seq);

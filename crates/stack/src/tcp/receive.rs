@@ -43,9 +43,12 @@ impl Stack {
             if text.old > 0 {
                 self.report_old(index, &text, tx);
             }
+            if self.tcbs[index].extension != BlockId::NONE {
+                self.tune(index, arrival);
+            }
             return Step::On;
         }
-        self.text_through_queue(index, &text, event, tx)
+        self.text_through_queue(index, arrival, &text, event, tx)
     }
 
     /// A segment whose first octets had arrived before: its sender learns of it (RFC 2883 4.2).
@@ -81,6 +84,7 @@ impl Stack {
     fn text_through_queue(
         &mut self,
         index: u32,
+        arrival: &Arrival,
         text: &Text<'_>,
         event: &mut Event,
         tx: &mut TxBurst,
@@ -115,6 +119,9 @@ impl Stack {
         self.counters.octets_in += u64::from(arrived);
         if arrived > 0 {
             event.what.set(What::QUEUED);
+            if self.tcbs[index].extension != BlockId::NONE {
+                self.tune(index, arrival);
+            }
         }
         if fin {
             self.peer_fin(index, event);
@@ -160,8 +167,7 @@ impl Stack {
     /// Into the receive queue, unless the last blocks are for sending: a service that answers what
     /// it reads could neither read nor answer any more.
     fn keep_text(&mut self, index: u32, text: &Text<'_>) -> Inserted {
-        let free = self.pool.free_blocks();
-        if free <= (free + self.pool.in_use()) / BLOCKS_FOR_SENDING {
+        if self.budget.is_high(self.pool.bytes_in_use()) {
             return Inserted::PoolEmpty;
         }
         let tcb = &mut self.tcbs[index];
@@ -199,6 +205,9 @@ impl Stack {
             // Two segments in a turn: this sender does not wait for each one's acknowledgment.
             tcb.flags.clear(Flags::QUICK);
             tcb.flags.set(Flags::ACK_NOW);
+            if (tcb.rcv_nxt.0 ^ tcb.last_ack_sent.0) >> BULK_SHIFT != 0 {
+                self.maybe_begin_tuning(index);
+            }
         } else if tcb.flags.any(Flags::QUICK) {
             tcb.flags.set(Flags::ACK_NOW);
             // Octets of ours that go before the delay would be over make it a dialogue.
@@ -245,5 +254,5 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The receive queues leave one in so many blocks.
-const BLOCKS_FOR_SENDING: u32 = 8;
+/// A receive window may grow from this much received in bulk on, in a power of two of octets.
+const BULK_SHIFT: u32 = 16;

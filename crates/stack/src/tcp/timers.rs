@@ -123,6 +123,8 @@ impl Stack {
             }
             if tcb.in_flight() > 0 {
                 self.start_timer(index);
+            } else if tcb.extension != BlockId::NONE {
+                self.start_rto(index);
             }
             return self.queue_output(index);
         }
@@ -138,6 +140,9 @@ impl Stack {
                 // More was to come and did not: what is held back goes.
                 self.tcbs[index].flags.clear(Flags::HELD);
                 send_queue::mark_push(&self.tcbs[index], &mut self.pool);
+                if self.is_tuned(index) {
+                    self.start_rto(index);
+                }
                 self.queue_output(index);
             }
             _ if tcb.is(Sign::Probe) => self.probe_timeout(index, tx),

@@ -68,11 +68,12 @@ impl Stack {
 
     #[inline]
     fn queue(&mut self, index: u32, bytes: &[u8]) -> usize {
-        let tcb = &mut self.tcbs[index];
+        let tcb = &self.tcbs[index];
         if !may_queue(tcb) {
             return 0;
         }
-        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
+        let room = self.snd_room(tcb);
+        let tcb = &mut self.tcbs[index];
         let taken = send_queue::append(tcb, &mut self.pool, bytes, room as usize);
         if taken < bytes.len() {
             self.want_writable(index);
@@ -86,12 +87,12 @@ impl Stack {
     /// SEND of a payload that many queues share: whole or not at all.
     pub fn send_shared(&mut self, index: u32, payload: BlockId) -> bool {
         let len = u32::from(self.pool.header(payload).len);
-        let tcb = &mut self.tcbs[index];
-        let room = self.config.snd_buf_bytes.saturating_sub(tcb.queued());
-        if !may_queue(tcb) || len > room {
+        let tcb = &self.tcbs[index];
+        if !may_queue(tcb) || len > self.snd_room(tcb) {
             self.want_writable(index);
             return false;
         }
+        let tcb = &mut self.tcbs[index];
         if !send_queue::append_shared(tcb, &mut self.pool, payload) {
             self.want_writable(index);
             return false;
@@ -132,11 +133,7 @@ impl Stack {
     #[inline]
     pub fn send_room(&self, index: u32) -> usize {
         let tcb = &self.tcbs[index];
-        if may_queue(tcb) {
-            self.config.snd_buf_bytes.saturating_sub(tcb.queued()) as usize
-        } else {
-            0
-        }
+        if may_queue(tcb) { self.snd_room(tcb) as usize } else { 0 }
     }
 
     /// CLOSE: a FIN goes out after all that is queued. Receiving goes on.
@@ -223,16 +220,14 @@ impl Stack {
         if octets == 0 {
             return;
         }
+        receive_queue::consume(&mut self.tcbs[index], &mut self.pool, octets);
+        let room = self.rcv_room(index);
         let tcb = &mut self.tcbs[index];
-        receive_queue::consume(tcb, &mut self.pool, octets);
-        let buffer = self.rcv_buf_of(index);
-        let tcb = &mut self.tcbs[index];
-        let edge = tcb.rcv_nxt + buffer.saturating_sub(tcb.rcv_unread);
         // RFC 9293 3.8.6.2.2: a larger window is announced when it grew by a worthwhile step, and
         // to twice what the peer has left at least: else its next segment is soon enough.
-        let step = (buffer / 2).min(4 * u32::from(tcb.mss));
+        let (edge, step) = (room.edge(tcb), room.step(tcb, 2));
         let left = if tcb.rcv_adv.gt(tcb.rcv_nxt) { tcb.rcv_adv.since(tcb.rcv_nxt) } else { 0 };
-        let worthwhile = edge.gt(tcb.rcv_adv + step) && edge.since(tcb.rcv_nxt) >= 2 * left;
+        let worthwhile = edge.ge(tcb.rcv_adv + step) && edge.since(tcb.rcv_nxt) >= 2 * left;
         if worthwhile && tcb.state() != State::Closed {
             tcb.flags.set(Flags::ACK_NOW);
             self.queue_output(index);

@@ -21,7 +21,7 @@ impl Stack {
             return;
         }
         if tcb.cwnd < tcb.ssthresh_octets() {
-            slow_start(tcb, newly, self.config.snd_buf_bytes);
+            slow_start(tcb, newly, self.config.snd_buf_most());
         } else {
             self.avoid(index, newly);
         }
@@ -74,7 +74,7 @@ impl Stack {
 
     /// Slow start below the threshold, the algorithm's avoidance above.
     pub(super) fn grow(&mut self, index: u32, loss: Option<&mut Extension>, newly: u32) {
-        let (congestion, limit) = (self.config.congestion, self.config.snd_buf_bytes);
+        let (congestion, limit) = (self.config.congestion, self.config.snd_buf_most());
         let now_ms = self.now.tick;
         let tcb = &mut self.tcbs[index];
         if tcb.cwnd < tcb.ssthresh_octets() {
@@ -89,7 +89,7 @@ impl Stack {
     /// Nothing was in flight for a retransmission timeout: what the window says of the path is old
     /// (RFC 5681-4.1). An idle connection owns nothing, so the extension goes as well.
     pub(super) fn restart_after_idle(&mut self, index: u32) {
-        self.close_extension(index);
+        self.idle_extension(index);
         let initial = self.config.initial_window_segments;
         let tcb = &mut self.tcbs[index];
         let restart = initial * u32::from(tcb.mss);
