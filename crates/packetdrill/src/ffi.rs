@@ -93,6 +93,18 @@ pub struct Interface {
     pub splice: Splice,
 }
 
+impl Interface {
+    /// True while a call that was made on another thread waits for what the first one does. It is
+    /// no slot: packetdrill looks whether the thread sleeps, which under load can deceive.
+    ///
+    /// # Safety
+    /// The table is [`packetdrill_interface_init`]'s, and `free` was not called.
+    pub unsafe fn has_waiting_call(&self) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { shared(self.userdata) }.has_waiting_call()
+    }
+}
+
 /// The type of `recvfrom`.
 pub type RecvFrom = unsafe extern "C" fn(
     *mut c_void,

@@ -58,6 +58,11 @@ impl Shared {
         thread::current().id() == self.main
     }
 
+    /// True while a call on the second thread waits.
+    pub(crate) fn has_waiting_call(&self) -> bool {
+        matches!(self.lock().call, Call::Waiting { .. })
+    }
+
     /// A call that never waits.
     pub(crate) fn call<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
         let mut behind = self.lock();

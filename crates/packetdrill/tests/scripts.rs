@@ -1,5 +1,8 @@
-//! The scripts under `tests/packetdrill`, run by the real packetdrill where it is in `PATH`.
-//! Without it the test says so and proves nothing: `docs/packetdrill.md` tells how to build it.
+//! The scripts under `tests/packetdrill`: played by a small runner of our own, and by the real
+//! packetdrill where it is in `PATH`. Without it that test says so and proves nothing:
+//! `docs/packetdrill.md` tells how to build it.
+
+mod runner;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,6 +33,24 @@ enum Verdict {
     /// Nothing was: a wrong answer to that packet would not have been seen.
     PassedWithoutAssertion,
     Failed,
+}
+
+#[test]
+fn every_script_passes_in_our_own_runner() {
+    let mut failures = Vec::new();
+    for suite in &SUITES {
+        for script in scripts(suite.directory) {
+            let name = format!("own-{}", script.file_stem().unwrap().to_string_lossy());
+            let scratch = Scratch::new(&name);
+            let stage =
+                runner::Stage { profile: suite.profile, local: suite.local, scratch: &scratch.0 };
+            let text = fs::read_to_string(&script).unwrap();
+            if let Err(error) = runner::run(&text, &stage) {
+                failures.push(format!("{}: {error}", script.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
