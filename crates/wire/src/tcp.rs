@@ -11,7 +11,8 @@ mod options;
 
 pub use flags::Flags;
 pub use options::{
-    OptionLayout, Options, SACK_BLOCKS_MAX, SackBlocks, Timestamps, WINDOW_SCALE_MAX,
+    FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie, OptionLayout, Options, SACK_BLOCKS_MAX,
+    SackBlocks, Timestamps, WINDOW_SCALE_MAX,
 };
 
 /// The header of a segment.

@@ -1,4 +1,5 @@
-//! TCP options: MSS (RFC 9293 3.7.1), window scale and timestamps (RFC 7323), SACK (RFC 2018).
+//! TCP options: MSS (RFC 9293 3.7.1), window scale and timestamps (RFC 7323), SACK (RFC 2018),
+//! Fast Open (RFC 7413).
 //!
 //! They are written in the order and with the padding that Linux uses, each group a multiple of
 //! four bytes; so a segment with only timestamps has exactly the twelve bytes that every stack,
@@ -8,15 +9,19 @@
 //!   MSS 4 mm mm                  maximum segment size
 //!   SACKOK 2 TS 10 vvvv eeee     both; NOP NOP in place of SACKOK; NOP NOP SACKOK 2 alone
 //!   NOP WS 3 s                   window scale
+//!   FO n cccc .. NOP NOP         Fast Open cookie
 //!   NOP NOP SACK n llll rrrr ..  as many blocks as still fit
 //! ```
 
 use crate::Malformed;
 use crate::checksum::Sum;
 
+mod fast_open;
 mod freebsd;
 mod sack;
 
+use fast_open::{EXPERIMENT, EXPERIMENT_ID, FAST_OPEN};
+pub use fast_open::{FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie};
 pub use sack::{SACK_BLOCKS_MAX, SackBlocks};
 
 /// The options of one segment.
@@ -32,6 +37,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// What has arrived beyond the acknowledgment.
     pub sack: SackBlocks,
+    /// A Fast Open cookie, or the request for one; on SYN only.
+    pub fast_open: Option<FastOpen>,
     /// In which order they are written; what was read has the default.
     pub layout: OptionLayout,
 }
@@ -64,6 +71,7 @@ impl Options {
         sack_permitted: false,
         timestamps: None,
         sack: SackBlocks::EMPTY,
+        fast_open: None,
         layout: OptionLayout::Linux,
     };
 
@@ -95,7 +103,8 @@ impl Options {
     /// Writes the options to the front of `out` and returns their length.
     ///
     /// SACK blocks for which forty bytes have no room are left out, the last ones first: with
-    /// timestamps there is room for three (RFC 2018 3).
+    /// timestamps there is room for three (RFC 2018 3). So is a Fast Open option that finds no room
+    /// (RFC 7413 4.2.2); none does beside those of a SYN, however long its cookie is.
     ///
     /// # Panics
     /// When `out` is shorter than [`Options::written_len`].
@@ -137,6 +146,7 @@ impl Options {
             && self.window_scale.is_none()
             && !self.sack_permitted
             && self.sack.is_empty()
+            && self.fast_open.is_none()
     }
 
     #[inline]
@@ -146,6 +156,18 @@ impl Options {
 
     #[inline]
     const fn len_without_sack(&self) -> usize {
+        let len = self.len_of_others();
+        match &self.fast_open {
+            Some(option) if len + option.len() <= OPTIONS_LEN_MAX => {
+                (len + option.len()).next_multiple_of(4)
+            }
+            _ => len.next_multiple_of(4),
+        }
+    }
+
+    /// Without SACK blocks and Fast Open.
+    #[inline]
+    const fn len_of_others(&self) -> usize {
         if matches!(self.layout, OptionLayout::FreeBsd) {
             return freebsd::len(self);
         }
@@ -157,10 +179,10 @@ impl Options {
         timestamps + 4 * small
     }
 
-    /// How many SACK blocks fit: all other options take at most 20 bytes, so two always do.
+    /// How many SACK blocks fit: on other segments than SYNs at least three do.
     #[inline]
     const fn sack_blocks_written(&self) -> usize {
-        let room = (OPTIONS_LEN_MAX - self.len_without_sack() - 4) / 8;
+        let room = OPTIONS_LEN_MAX.saturating_sub(self.len_without_sack() + 4) / 8;
         if self.sack.len() < room { self.sack.len() } else { room }
     }
 
@@ -196,6 +218,13 @@ impl Options {
                 self.timestamps = Some(Timestamps::from_u64(u64::from_be_bytes(both)));
             }
             (SACK, _) => return self.sack.take(body),
+            // RFC 7413-4.1.1d: one with a length that cannot be is as none. The last one counts.
+            (FAST_OPEN, _) => {
+                self.fast_open = FastOpen::parse(body, false).or(self.fast_open);
+            }
+            (EXPERIMENT, &[a, b, ref body @ ..]) if [a, b] == EXPERIMENT_ID => {
+                self.fast_open = FastOpen::parse(body, true).or(self.fast_open);
+            }
             (MSS | WINDOW_SCALE | SACK_PERMITTED, _) => return Err(Malformed::Option),
             _ => {}
         }
@@ -205,11 +234,13 @@ impl Options {
     fn write_any(&self, out: &mut [u8]) -> usize {
         let len = self.written_len();
         let mut rest = &mut out[..len];
+        let others = self.len_without_sack();
         if self.layout == OptionLayout::FreeBsd {
-            rest = freebsd::write(self, rest);
+            freebsd::write(self, &mut rest[..others]);
         } else {
-            rest = self.write_linux(rest);
+            self.write_linux(&mut rest[..others]);
         }
+        rest = &mut rest[others..];
         let blocks = &self.sack.as_slice()[..self.sack_blocks_written()];
         if !blocks.is_empty() {
             let len = 2 + 8 * blocks.len() as u8;
@@ -223,8 +254,8 @@ impl Options {
         len
     }
 
-    /// All but SACK blocks, in the usual order; gives the room behind them.
-    fn write_linux<'a>(&self, mut rest: &'a mut [u8]) -> &'a mut [u8] {
+    /// All but SACK blocks, in the usual order.
+    fn write_linux(&self, mut rest: &mut [u8]) {
         if let Some(mss) = self.mss {
             rest = put(rest, (u32::from(MSS) << 24) | (4 << 16) | u32::from(mss));
         }
@@ -239,7 +270,12 @@ impl Options {
         if let Some(shift) = self.window_scale {
             rest = put(rest, u32::from_be_bytes([NOP, WINDOW_SCALE, 3, shift]));
         }
-        rest
+        if let Some(option) = self.fast_open
+            && !rest.is_empty()
+        {
+            let len = option.write(rest);
+            rest[len..].fill(NOP);
+        }
     }
 }
 

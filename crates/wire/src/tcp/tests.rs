@@ -28,20 +28,31 @@ const HEADER: Header = Header {
     options: Options::NONE,
 };
 
+fn any_fast_open() -> impl Strategy<Value = FastOpen> {
+    (any::<bool>(), prop::collection::vec(any::<[u8; 2]>(), 0..=FAST_OPEN_COOKIE_MAX / 2)).prop_map(
+        |(experimental, words)| {
+            let cookie = FastOpenCookie::new(&words.concat()).unwrap_or(FastOpenCookie::EMPTY);
+            FastOpen { cookie, experimental }
+        },
+    )
+}
+
 /// Options of which all are written: no more blocks than fit.
 pub(super) fn any_options() -> impl Strategy<Value = Options> {
     (
+        prop::option::weighted(0.2, any_fast_open()),
         any::<Option<u16>>(),
         prop::option::of(0..=WINDOW_SCALE_MAX),
         any::<bool>(),
         any::<Option<(u32, u32)>>(),
         prop::collection::vec(any::<(u32, u32)>(), 0..=SACK_BLOCKS_MAX),
     )
-        .prop_map(|(mss, window_scale, sack_permitted, timestamps, blocks)| {
+        .prop_map(|(fast_open, mss, window_scale, sack_permitted, timestamps, blocks)| {
             let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
             let sack = SackBlocks::EMPTY;
             let mut options =
                 Options { mss, window_scale, sack_permitted, timestamps, sack, ..Options::NONE };
+            options.fast_open = fast_open;
             for (left, right) in blocks {
                 let mut more = options;
                 more.sack.push(left, right);

@@ -1,12 +1,12 @@
 //! The options of a SYN in FreeBSD's order: each aligned by NOPs in front of it, the end padded.
 //!
 //! ```text
-//!   MSS 4 mm mm    NOP WS 3 s    SACKOK 2    TS 10 vvvv eeee    END 0
+//!   MSS 4 mm mm    NOP WS 3 s    SACKOK 2    TS 10 vvvv eeee    FO n cccc ..    END 0
 //! ```
 
 use super::{END, MSS, NOP, Options, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 
-/// Octets that [`write`] takes.
+/// Octets of all but SACK and Fast Open, without the padding at the end.
 pub(super) const fn len(options: &Options) -> usize {
     let mut len = 0usize;
     if options.mss.is_some() {
@@ -22,7 +22,7 @@ pub(super) const fn len(options: &Options) -> usize {
         // Two octets behind a word, so that the two clock values are aligned.
         len = aligned_for_clocks(len) + 10;
     }
-    len.next_multiple_of(4)
+    len
 }
 
 /// Where a timestamps option begins at or after `at`.
@@ -30,14 +30,13 @@ const fn aligned_for_clocks(at: usize) -> usize {
     if at % 4 == 2 { at } else { at.next_multiple_of(4) + 2 }
 }
 
-/// Writes all but SACK blocks to the front of `out`; gives the room behind them.
-pub(super) fn write<'a>(options: &Options, out: &'a mut [u8]) -> &'a mut [u8] {
-    let (mine, rest) = out.split_at_mut(len(options));
+/// Fills `out` with all but SACK blocks.
+pub(super) fn write(options: &Options, out: &mut [u8]) {
     // What is not written below pads the end: RFC 9293 MUST-69.
-    mine.fill(END);
+    out.fill(END);
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
-        mine[at..at + bytes.len()].copy_from_slice(bytes);
+        out[at..at + bytes.len()].copy_from_slice(bytes);
         at += bytes.len();
         at
     };
@@ -57,7 +56,11 @@ pub(super) fn write<'a>(options: &Options, out: &'a mut [u8]) -> &'a mut [u8] {
             put(&[NOP]);
         }
         put(&[TIMESTAMPS, 10]);
-        put(&timestamps.to_u64().to_be_bytes());
+        end = put(&timestamps.to_u64().to_be_bytes());
     }
-    rest
+    if let Some(option) = options.fast_open
+        && out.len() >= end + option.len()
+    {
+        option.write(&mut out[end..]);
+    }
 }

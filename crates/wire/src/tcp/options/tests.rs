@@ -106,8 +106,8 @@ fn a_fifth_sack_block_is_not_taken() {
 
 #[test]
 fn unknown_kinds_are_stepped_over_and_the_end_is_the_end() {
-    // Kind 30 is MPTCP, 34 is Fast Open; behind the end stands what would be a bad length.
-    let bytes = [30, 4, 9, 9, 34, 2, 3, 3, 2, 0, 2, 0];
+    // Kind 30 is MPTCP, 35 nobody's; behind the end stands what would be a bad length.
+    let bytes = [30, 4, 9, 9, 35, 2, 3, 3, 2, 0, 2, 0];
     let options = Options::parse(&bytes).unwrap();
     assert_eq!(options, Options { window_scale: Some(2), ..Options::NONE });
 }
@@ -195,4 +195,72 @@ fn freebsd_writes_mss_scale_sack_and_timestamps_and_pads_the_end() {
     assert_eq!(written(&mss_only), [2, 4, 5, 180]);
     let parsed = Options::parse(&written(&all)).unwrap();
     assert_eq!(parsed, Options { layout: OptionLayout::Linux, ..all });
+}
+
+fn cookie(octets: &[u8]) -> FastOpenCookie {
+    FastOpenCookie::new(octets).unwrap()
+}
+
+/// RFC 7413-4.1.1a: kind 34 is written, padded behind; RFC 7413 4.2.1: an empty one asks.
+#[test]
+fn a_fast_open_cookie_and_the_request_for_one_both_ways() {
+    let fast_open =
+        Some(FastOpen { cookie: cookie(&[1, 2, 3, 4, 5, 6, 7, 8]), experimental: false });
+    let options = Options { mss: Some(1460), fast_open, ..Options::NONE };
+    let bytes = [2, 4, 0x05, 0xb4, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1];
+    assert_eq!(written(&options), bytes);
+    assert_eq!(Options::parse(&bytes), Ok(options));
+    let options = Options { fast_open: Some(FastOpen::REQUEST), ..Options::NONE };
+    assert_eq!(written(&options), [34, 2, 1, 1]);
+    assert_eq!(Options::parse(&[34, 2, 0, 0]), Ok(options));
+}
+
+#[test]
+fn the_experimental_fast_open_option_both_ways() {
+    let fast_open = Some(FastOpen { cookie: cookie(&[9, 8, 7, 6]), experimental: true });
+    let options = Options { fast_open, ..Options::NONE };
+    let bytes = [254, 8, 0xf9, 0x89, 9, 8, 7, 6];
+    assert_eq!(written(&options), bytes);
+    assert_eq!(Options::parse(&bytes), Ok(options));
+    // Another experiment of the same kind (RFC 6994 3.1).
+    assert_eq!(Options::parse(&[254, 8, 0xf9, 0x88, 9, 8, 7, 6]), Ok(Options::NONE));
+    assert_eq!(Options::parse(&[254, 3, 0xf9, 0]), Ok(Options::NONE));
+}
+
+/// RFC 7413-4.1.1d: an option with a length that cannot be is ignored, and nothing else with it.
+#[test]
+fn a_fast_open_option_of_an_impossible_length_is_ignored() {
+    for len in 1..=18 {
+        let mut bytes = vec![34, len as u8 + 2];
+        bytes.extend(vec![7; len]);
+        bytes.extend([3, 3, 7]);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let options = Options::parse(&bytes).unwrap();
+        assert_eq!(options.window_scale, Some(7));
+        let good = len.is_multiple_of(2) && (4..=16).contains(&len);
+        assert_eq!(options.fast_open.is_some(), good, "{len} octets");
+        assert_eq!(FastOpenCookie::new(&vec![7; len]).is_some(), good, "{len} octets");
+    }
+}
+
+/// RFC 7413 4.2.2, 1a: a SYN with all of our options has room for the longest cookie.
+#[test]
+fn the_longest_cookie_fits_beside_the_options_of_a_syn() {
+    for layout in [OptionLayout::Linux, OptionLayout::FreeBsd] {
+        for experimental in [false, true] {
+            let fast_open = Some(FastOpen { cookie: cookie(&[0xab; 16]), experimental });
+            let options = Options {
+                mss: Some(1_460),
+                window_scale: Some(7),
+                sack_permitted: true,
+                timestamps: Some(TS),
+                fast_open,
+                layout,
+                ..Options::NONE
+            };
+            assert_eq!(written(&options).len(), 40);
+            let layout = OptionLayout::Linux;
+            assert_eq!(Options::parse(&written(&options)), Ok(Options { layout, ..options }));
+        }
+    }
 }
