@@ -1,6 +1,6 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
-use crate::tcp::{Congestion, Ecn};
+use crate::tcp::{Congestion, Ecn, FastOpenConfig};
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
 
@@ -119,6 +119,8 @@ pub struct StackConfig {
     pub dscp: u8,
     /// Connections that peers open take on the code point that their segments came with.
     pub reflect_dscp: bool,
+    /// Octets on SYNs (RFC 7413), for ports and connections that want it.
+    pub fast_open: FastOpenConfig,
     /// The order in which options are written.
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
@@ -184,6 +186,7 @@ impl StackConfig {
             ttl: 64,
             dscp: 0,
             reflect_dscp: false,
+            fast_open: FastOpenConfig::default(),
             option_layout: OptionLayout::Linux,
             answers_for_link: true,
             ephemeral_first: 32_768,
@@ -235,7 +238,7 @@ impl StackConfig {
         if self.neighbours_max == 0 || self.neighbours_max > u32::from(u16::MAX) {
             return Err("neighbours_max must be between 1 and 65,535");
         }
-        Ok(())
+        self.fast_open.check()
     }
 
     fn check_buffers(&self) -> Result<(), &'static str> {

@@ -193,6 +193,22 @@ pub struct Counters {
     pub cookies_sent: u64,
     /// Connections made from a cookie.
     pub cookies_accepted: u64,
+    /// Connections that peers opened with a Fast Open cookie.
+    pub fast_open_in: u64,
+    /// Fast Open cookies sent.
+    pub fast_open_cookies_sent: u64,
+    /// SYNs with a Fast Open cookie that is not, or no longer, ours: answered as any other.
+    pub fast_open_bad_cookies: u64,
+    /// SYNs answered without Fast Open, for too many that are not proven, or for want of room.
+    pub fast_open_refused: u64,
+    /// SYNs sent with octets.
+    pub fast_open_out: u64,
+    /// Those of them whose octets the SYN-ACK acknowledged.
+    pub fast_open_acked: u64,
+    /// Those of them whose octets, or some of them, were sent again after the handshake.
+    pub fast_open_fallbacks: u64,
+    /// Openings that did without Fast Open because the path had failed.
+    pub fast_open_rests: u64,
     /// TIME-WAIT records forgotten before their time, for want of room.
     pub time_wait_evicted: u64,
     /// Half-open connections given up.

@@ -57,4 +57,6 @@ pub use seq::Seq;
 pub use stack::{Stack, StackError};
 pub use survey::Surveyed;
 pub use tcb::{Flags, State, Tcb};
-pub use tcp::{APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, Output, SendEnd};
+pub use tcp::{
+    APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, FastOpenConfig, FastOpenKey, Output, SendEnd,
+};

@@ -416,12 +416,15 @@ impl Stack {
         };
         let tcb = &self.tcbs[index];
         let seq = Seq(segment.seq);
-        if seq.lt(tcb.snd_una) || seq.ge(tcb.snd_nxt) {
+        // SND.UNA is beyond a SYN-ACK whose handshake is not over (see `tcp::fast_open`).
+        let passive = tcb.state() == State::FastOpened;
+        if seq.lt(tcb.snd_una.back(u32::from(passive))) || seq.ge(tcb.snd_nxt) {
             return self.counters.drop(Drop::IcmpIgnored);
         }
         self.counters.icmp_errors_in += 1;
         let mut event = Event { index, generation: tcb.generation, ..Event::default() };
         match says {
+            Says::TooBig(_) if tcb.state() == State::SynSent => self.syn_is_too_big(index),
             Says::TooBig(mtu) => self.lower_mss(index, mtu),
             // RFC 9293 SHLD-26: a hard error ends an opening.
             Says::Nobody if tcb.state() == State::SynSent => {

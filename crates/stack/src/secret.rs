@@ -24,6 +24,7 @@ use core::hash::Hasher as _;
 use siphasher::sip::SipHasher24;
 
 use crate::hash::{FlowHasher, FlowKey};
+use crate::tcp::FastOpenKey;
 
 /// The secrets of one host. All its cores must have the same ones.
 #[derive(Clone, Copy)]
@@ -34,6 +35,7 @@ pub struct Secrets {
     timestamp: Key,
     flow: Key,
     neighbour: Key,
+    fast_open: Key,
 }
 
 /// The options of a SYN that a cookie cannot hold, as they are kept in a timestamp.
@@ -59,6 +61,7 @@ impl Secrets {
             timestamp: derive(&seed, 4),
             flow: derive(&seed, 5),
             neighbour: derive(&seed, 6),
+            fast_open: derive(&seed, 7),
         }
     }
 
@@ -122,6 +125,20 @@ impl Secrets {
         hash_flow(self.timestamp, &key, &[]) as u32
     }
 
+    /// The key of Fast Open cookies in the epoch of this number.
+    pub(crate) fn fast_open_key(&self, epoch: u64) -> FastOpenKey {
+        let word = |number: u8| {
+            let mut hasher = SipHasher24::new_with_keys(self.fast_open[0], self.fast_open[1]);
+            hasher.write(&epoch.to_le_bytes());
+            hasher.write(&[number]);
+            hasher.finish().to_le_bytes()
+        };
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&word(0));
+        key[8..].copy_from_slice(&word(1));
+        FastOpenKey(key)
+    }
+
     fn cookie_mac(&self, key: &FlowKey, irs: u32, class: u32, tick_min: u32) -> u32 {
         hash_flow(self.cookie, key, &[irs, tick_min, class]) as u32 & MAC_MASK
     }
@@ -132,6 +149,19 @@ impl core::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Secrets")
     }
+}
+
+/// A Fast Open cookie (RFC 7413-4.1.2a): a MAC of the client's address and ours, in the octets that
+/// they have on the wire. It is the function that Linux has, so that servers of both kinds behind
+/// one address can share a key (RFC 7413 6.3.4).
+pub(crate) fn fast_open_cookie(key: FastOpenKey, remote: u128, local: u128) -> [u8; 8] {
+    let mut hasher = SipHasher24::new_with_key(&key.0);
+    for address in [remote, local] {
+        let octets = address.to_be_bytes();
+        let is_v4 = address >> 32 == 0xffff;
+        hasher.write(if is_v4 { &octets[12..] } else { &octets });
+    }
+    hasher.finish().to_le_bytes()
 }
 
 /// The class of an MSS in bytes: that of the greatest [`class_mss`] that is not above it.

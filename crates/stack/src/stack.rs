@@ -22,6 +22,7 @@ use crate::output_list::OutputList;
 use crate::record::Record;
 use crate::secret::Secrets;
 use crate::tcb::{Flags, Tcb};
+use crate::tcp::fast_open::FastOpens;
 use crate::tcp::half_open::HalfOpens;
 use crate::tcp::recent::Recent;
 use crate::tcp::send_queue::Segment;
@@ -73,6 +74,7 @@ pub struct Stack {
     pub(crate) listening: Box<[u64]>,
     /// For each port that is listened on the code point of its connections, where it has one.
     pub(crate) listener_dscp: Box<[u8]>,
+    pub(crate) fast_open: FastOpens,
     /// Replies to strangers left in this tick.
     pub(crate) stranger_replies: u32,
     /// Where our timestamps start (RFC 7323 5.4).
@@ -152,6 +154,7 @@ impl Stack {
             output_list: OutputList::new(memory, config.conns_max)?,
             listening: vec![0; 1024].into_boxed_slice(),
             listener_dscp: vec![NO_DSCP; 1 << 16].into_boxed_slice(),
+            fast_open: FastOpens::new(memory, &config.fast_open, secrets.neighbour_key())?,
             stranger_replies: STRANGER_REPLIES_PER_TICK,
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
@@ -309,6 +312,7 @@ impl Stack {
     /// reset when they go on (RFC 9293 3.10.4, CLOSE in LISTEN).
     pub fn unlisten(&mut self, port: u16) {
         self.listening[usize::from(port >> 6)] &= !(1 << (port & 63));
+        self.set_fast_open(port, false);
         self.forget_half_open(port);
     }
 

@@ -63,7 +63,7 @@ fn name_of(tcb: &Tcb) -> Option<&'static str> {
     Some(match tcb.state() {
         State::Closed => return None,
         State::SynSent => "SYN-SENT",
-        State::SynReceived => "SYN-RECEIVED",
+        State::FastOpened | State::SynReceived => "SYN-RECEIVED",
         State::Established if closing => "FIN-WAIT-1",
         State::Established => "ESTABLISHED",
         State::CloseWait if closing => "LAST-ACK",

@@ -128,7 +128,10 @@ pub enum State {
     Closed = 0,
     /// Active open: our SYN is out.
     SynSent,
-    /// Simultaneous open: both SYNs are out.
+    /// SYN-RECEIVED of a passive open with Fast Open (RFC 7413; RFC 9293 MUST-11): octets pass, the
+    /// peer is not proven.
+    FastOpened,
+    /// SYN-RECEIVED of a simultaneous open: both SYNs are out.
     SynReceived,
     /// Data both ways.
     Established,
@@ -145,9 +148,10 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [State; 9] = [
+    const ALL: [State; 10] = [
         State::Closed,
         State::SynSent,
+        State::FastOpened,
         State::SynReceived,
         State::Established,
         State::CloseWait,
@@ -393,6 +397,10 @@ impl Tcb {
             assert_eq!(self.queued() == 0, self.snd_head == BlockId::NONE, "blocks as queued");
             let recovering = self.flags.any(Flags::RECOVERY);
             assert!(!recovering || self.extension != BlockId::NONE, "recovery needs its block");
+        }
+        if state == State::FastOpened {
+            assert!(self.flags.any(Flags::TIMED), "the SYN-ACK is timed");
+            assert!(!self.flags.any(Flags::FIN_SENT), "our FIN waits for ESTABLISHED");
         }
         if self.in_flight() > 0 && state != State::Closed {
             assert!(self.flags.any(Flags::TIMED | Flags::ABORT), "what is in flight is timed");

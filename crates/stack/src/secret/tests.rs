@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::{MSS_OF_CLASS, Secrets, SynOptions, class_mss, mss_class};
+use super::{MSS_OF_CLASS, Secrets, SynOptions, class_mss, fast_open_cookie, mss_class};
 use crate::hash::FlowKey;
+use crate::tcp::FastOpenKey;
 
 fn secrets() -> Secrets {
     Secrets::new(core::array::from_fn(|i| i as u8))
@@ -166,4 +167,32 @@ proptest! {
         let cookie = secrets.cookie(&key, irs, class, tick_min);
         prop_assert_eq!(secrets.check(&key, irs, cookie, tick_min), Some(class));
     }
+}
+
+/// RFC 7413-4.1.2a, RFC 7413 6.3.4: the cookies that Linux gives under the same key, in both
+/// families.
+#[test]
+fn fast_open_cookies_are_those_of_the_function_that_linux_has() {
+    let words: [u32; 4] = [0xa0bf_63f7, 0xed80_3d81, 0xcd64_1d30, 0xcebc_4a90];
+    let mut key = [0; 16];
+    for (word, place) in words.iter().zip(key.chunks_exact_mut(4)) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    let key = FastOpenKey(key);
+    let v4 = |a: [u8; 4]| core::net::Ipv4Addr::from(a).to_ipv6_mapped().to_bits();
+    let cookie = fast_open_cookie(key, v4([10, 248, 0, 2]), v4([192, 168, 0, 2]));
+    assert_eq!(cookie, [0x00, 0xab, 0xaa, 0xab, 0xe8, 0xe9, 0x54, 0xc2]);
+    let back = fast_open_cookie(key, v4([192, 168, 0, 2]), v4([10, 248, 0, 2]));
+    assert_ne!(back, cookie);
+    let other = fast_open_cookie(FastOpenKey([0; 16]), v4([10, 248, 0, 2]), v4([192, 168, 0, 2]));
+    assert_ne!(other, cookie);
+}
+
+/// RFC 7413-4.1.2b: each epoch has its key, each host its own.
+#[test]
+fn fast_open_keys_differ_from_epoch_to_epoch() {
+    let secrets = secrets();
+    assert_eq!(secrets.fast_open_key(5), secrets.fast_open_key(5));
+    assert_ne!(secrets.fast_open_key(5), secrets.fast_open_key(6));
+    assert_ne!(secrets.fast_open_key(5), Secrets::new([9; 32]).fast_open_key(5));
 }

@@ -23,7 +23,7 @@ impl Stack {
     ) -> Step {
         let ack = Seq(arrival.ack);
         let tcb = &mut self.tcbs[index];
-        if tcb.state() == State::SynReceived {
+        if tcb.state() <= State::SynReceived {
             match self.ack_of_our_syn(index, arrival, event) {
                 Step::On => {}
                 stop => return stop,
@@ -58,20 +58,28 @@ impl Stack {
         self.after_ack_of_fin(index, event)
     }
 
-    /// SYN-RECEIVED after a simultaneous open: the first acceptable ACK establishes.
+    /// SYN-RECEIVED: the first acceptable ACK establishes.
+    #[cold]
     fn ack_of_our_syn(&mut self, index: u32, arrival: &Arrival, event: &mut Event) -> Step {
-        let tcb = &mut self.tcbs[index];
-        // SND.NXT is back at the SYN while that waits to be sent once more.
-        let ack = tcb.snd_una + 1;
-        if Seq(arrival.ack) != ack {
+        if self.tcbs[index].state() == State::FastOpened {
+            return self.ack_of_syn_ack(index, arrival);
+        }
+        // After a simultaneous open. SND.NXT is back at the SYN while that waits to be sent once
+        // more.
+        let first = self.tcbs[index].snd_una + 1;
+        let ack = Seq(arrival.ack);
+        if ack.lt(first) || ack.gt(first + self.octets_on_syn(index)) {
             return Step::Stop(Drop::BadHandshake);
         }
-        (tcb.snd_una, tcb.snd_nxt) = (ack, ack);
+        self.take_ack_of_syn(index, ack);
+        self.close_extension(index);
+        let tcb = &mut self.tcbs[index];
         tcb.flags.clear(Flags::TIMED);
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
         tcb.snd_wl1 = Seq(arrival.seq);
         self.establish(index, syn_timeouts);
         self.counters.connected += 1;
+        self.queue_output(index);
         event.what.set(What::CONNECTED);
         Step::On
     }

@@ -148,11 +148,8 @@ impl Stack {
         frame: &[u8],
         event: &mut Event,
     ) -> Step {
-        let tcb = &self.tcbs[index];
         let (ack, has_ack) = (Seq(arrival.ack), arrival.flags.contains(tcp::Flags::ACK));
-        // SND.NXT is back at the SYN while that waits to be sent once more.
-        let syn_was_sent = tcb.in_flight() > 0 || tcb.backoff > 0;
-        let ack_good = has_ack && syn_was_sent && ack == tcb.snd_una + 1;
+        let ack_good = has_ack && self.acknowledges_syn(index, ack);
         if has_ack && !ack_good {
             // First: an ACK of something never sent. The reset frees the peer of an older
             // connection, or of one that an old duplicate opened (RFC 9293 3.5.1).
@@ -181,9 +178,15 @@ impl Stack {
         };
         self.agree_on_options(index, &header);
         self.agree_on_ecn(index, arrival.flags);
+        if ack_good {
+            let mss = offered_mss_of(&header, self.tcbs[index].remote);
+            self.learn_from_syn_ack(index, arrival, &header, mss);
+        }
         let tcb = &mut self.tcbs[index];
+        // What our SYN offered, counted from the peer's.
+        let window = tcb.rcv_adv.since(tcb.rcv_nxt);
         tcb.rcv_nxt = Seq(arrival.seq) + 1;
-        tcb.rcv_adv = tcb.rcv_nxt;
+        tcb.rcv_adv = tcb.rcv_nxt + window;
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.snd_wl1 = Seq(arrival.seq);
         // The window of a SYN is never scaled (RFC 7323-2.2c).
@@ -191,8 +194,9 @@ impl Stack {
         tcb.snd_wnd_max = (tcb.snd_wnd >> tcb.snd_scale()).max(1) as u16;
         tcb.flags.clear(Flags::TIMED);
         if ack_good {
-            self.our_syn_is_acknowledged(index);
+            self.our_syn_is_acknowledged(index, ack);
             event.what.set(What::CONNECTED);
+            self.room_after_syn(index, event);
         } else {
             // RFC 9293 MUST-10, simultaneous open: answer with SYN and ACK.
             tcb.srtt_us8 = 0;
@@ -203,8 +207,26 @@ impl Stack {
         Step::On
     }
 
+    /// True for an acknowledgment of our SYN, and of octets on it at most.
+    fn acknowledges_syn(&self, index: u32, ack: Seq) -> bool {
+        let tcb = &self.tcbs[index];
+        // SND.NXT is back at the SYN while that waits to be sent once more.
+        let syn_was_sent = tcb.in_flight() > 0 || tcb.backoff > 0;
+        let first = tcb.snd_una + 1;
+        syn_was_sent && ack.ge(first) && ack.le(first + self.octets_on_syn(index))
+    }
+
+    /// Octets on our SYN had filled the send queue, and are acknowledged with it.
+    fn room_after_syn(&mut self, index: u32, event: &mut Event) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.flags.any(Flags::WANT_WRITABLE) && tcb.queued() == 0 {
+            tcb.flags.clear(Flags::WANT_WRITABLE);
+            event.what.set(What::WRITABLE);
+        }
+    }
+
     /// The handshake is complete on our side: its last segment goes out.
-    fn our_syn_is_acknowledged(&mut self, index: u32) {
+    fn our_syn_is_acknowledged(&mut self, index: u32, ack: Seq) {
         let tcb = &mut self.tcbs[index];
         let sent_at_us = core::mem::take(&mut tcb.srtt_us8);
         if tcb.backoff == 0 && sent_at_us != 0 {
@@ -212,9 +234,9 @@ impl Stack {
             tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
         }
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
-        tcb.snd_una += 1;
-        tcb.snd_nxt = tcb.snd_una;
         tcb.flags.set(Flags::ACK_NOW);
+        self.take_ack_of_syn(index, ack);
+        self.close_extension(index);
         self.establish(index, syn_timeouts);
         self.counters.connected += 1;
     }

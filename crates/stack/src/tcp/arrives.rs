@@ -41,7 +41,9 @@ impl Stack {
             Some(Record::HalfOpen(index)) => {
                 self.half_open_segment(index, arrival, frame, frame_number, events, tx);
             }
-            Some(Record::TimeWait(index)) => self.time_wait_segment(index, arrival, frame, tx),
+            Some(Record::TimeWait(index)) => {
+                self.time_wait_segment(index, arrival, frame, frame_number, events, tx);
+            }
             None => self.stranger_segment(arrival, frame, frame_number, events, tx),
         }
     }
@@ -83,8 +85,10 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         let mut event =
             Event { index, generation: tcb.generation, frame: frame_number, ..Event::default() };
-        let step = if tcb.state() == State::SynSent {
-            self.in_syn_sent(index, arrival, frame, &mut event)
+        let step = if tcb.state() <= State::SynReceived
+            && let Some(step) = self.in_opening(index, arrival, frame, &mut event, tx)
+        {
+            step
         } else {
             self.in_synchronized(index, arrival, frame, &mut event, tx)
         };
@@ -105,6 +109,36 @@ impl Stack {
         if event.what != What::default() {
             events.push(event);
         }
+    }
+
+    /// SYN-SENT, and what of SYN-RECEIVED is unlike all other states; `None`: nothing is.
+    #[cold]
+    fn in_opening(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame: &[u8],
+        event: &mut Event,
+        tx: &mut TxBurst,
+    ) -> Option<Step> {
+        let tcb = &self.tcbs[index];
+        match tcb.state() {
+            State::SynSent => {}
+            State::FastOpened => return self.repeated_syn(index, arrival, tx),
+            _ => return None,
+        }
+        let step = self.in_syn_sent(index, arrival, frame, event);
+        let has_text = arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN);
+        if self.tcbs[index].state() != State::Established || !has_text {
+            return Some(step);
+        }
+        // RFC 9293 3.10.7.3, fifth step; RFC 7413 4.2.2: what came with the SYN-ACK is taken.
+        let mut text = *arrival;
+        text.seq = text.seq.wrapping_add(1);
+        text.flags = text.flags.without(tcp::Flags::SYN);
+        let step = self.segment_text(index, &text, frame, event, tx);
+        self.settle(index, event, tx);
+        Some(step)
     }
 
     /// True when an unacceptable segment may be answered. Two hosts that disagree on where they are
@@ -229,8 +263,9 @@ impl Stack {
             return Step::StopAndAck(Drop::ResetChallenged);
         }
         self.counters.resets_in += 1;
-        // RFC 9293 3.10.7.4: in the last three states all that mattered had been said. A control
-        // block in SYN-RECEIVED is an active open's; passive ones have records (RFC 9293 MUST-11).
+        // RFC 9293 3.10.7.4: in the last three states all that mattered had been said. RFC 9293
+        // MUST-11: in SYN-RECEIVED an active open is refused; of passive ones only those of Fast
+        // Open have a control block, and an application that knows of them.
         let why = match tcb.state() {
             State::SynReceived => Closed::Refused,
             State::Closing | State::LastAck => Closed::Finished,

@@ -6,7 +6,7 @@ use super::time_wait::TimeWait;
 use super::{receive_queue, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
-use crate::event::{Closed, Event, What};
+use crate::event::{Closed, Event, Events, What};
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -53,6 +53,7 @@ impl Stack {
     }
 
     fn detach(&mut self, index: u32, why: Closed, event: &mut Event) {
+        self.leave_opening(index, why);
         let tcb = &mut self.tcbs[index];
         send_queue::clear(tcb, &mut self.pool);
         tcb.flags.clear(Flags::RARE);
@@ -64,6 +65,24 @@ impl Stack {
         self.counters.closed += 1;
         event.what.set(What::CLOSED);
         event.why = why;
+    }
+
+    /// What Fast Open must know of an opening that ends before its handshake is over.
+    fn leave_opening(&mut self, index: u32, why: Closed) {
+        let tcb = &self.tcbs[index];
+        match tcb.state() {
+            State::SynSent if why == Closed::TimedOut => self.note_unanswered_syn(index, true),
+            State::FastOpened => {
+                let pending = &mut self.fast_open.pending;
+                if why == Closed::Reset {
+                    // RFC 7413-5.1a.
+                    pending.was_reset(self.now.tick, self.config.fast_open.reset_counts_ms);
+                } else {
+                    pending.proven();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Gives the slot of a closed connection back, after the application's last call.
@@ -131,6 +150,8 @@ impl Stack {
         index: u32,
         arrival: &Arrival,
         frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
         tx: &mut TxBurst,
     ) {
         let record = *self.time_waits.get(index);
@@ -144,7 +165,7 @@ impl Stack {
         if is_syn && newer && self.is_listening(arrival.local_port) {
             self.flows.remove(arrival.hash, Record::TimeWait(index).id());
             self.time_waits.remove(index);
-            return self.syn_to_listener(arrival, frame, tx);
+            return self.syn_to_listener(arrival, frame, frame_number, events, tx);
         }
         self.counters.drop(Drop::TimeWait);
         // RFC 9293 3.10.7.4: a bare acknowledgment that is where it should be is not answered. Two

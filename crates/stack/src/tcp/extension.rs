@@ -6,6 +6,7 @@
 //! waits for the retransmission timer and goes on by slow start, which needs no memory.
 
 use super::congestion::Avoidance;
+use super::fast_open::Opening;
 use super::send_queue::{Marks, Segment};
 use super::tuning::Tuning;
 use super::urgent::Urgent;
@@ -65,6 +66,8 @@ pub(crate) struct Extension {
     pub(super) bits: u8,
     pub(super) avoidance: Avoidance,
     pub(super) urgent: Urgent,
+    /// Of an opening with Fast Open.
+    pub(super) opening: Opening,
     pub(super) steering: Steering,
     pub(super) tuning: Tuning,
 }

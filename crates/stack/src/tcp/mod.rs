@@ -13,6 +13,7 @@
 //! | `scoreboard`, `rack` | what was delivered, what is lost |
 //! | `undo` | recoveries that were for nothing |
 //! | `probe` | tail loss probes |
+//! | `fast_open` | octets on SYNs (RFC 7413) |
 //! | `extension` | what is remembered for all of these |
 //! | `urgent` | urgent data, both ways |
 //! | `receive` | the segment text and FIN steps |
@@ -32,6 +33,7 @@ pub(crate) mod congestion;
 mod ecn;
 mod ending;
 mod extension;
+pub(crate) mod fast_open;
 pub(crate) mod half_open;
 mod header;
 mod output;
@@ -55,5 +57,6 @@ mod window;
 pub use active::ConnectError;
 pub use congestion::Congestion;
 pub use ecn::Ecn;
+pub use fast_open::{FastOpenConfig, FastOpenKey};
 pub use output::Output;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};

@@ -1,6 +1,7 @@
 //! What may be sent now, and its segment (RFC 9293 3.8, 3.10.2; RFC 5681 3; RFC 896).
 
 use super::extension;
+use super::fast_open::OnSyn;
 use super::header::Report;
 use super::scoreboard::WALK_MAX;
 use super::send_queue::Marks;
@@ -144,6 +145,8 @@ impl Stack {
             return Sent::All;
         }
         let answer = tcb.state() == State::SynReceived;
+        let fast_open = if answer { OnSyn::default() } else { self.on_syn(index) };
+        let tcb = &self.tcbs[index];
         let agreed = |flag| !answer || tcb.flags.any(flag);
         let options = tcp::Options {
             mss: Some(self.mss_for(tcb.remote)),
@@ -152,6 +155,7 @@ impl Stack {
             sack_permitted: self.config.sack && agreed(Flags::SACK),
             timestamps: (self.config.timestamps && agreed(Flags::TIMESTAMPS))
                 .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
+            fast_open: fast_open.option,
             layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
@@ -168,8 +172,16 @@ impl Stack {
             urgent: 0,
             options,
         };
-        if !self.write_segment(path, &header, &[], tx) {
+        let sent = match fast_open.octets {
+            // RFC 3168-6.1.1g: no ECT on a SYN, whatever it carries.
+            Some((id, len)) => self.write_block(path, &header, 0, id, 0..usize::from(len), tx),
+            None => self.write_segment(path, &header, &[], tx),
+        };
+        if !sent {
             return Sent::NoFrame;
+        }
+        if !answer && self.tcbs[index].extension != BlockId::NONE {
+            self.note_on_syn(index, &fast_open);
         }
         let window = match self.config.window_steps {
             WindowSteps::Segments => window,
@@ -433,7 +445,7 @@ impl Stack {
     fn fin_follows(&self, index: u32, end: Seq) -> bool {
         let tcb = &self.tcbs[index];
         let due = !tcb.flags.any(Flags::FIN_SENT) || tcb.flags.any(Flags::FIN_LOST);
-        tcb.flags.any(Flags::FIN_QUEUED) && end == tcb.snd_end && due
+        tcb.flags.any(Flags::FIN_QUEUED) && end == tcb.snd_end && due && fin_may_go(tcb)
     }
 
     #[inline]
@@ -492,6 +504,7 @@ impl Stack {
         let tcb = &self.tcbs[index];
         let first = !tcb.flags.any(Flags::FIN_SENT);
         let due = tcb.flags.any(Flags::FIN_QUEUED) && (first || tcb.flags.any(Flags::FIN_LOST));
+        let due = due && fin_may_go(tcb);
         if !due || tcb.unsent() > 0 || tcb.fin_acked() {
             return Sent::All;
         }
@@ -551,6 +564,12 @@ impl Stack {
 #[cold]
 fn is_fin_all_in_flight(tcb: &Tcb) -> bool {
     tcb.flags.any(Flags::FIN_SENT) && tcb.snd_una == tcb.snd_end
+}
+
+/// RFC 9293 3.10.4, CLOSE in SYN-RECEIVED: our FIN waits for ESTABLISHED.
+#[inline]
+fn fin_may_go(tcb: &Tcb) -> bool {
+    tcb.state() > State::SynReceived
 }
 
 /// Octets of a SACK option with the most blocks that we send, and its padding.

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   SYN ──> a compact record ── SYN-ACK ──> third segment ──> control block, ACCEPTED
+//!     ├───> a Fast Open cookie and octets: a control block at once, see `fast_open`
 //!     └───> no record free:  ── SYN-ACK with a cookie ──> third segment with the cookie ──┘
 //! ```
 
 use super::active::{offered_mss_of, tcp_timestamps_len};
 use super::ecn::{self, Ecn};
+use super::fast_open::Verdict;
 use super::half_open::HalfOpen;
 use super::output::PathTo;
 use crate::arrival::Arrival;
@@ -22,36 +24,36 @@ use crate::wire_key::Endpoints;
 use crore_mem::frames::TxBurst;
 use crore_wire::{ethernet, tcp};
 
-/// What a handshake agreed on, from a record or a cookie.
-struct Agreed {
-    irs: Seq,
-    iss: Seq,
+/// What a handshake agreed on, from a record, a cookie, or a SYN alone.
+pub(super) struct Agreed {
+    pub(super) irs: Seq,
+    pub(super) iss: Seq,
     /// What the peer takes, options not counted.
-    mss: u16,
+    pub(super) mss: u16,
     /// As in a control block.
-    scales: u8,
-    timestamps: bool,
-    sack: bool,
-    ecn: bool,
-    neighbour: u16,
-    dscp: u8,
+    pub(super) scales: u8,
+    pub(super) timestamps: bool,
+    pub(super) sack: bool,
+    pub(super) ecn: bool,
+    pub(super) neighbour: u16,
+    pub(super) dscp: u8,
     /// Between the only SYN-ACK sent and its acknowledgment (RFC 6298 2.2, Karn).
-    rtt_us: Option<u32>,
+    pub(super) rtt_us: Option<u32>,
     /// SYN-ACKs that were not answered in time.
-    syn_timeouts: u8,
+    pub(super) syn_timeouts: u8,
     /// What the SYN-ACK offered, in octets.
-    window: u32,
+    pub(super) window: u32,
 }
 
 /// What a SYN-ACK says.
 #[derive(Clone, Copy)]
-struct SynAck {
-    seq: Seq,
-    ack: Seq,
+pub(super) struct SynAck {
+    pub(super) seq: Seq,
+    pub(super) ack: Seq,
     /// In octets, not shifted.
-    window: u32,
-    flags: tcp::Flags,
-    options: tcp::Options,
+    pub(super) window: u32,
+    pub(super) flags: tcp::Flags,
+    pub(super) options: tcp::Options,
 }
 
 impl Stack {
@@ -86,13 +88,21 @@ impl Stack {
             return self.maybe_cookie(arrival, frame, frame_number, events, tx);
         }
         if flags.contains(tcp::Flags::SYN) {
-            return self.syn_to_listener(arrival, frame, tx);
+            return self.syn_to_listener(arrival, frame, frame_number, events, tx);
         }
         self.counters.drop(Drop::NoAck);
     }
 
-    /// LISTEN, third step: a SYN. Payload on it is not taken: the peer sends it again.
-    pub(super) fn syn_to_listener(&mut self, arrival: &Arrival, frame: &[u8], tx: &mut TxBurst) {
+    /// LISTEN, third step: a SYN. Payload on it is not taken, but with Fast Open: the peer sends it
+    /// again.
+    pub(super) fn syn_to_listener(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
         let segment = &frame[usize::from(arrival.start)..];
         let Ok((header, _)) = tcp::Header::parse(segment) else {
             return self.counters.drop(Drop::Malformed);
@@ -105,9 +115,33 @@ impl Stack {
         let mac = ethernet.src.0;
         let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
         if full {
+            // RFC 7413 8.2: in a flood of SYNs there is no Fast Open.
             let dscp = self.dscp_for(arrival.local_port, frame);
             return self.send_cookie(arrival, &header, mac, dscp, tx);
         }
+        let cookie = match self.judge_fast_open(arrival, &header) {
+            Verdict::Answer(cookie) => cookie,
+            Verdict::Take => {
+                if self.take_fast_open(arrival, &header, frame, frame_number, events, tx) {
+                    return;
+                }
+                None
+            }
+        };
+        let dscp = self.dscp_for(arrival.local_port, frame);
+        self.keep_half_open(arrival, mac, &header, dscp, cookie, tx);
+    }
+
+    /// SYN-RECEIVED in a record, and the first SYN-ACK.
+    fn keep_half_open(
+        &mut self,
+        arrival: &Arrival,
+        mac: [u8; 6],
+        header: &tcp::Header,
+        dscp: u8,
+        cookie: Option<tcp::FastOpen>,
+        tx: &mut TxBurst,
+    ) {
         let Some(index) = self.half_opens.insert() else {
             return self.counters.drop(Drop::ConnTableFull);
         };
@@ -118,10 +152,9 @@ impl Stack {
         self.counters.handshakes_in += 1;
         let key = arrival.endpoints().key(&self.addresses);
         let iss = Seq(self.secrets.isn(&key, self.now.us));
-        let (options, scales) = self.options_of_syn(&header);
+        let (options, scales) = self.options_of_syn(header);
         let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
         let sent_us = self.now.us as u32;
-        let dscp = self.dscp_for(arrival.local_port, frame);
         let record = &mut self.half_opens.slab[index];
         record.set_endpoints(&arrival.endpoints());
         record.mac = mac;
@@ -130,13 +163,13 @@ impl Stack {
         record.ts_recent = arrival.ts_value;
         record.deadline = deadline;
         record.snd_wnd = arrival.window;
-        record.mss = offered_mss_of(&header, arrival.remote);
+        record.mss = offered_mss_of(header, arrival.remote);
         record.scales = scales;
         record.options = options;
         record.tries = 1;
         record.dscp = dscp;
         record.sent_us = sent_us;
-        if !self.send_syn_ack(index, tx) {
+        if !self.send_syn_ack(index, cookie, tx) {
             // The link is full, not the path lossy: the next sweep tries again.
             let record = &mut self.half_opens.slab[index];
             record.deadline = self.now.tick;
@@ -146,7 +179,7 @@ impl Stack {
 
     /// What a SYN offers and we agree to; RFC 7323-2.3a, RFC 7323-2.3b: a window scale is answered
     /// with ours.
-    fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
+    pub(super) fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
         let mut options = 0;
         let mut scales = 0;
         if header.options.timestamps.is_some() && self.config.timestamps {
@@ -168,8 +201,14 @@ impl Stack {
         (options, scales)
     }
 
-    /// The SYN-ACK of a record; false when there is no frame for it.
-    fn send_syn_ack(&mut self, index: u32, tx: &mut TxBurst) -> bool {
+    /// The SYN-ACK of a record; false when there is no frame for it. RFC 7413-4.2.1a: a cookie is
+    /// on the first one only.
+    fn send_syn_ack(
+        &mut self,
+        index: u32,
+        cookie: Option<tcp::FastOpen>,
+        tx: &mut TxBurst,
+    ) -> bool {
         let record = self.half_opens.slab[index];
         let has = |bit: u8| record.options & bit != 0;
         let options = tcp::Options {
@@ -178,9 +217,11 @@ impl Stack {
             sack_permitted: has(HalfOpen::SACK),
             timestamps: has(HalfOpen::TIMESTAMPS)
                 .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent }),
+            fast_open: cookie,
             layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
+        self.counters.fast_open_cookies_sent += u64::from(cookie.is_some());
         let flags = ecn::flags_of_syn_ack(has(HalfOpen::ECN));
         let window = self.window_of_half_open(&record);
         let (seq, ack) = (record.iss, record.irs + 1);
@@ -263,7 +304,7 @@ impl Stack {
         self.write_syn_ack(&arrival.endpoints(), &path, &answer, tx);
     }
 
-    fn write_syn_ack(
+    pub(super) fn write_syn_ack(
         &mut self,
         endpoints: &Endpoints,
         path: &PathTo,
@@ -306,7 +347,7 @@ impl Stack {
                 // RFC 3168-6.1.1.1c: the peer tries without.
                 self.half_opens.slab[index].options &= !HalfOpen::ECN;
             }
-            self.send_syn_ack(index, tx);
+            self.send_syn_ack(index, None, tx);
             return;
         }
         if !flags.contains(tcp::Flags::ACK) {
@@ -457,7 +498,7 @@ impl Stack {
         }
     }
 
-    fn fill_accepted(&mut self, index: u32, agreed: &Agreed, arrival: &Arrival) {
+    pub(super) fn fill_accepted(&mut self, index: u32, agreed: &Agreed, arrival: &Arrival) {
         let link_mss = self.mss_for(arrival.remote);
         let nodelay = self.config.nodelay;
         let tcb = &mut self.tcbs[index];
@@ -538,7 +579,7 @@ impl Stack {
             record.tries += 1;
             record.options &= !HalfOpen::CORRECTED;
             self.counters.retransmits += 1;
-            self.send_syn_ack(index, tx);
+            self.send_syn_ack(index, None, tx);
         }
     }
 }

@@ -121,7 +121,7 @@ impl Stack {
                 tcb.flags.clear(Flags::WANT_WRITABLE);
                 event.what.set(What::WRITABLE);
             }
-            if tcb.in_flight() > 0 {
+            if tcb.in_flight() > 0 || tcb.state() == State::FastOpened {
                 self.start_timer(index);
             } else if tcb.extension != BlockId::NONE {
                 self.start_rto(index);
@@ -131,6 +131,7 @@ impl Stack {
         match tcb.state() {
             State::Closed => {}
             State::SynSent | State::SynReceived => self.syn_timeout(index, event),
+            State::FastOpened => self.syn_ack_timeout(index, event, tx),
             State::FinWait2 if tcb.flags.any(Flags::GONE) => {
                 self.finish(index, Closed::TimedOut, event);
             }

@@ -335,7 +335,11 @@ pub enum SendEnd {
 fn may_queue(tcb: &Tcb) -> bool {
     let open = matches!(
         tcb.state(),
-        State::SynSent | State::SynReceived | State::Established | State::CloseWait
+        State::SynSent
+            | State::FastOpened
+            | State::SynReceived
+            | State::Established
+            | State::CloseWait
     );
     open && !tcb.flags.any(Flags::FIN_QUEUED | Flags::ABORT)
 }

@@ -243,7 +243,7 @@ fn a_fast_open_option_of_an_impossible_length_is_ignored() {
     }
 }
 
-/// RFC 7413 4.2.2, 1a: a SYN with all of our options has room for the longest cookie.
+/// RFC 7413 4.2.2: a SYN with all of our options has room for the longest cookie.
 #[test]
 fn the_longest_cookie_fits_beside_the_options_of_a_syn() {
     for layout in [OptionLayout::Linux, OptionLayout::FreeBsd] {
