@@ -168,7 +168,8 @@ impl<S: Pod> Conn<'_, S> {
         !matches!(state, State::Closed | State::SynSent | State::SynReceived)
     }
 
-    /// True when both sides have completed the opening and none has closed.
+    /// True when both sides have completed the opening and none has closed. On a port with Fast
+    /// Open the peer's first octets come before: until then its address is what it claims.
     pub fn is_established(&self) -> bool {
         self.stack.tcb(self.index).state() == State::Established
     }

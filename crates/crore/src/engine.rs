@@ -54,6 +54,15 @@ impl<S: Service> Engine<S> {
         self.stack.listen(port);
     }
 
+    /// The same with Fast Open (RFC 7413): a peer that was here before may have octets on its SYN,
+    /// and the service gets them, and may answer, a round trip earlier. It must bear two things:
+    /// to be given the same octets once more on another connection, and that nothing shows yet
+    /// that the peer is at its address ([`Conn::is_established`] tells).
+    pub fn listen_fast_open(&mut self, port: u16) {
+        self.stack.listen(port);
+        self.stack.set_fast_open(port, true);
+    }
+
     /// The service.
     pub fn service(&self) -> &S {
         &self.service

@@ -15,6 +15,7 @@ pub struct Server {
     link: Link,
     addresses: Vec<AddressRange>,
     ports: Vec<u16>,
+    fast_open: Vec<u16>,
     config: StackConfig,
     huge_pages: HugePages,
 }
@@ -50,6 +51,7 @@ impl Server {
             link,
             addresses,
             ports: Vec::new(),
+            fast_open: Vec::new(),
             config: StackConfig::for_connections(10_000),
             huge_pages: HugePages::Transparent,
         }
@@ -59,6 +61,13 @@ impl Server {
     #[must_use]
     pub fn listen(mut self, port: u16) -> Self {
         self.ports.push(port);
+        self
+    }
+
+    /// The same with Fast Open; see [`Engine::listen_fast_open`] for what it asks of the service.
+    #[must_use]
+    pub fn listen_fast_open(mut self, port: u16) -> Self {
+        self.fast_open.push(port);
         self
     }
 
@@ -94,6 +103,9 @@ impl Server {
         let mut engine = Engine::new(self.config, &interface, service, &mut memory, seed)?;
         for port in self.ports {
             engine.listen(port);
+        }
+        for port in self.fast_open {
+            engine.listen_fast_open(port);
         }
         let mut core = Core::new(engine, self.link, CoreConfig::default());
         core.run(stop, |_| {});

@@ -55,6 +55,54 @@ impl<S: Pod> Turn<'_, S> {
         Ok(ConnId { index, generation: self.stack.tcb(index).generation })
     }
 
+    /// Opens a connection with Fast Open (RFC 7413) and sends `bytes`: the first of them go on the
+    /// SYN when the server was here before and gave a cookie, a round trip earlier. Else the cookie
+    /// is asked for, and all of them follow the handshake, as they do when a server or the path
+    /// does not take them. Says how many were queued, as [`Conn::send`] does.
+    ///
+    /// Only for requests that may arrive twice: a server that forgot the connection takes a late
+    /// copy of the SYN for a new one.
+    ///
+    /// ```
+    /// # use crore::{Conn, ConnectError, Service, Turn};
+    /// # use std::net::SocketAddr;
+    /// /// Asks once, at the start.
+    /// struct Client {
+    ///     server: SocketAddr,
+    ///     asked: bool,
+    /// }
+    ///
+    /// impl Service for Client {
+    ///     type State = ();
+    ///
+    ///     fn turn(&mut self, turn: &mut Turn<'_, ()>) {
+    ///         if !self.asked {
+    ///             self.asked = true;
+    ///             let request = b"GET / HTTP/1.1\r\nhost: example.org\r\n\r\n";
+    ///             let opened = turn.connect_fast_open(self.server, None, request);
+    ///             assert!(opened.is_ok_and(|(_, queued)| queued == request.len()));
+    ///         }
+    ///     }
+    ///
+    ///     fn data(&mut self, _: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
+    ///         bytes.len()
+    ///     }
+    /// }
+    /// ```
+    pub fn connect_fast_open(
+        &mut self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+        bytes: &[u8],
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let (index, on_syn) = self.stack.connect_fast_open(remote, local, bytes)?;
+        self.states.zero(index);
+        let rest = &bytes[on_syn..];
+        let queued = if rest.is_empty() { 0 } else { self.stack.send(index, rest) };
+        let id = ConnId { index, generation: self.stack.tcb(index).generation };
+        Ok((id, on_syn + queued))
+    }
+
     /// A payload to queue on many connections; see [`Conn::share`].
     pub fn share(&mut self, bytes: &[u8]) -> Option<Payload> {
         self.stack.share(bytes).map(Payload)

@@ -7,6 +7,8 @@ mod acknowledging;
 mod app;
 mod closing;
 mod ecn;
+mod fast_open;
+mod fast_open_client;
 mod icmp;
 mod internet;
 mod keepalive;
