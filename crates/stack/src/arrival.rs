@@ -4,6 +4,7 @@
 //! can wait for each other's company (DESIGN: stage by stage, never packet by packet).
 
 use crate::counters::Drop;
+use crate::fragments::is_put_together;
 use crate::interface::mapped_v4;
 use crate::stack::Stack;
 use crate::wire_key::Endpoints;
@@ -25,6 +26,10 @@ pub(crate) enum Kind {
     Arp,
     /// ICMP for one of our addresses; the payload is the message.
     Icmpv4,
+    /// A part of a packet for one of our addresses.
+    Fragment,
+    /// IPv6 for one of our addresses, with extension headers that cannot be accepted.
+    Refused,
     /// `ICMPv6` for us or a multicast group; the payload is the message.
     Icmpv6,
 }
@@ -120,7 +125,7 @@ impl Stack {
             }
             _ => return Err(Drop::UnknownEtherType),
         }
-        if to_many && arrival.kind == Kind::Tcp {
+        if to_many && matches!(arrival.kind, Kind::Tcp | Kind::Fragment | Kind::Refused) {
             // RFC 1122-3.3.6: what the link sent to everybody is not for one connection.
             arrival.kind = Kind::Nothing;
             return Err(Drop::NotOurAddress);
@@ -131,8 +136,8 @@ impl Stack {
     #[inline]
     fn parse_ipv4(&self, frame: &[u8], packet: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
         let (header, payload) = ipv4::Header::parse(packet).map_err(ip_drop)?;
-        if header.is_fragment() {
-            return Err(Drop::Fragment);
+        if offset_in(packet, payload) != ipv4::HEADER_LEN as u16 {
+            self.check_options_v4(packet)?;
         }
         if is_bad_source_v4(header.src) {
             return Err(Drop::BadSource);
@@ -142,6 +147,9 @@ impl Stack {
         arrival.traffic_class = header.dscp_ecn;
         arrival.remote = mapped_v4(header.src);
         arrival.local_id = id;
+        if header.is_fragment() {
+            return self.note_fragment(header.protocol, arrival);
+        }
         match header.protocol {
             Protocol::TCP => {
                 let len = payload.len() as u16;
@@ -159,11 +167,7 @@ impl Stack {
 
     fn parse_ipv6(&self, frame: &[u8], packet: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
         let (header, payload) = ipv6::Header::parse(packet).map_err(ip_drop)?;
-        let (protocol, payload, fragment) =
-            ipv6::skip_extensions(header.next_header, payload).map_err(ip_drop)?;
-        if fragment.is_some_and(|fragment| !fragment.is_atomic()) {
-            return Err(Drop::Fragment);
-        }
+        let chain = ipv6::skip_extensions(header.next_header, payload);
         // RFC 4291 2.7: a multicast address is never a source; nor is IPv4's mapped form on the
         // wire, which stands for IPv4 everywhere here.
         if header.src.is_multicast() || header.src.to_ipv4_mapped().is_some() {
@@ -176,6 +180,20 @@ impl Stack {
         arrival.traffic_class = header.traffic_class;
         arrival.remote = header.src.to_bits();
         arrival.local_id = id.unwrap_or(u16::MAX);
+        let Ok((protocol, payload, fragment)) = chain else {
+            id.ok_or(Drop::NotOurAddress)?;
+            arrival.kind = Kind::Refused;
+            return Ok(());
+        };
+        // RFC 6946-4: what is whole is no fragment.
+        if fragment.is_some_and(|fragment| !fragment.is_atomic()) {
+            id.ok_or(Drop::NotOurAddress)?;
+            if header.src.is_unspecified() || header.src.is_loopback() {
+                return Err(Drop::BadSource);
+            }
+            // Only the first fragment knows what it is (RFC 8200 4.5).
+            return self.note_fragment(Protocol::TCP, arrival);
+        }
         match protocol {
             Protocol::TCP => {
                 id.ok_or(Drop::NotOurAddress)?;
@@ -191,13 +209,38 @@ impl Stack {
                     return Err(Drop::NotOurAddress);
                 }
                 arrival.kind = Kind::Icmpv6;
-                // The hop limit is needed again: RFC 4861 7.1 wants 255.
-                arrival.window = u16::from(header.hop_limit);
+                // The hop limit is needed again: RFC 4861 7.1 wants 255, and RFC 6980-5 no fragment
+                // header.
+                let hop_limit = if fragment.is_none() { header.hop_limit } else { 0 };
+                arrival.window = u16::from(hop_limit);
                 set_payload(arrival, frame, payload, payload);
                 Ok(())
             }
             _ => Err(Drop::UnknownProtocol),
         }
+    }
+
+    /// A fragment of something that is taken when it is whole.
+    #[cold]
+    fn note_fragment(&self, protocol: Protocol, arrival: &mut Arrival) -> Result<(), Drop> {
+        if !is_put_together(protocol) {
+            return Err(Drop::UnknownProtocol);
+        }
+        if self.reassembly.is_none() {
+            return Err(Drop::Fragment);
+        }
+        arrival.kind = Kind::Fragment;
+        Ok(())
+    }
+
+    /// Options are stepped over (RFC 1122-3.2.1.8), but who would route a packet himself must be
+    /// let to (RFC 7126 4.3.5, 4.4.5).
+    #[cold]
+    fn check_options_v4(&self, packet: &[u8]) -> Result<(), Drop> {
+        if !self.config.source_routes && ipv4::Header::has_source_route(packet) {
+            return Err(Drop::SourceRoute);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -242,18 +285,8 @@ impl Stack {
     }
 }
 
-/// The differentiated services code point of a frame that was parsed before.
-pub(crate) fn arrived_dscp(frame: &[u8]) -> u8 {
-    let Ok((header, packet)) = ethernet::Header::parse(frame) else { return 0 };
-    let class = match header.ether_type {
-        EtherType::IPV4 => ipv4::Header::parse(packet).map(|(ip, _)| ip.dscp_ecn),
-        _ => ipv6::Header::parse(packet).map(|(ip, _)| ip.traffic_class),
-    };
-    class.unwrap_or(0) >> 2
-}
-
-/// Both ECN bits: congestion experienced (RFC 3168 5).
-const ECN_CE: u8 = 3;
+/// The ECN field of a packet that a router marked (RFC 3168 5).
+pub(crate) const ECN_CE: u8 = 3;
 
 fn set_payload(arrival: &mut Arrival, frame: &[u8], segment: &[u8], payload: &[u8]) {
     arrival.start = offset_in(frame, segment);

@@ -121,6 +121,14 @@ pub struct StackConfig {
     pub reflect_dscp: bool,
     /// Octets on SYNs (RFC 7413), for ports and connections that want it.
     pub fast_open: FastOpenConfig,
+    /// Datagrams that arrive in fragments, of all senders together; 0: fragments are dropped.
+    pub reassembly_datagrams_max: u32,
+    /// Octets of each of them, at most; as many as the link takes in one packet at least.
+    pub reassembly_bytes_max: u32,
+    /// How long the rest of such a datagram may take (RFC 1122-3.3.2c: one to two minutes).
+    pub reassembly_timeout_ms: u32,
+    /// Take IPv4 packets with a source route; others drop them as RFC 7126 4.3.5 asks.
+    pub source_routes: bool,
     /// The order in which options are written.
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
@@ -184,6 +192,10 @@ impl StackConfig {
             window_scaling: true,
             window_scale_min: 0,
             ttl: 64,
+            reassembly_datagrams_max: 64,
+            reassembly_bytes_max: 9216,
+            reassembly_timeout_ms: 60_000,
+            source_routes: false,
             dscp: 0,
             reflect_dscp: false,
             fast_open: FastOpenConfig::default(),
@@ -229,8 +241,20 @@ impl StackConfig {
             // RFC 9293 MUST-40.
             return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
         }
+        // RFC 1122-3.2.1.7.
         if self.ttl == 0 {
             return Err("ttl must be at least 1 (RFC 1122 3.2.1.7)");
+        }
+        if self.reassembly_datagrams_max > REASSEMBLY_LIMIT {
+            return Err(
+                "reassembly_datagrams_max must be at most 1,024: each fragment looks at all",
+            );
+        }
+        if !(15_000..=120_000).contains(&self.reassembly_timeout_ms) {
+            return Err("reassembly_timeout_ms must be between 15 s and 2 min (RFC 1122 3.3.2)");
+        }
+        if self.reassembly_bytes_max > DATAGRAM_BYTES_MAX {
+            return Err("reassembly_bytes_max must be at most 65,000");
         }
         if self.dscp > DSCP_MAX {
             return Err("dscp must be at most 63 (RFC 2474 3)");
@@ -300,6 +324,13 @@ pub enum WindowSteps {
     /// smaller than a segment and a quarter of the buffer.
     Octets,
 }
+
+/// Datagrams in pieces, at most.
+const REASSEMBLY_LIMIT: u32 = 1024;
+
+/// Octets of a datagram that is put together, at most: with its headers it is no longer than
+/// offsets in a frame can say.
+pub(crate) const DATAGRAM_BYTES_MAX: u32 = 65_000;
 
 /// The largest differentiated services code point.
 pub(crate) const DSCP_MAX: u8 = 63;

@@ -25,7 +25,8 @@ pub enum Drop {
     UnknownEtherType,
     /// Neither TCP nor ICMP.
     UnknownProtocol,
-    /// A fragment; fragments are not put together.
+    /// A fragment that fits no datagram: it overlaps another one, lies beyond the end, is too small
+    /// for the headers it should have, or one too many; or fragments are not put together.
     Fragment,
     /// A TCP option with an impossible length.
     BadOption,
@@ -75,6 +76,12 @@ pub enum Drop {
     IcmpIgnored,
     /// Not sent: no next hop known, and no room to learn one.
     NoNextHop,
+    /// A fragment that was here already.
+    FragmentRepeat,
+    /// IPv6 extension headers that cannot be accepted.
+    BadExtension,
+    /// An IPv4 packet that was to take a way of its sender's choice.
+    SourceRoute,
 }
 
 impl Drop {
@@ -83,7 +90,7 @@ impl Drop {
 }
 
 /// Number of reasons in [`Drop`].
-pub const DROP_REASONS: usize = Drop::NoNextHop as usize + 1;
+pub const DROP_REASONS: usize = Drop::SourceRoute as usize + 1;
 
 /// The names of the reasons, as a reader sees them, in the order of [`Drop`].
 pub const DROP_NAMES: [&str; DROP_REASONS] = [
@@ -121,6 +128,9 @@ pub const DROP_NAMES: [&str; DROP_REASONS] = [
     "neighbour_ignored",
     "icmp_ignored",
     "no_next_hop",
+    "fragment_repeat",
+    "bad_extension",
+    "source_route",
 ];
 
 /// The counters of one core. Only that core writes them.
@@ -221,6 +231,14 @@ pub struct Counters {
     pub pressure_high: u64,
     /// Timer entries handled.
     pub timers: u64,
+    /// Fragments that were kept; the last one of a datagram has the datagram's fate.
+    pub fragments_in: u64,
+    /// Datagrams that became whole.
+    pub reassembled: u64,
+    /// Datagrams in pieces that ran out of time.
+    pub reassembly_expired: u64,
+    /// Datagrams in pieces that gave way to others.
+    pub reassembly_evicted: u64,
     /// Urgent pointers of peers that were new, or had moved on.
     pub urgent_in: u64,
     /// Pings that were answered, if there was room to send.
@@ -261,6 +279,7 @@ impl Counters {
             + self.neighbours_in
             + self.icmp_errors_in
             + self.pings
+            + self.fragments_in
     }
 
     /// Each reason's name and count, those that happened only.

@@ -172,6 +172,11 @@ impl Events {
         self.list[i]
     }
 
+    /// Puts another one in place of event `i`.
+    pub(crate) fn replace(&mut self, i: usize, event: Event) {
+        self.list[i] = event;
+    }
+
     /// Forgets all.
     #[inline]
     pub fn clear(&mut self) {

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `stack` | holds all state; the stages of a turn | read clocks, touch drivers |
 //! | `arrival` | a frame's headers, checked, in numbers | change anything |
+//! | `fragments`, `reassembly` | datagrams in pieces, until they are whole | look at them |
 //! | `flow`, `hash` | 4-tuple to record | know what a record is |
 //! | `tcp` | RFC 9293 and its family | frames, addresses of the link |
 //! | `path`, `link` | frames out; ARP, neighbour discovery, ICMP | TCP's decisions |
@@ -29,12 +30,14 @@ mod config;
 mod counters;
 mod event;
 pub mod flow;
+mod fragments;
 pub mod hash;
 mod interface;
 mod link;
 pub mod neighbour;
 mod output_list;
 mod path;
+mod reassembly;
 mod record;
 pub mod secret;
 mod seq;

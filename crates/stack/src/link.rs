@@ -210,14 +210,25 @@ impl Stack {
         };
         self.counters.pings += 1;
         let src = Ipv4Addr::from_bits(self.addresses.address(arrival.local_id) as u32);
+        let dst = Ipv4Addr::from_bits(arrival.remote as u32);
+        self.write_icmpv4(from.src, src, dst, reply, tx);
+    }
+
+    pub(crate) fn write_icmpv4(
+        &mut self,
+        to: MacAddr,
+        src: Ipv4Addr,
+        dst: Ipv4Addr,
+        message: &icmpv4::Message<'_>,
+        tx: &mut TxBurst,
+    ) {
         let (mac, vlan) = (MacAddr(self.mac), self.vlan);
         let Some(out) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
-        let header =
-            ethernet::Header { dst: from.src, src: mac, vlan, ether_type: EtherType::IPV4 };
+        let header = ethernet::Header { dst: to, src: mac, vlan, ether_type: EtherType::IPV4 };
         let at = header.write(out);
         let ip = ipv4::Header {
             src,
-            dst: Ipv4Addr::from_bits(arrival.remote as u32),
+            dst,
             protocol: Protocol::ICMP,
             ttl: 64,
             dscp_ecn: 0,
@@ -225,10 +236,10 @@ impl Stack {
             dont_fragment: true,
             more_fragments: false,
             fragment_offset: 0,
-            payload_len: reply.len() as u16,
+            payload_len: message.len() as u16,
         };
         let at = at + ip.write(&mut out[at..]);
-        let len = at + reply.write(&mut out[at..]);
+        let len = at + message.write(&mut out[at..]);
         self.commit_padded(len, tx);
     }
 
@@ -341,7 +352,7 @@ impl Stack {
         self.write_icmpv6(to, target, dst, &message, tx);
     }
 
-    fn write_icmpv6(
+    pub(crate) fn write_icmpv6(
         &mut self,
         to: MacAddr,
         src: Ipv6Addr,

@@ -9,9 +9,9 @@
 //! Frames, time and randomness come in as arguments: the same code runs in production, in the
 //! simulator and under the fuzzer.
 
-use crate::arrival::{Burst, Kind, arrived_dscp};
+use crate::arrival::{Arrival, Burst, Kind};
 use crate::budget::Budget;
-use crate::config::{DSCP_MAX, StackConfig};
+use crate::config::{DATAGRAM_BYTES_MAX, DSCP_MAX, StackConfig};
 use crate::counters::{Counters, Drop};
 use crate::event::Events;
 use crate::flow::FlowTable;
@@ -19,6 +19,7 @@ use crate::hash::{FlowHasher, FlowKey};
 use crate::interface::{Addresses, Interface};
 use crate::neighbour::Neighbours;
 use crate::output_list::OutputList;
+use crate::reassembly::Reassembly;
 use crate::record::Record;
 use crate::secret::Secrets;
 use crate::tcb::{Flags, Tcb};
@@ -68,6 +69,10 @@ pub struct Stack {
     pub(crate) budget: Budget,
     pub(crate) half_opens: HalfOpens,
     pub(crate) time_waits: TimeWaits,
+    /// Datagrams in pieces; none when fragments are not put together.
+    pub(crate) reassembly: Option<Reassembly>,
+    /// The frame of a datagram that became whole, for as long as it takes effect.
+    pub(crate) whole: Box<[u8]>,
     pub(crate) neighbours: Neighbours,
     pub(crate) output_list: OutputList,
     /// A bit for each port that is listened on.
@@ -131,7 +136,11 @@ impl Stack {
         if !config.answers_for_link {
             neighbours.believe_known();
         }
+        let reassembly = reassembly_of(&config, interface, memory)?;
+        let whole = reassembly.as_ref().map_or(0, Reassembly::frame_bytes_max);
         Ok(Self {
+            reassembly,
+            whole: vec![0; whole].into_boxed_slice(),
             mac: interface.mac,
             mtu: interface.mtu,
             vlan: interface.vlan,
@@ -237,10 +246,28 @@ impl Stack {
             match arrival.kind {
                 Kind::Tcp => self.segment_arrives(arrival, rx.frame(i), i as u16, events, tx),
                 Kind::Nothing => {}
-                Kind::Arp => self.arp_arrives(arrival, rx.frame(i), tx),
-                Kind::Icmpv4 => self.icmpv4_arrives(arrival, rx.frame(i), events, tx),
-                Kind::Icmpv6 => self.icmpv6_arrives(arrival, rx.frame(i), events, tx),
+                _ => self.frame_arrives(arrival, rx.frame(i), i as u16, events, tx),
             }
+        }
+    }
+
+    /// A frame of any kind takes effect.
+    pub(crate) fn frame_arrives(
+        &mut self,
+        arrival: &Arrival,
+        frame: &[u8],
+        frame_number: u16,
+        events: &mut Events,
+        tx: &mut TxBurst,
+    ) {
+        match arrival.kind {
+            Kind::Nothing => {}
+            Kind::Tcp => self.segment_arrives(arrival, frame, frame_number, events, tx),
+            Kind::Arp => self.arp_arrives(arrival, frame, tx),
+            Kind::Icmpv4 => self.icmpv4_arrives(arrival, frame, events, tx),
+            Kind::Icmpv6 => self.icmpv6_arrives(arrival, frame, events, tx),
+            Kind::Fragment => self.fragment_arrives(frame, events, tx),
+            Kind::Refused => self.refused_arrives(frame, tx),
         }
     }
 
@@ -297,12 +324,12 @@ impl Stack {
         self.listener_dscp[usize::from(port)] = dscp.map_or(NO_DSCP, |dscp| dscp & DSCP_MAX);
     }
 
-    /// The code point of a connection that a peer opens to `port` with this frame.
-    pub(crate) fn dscp_for(&self, port: u16, frame: &[u8]) -> u8 {
+    /// The code point of a connection that a peer opens with this segment.
+    pub(crate) fn dscp_for(&self, arrival: &Arrival) -> u8 {
         if self.config.reflect_dscp {
-            return arrived_dscp(frame);
+            return arrival.traffic_class >> 2;
         }
-        match self.listener_dscp[usize::from(port)] {
+        match self.listener_dscp[usize::from(arrival.local_port)] {
             NO_DSCP => self.config.dscp,
             dscp => dscp,
         }
@@ -384,3 +411,17 @@ const STRANGER_REPLIES_PER_TICK: u32 = 1000;
 
 /// Stands for a listener without a code point of its own.
 const NO_DSCP: u8 = 0xff;
+
+/// Room for the datagrams that come in pieces; those that fit the link in one fit here too.
+fn reassembly_of(
+    config: &StackConfig,
+    interface: &Interface,
+    memory: &mut Memory,
+) -> Result<Option<Reassembly>, MemoryError> {
+    let count = config.reassembly_datagrams_max;
+    if count == 0 {
+        return Ok(None);
+    }
+    let bytes = config.reassembly_bytes_max.max(interface.mtu.into()).min(DATAGRAM_BYTES_MAX);
+    Reassembly::new(memory, count, bytes, config.reassembly_timeout_ms).map(Some)
+}

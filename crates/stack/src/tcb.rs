@@ -365,7 +365,7 @@ impl Tcb {
         self.remote >> 32 != 0xffff
     }
 
-    /// The differentiated services code point of its segments (RFC 2474): six bits.
+    /// The differentiated services code point of its segments (RFC 2474, RFC 1122-3.2.1.6).
     #[inline]
     pub fn dscp(&self) -> u8 {
         self.mark.spare() << 1 | u8::from(self.flags.any(Flags::DSCP_LOW))

@@ -205,6 +205,9 @@ const fn pair(upper: u16, lower: u16) -> u32 {
 /// Bytes before the data or the quoted packet.
 pub const HEADER_LEN: usize = 8;
 
+/// The most of a packet that an error quotes: it fits the least MTU then (RFC 4443-2.4c).
+pub const QUOTED_MAX: usize = 1280 - 40 - HEADER_LEN;
+
 /// Nobody routes there.
 pub const UNREACHABLE_ROUTE: u8 = 0;
 /// The host does not answer.

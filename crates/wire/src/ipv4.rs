@@ -1,6 +1,6 @@
 //! IPv4 headers (RFC 791).
 //!
-//! Options are stepped over and never written. Fragments are told apart, not put together.
+//! Options are stepped over and never written. Fragments are told apart, not put together here.
 
 use core::net::Ipv4Addr;
 
@@ -59,6 +59,24 @@ impl Header {
             return Err(Malformed::Truncated);
         };
         Ok((Self::from_fixed(fixed, payload.len() as u16), payload))
+    }
+
+    /// True when the options of a packet that was parsed have a source route (RFC 791 3.1).
+    #[cold]
+    pub fn has_source_route(packet: &[u8]) -> bool {
+        let header_len = packet.first().map_or(0, |&byte| usize::from(byte & 15) * 4);
+        let mut options = packet.get(HEADER_LEN..header_len).unwrap_or(&[]);
+        loop {
+            match *options {
+                [] | [END_OF_OPTIONS, ..] => return false,
+                [NO_OPERATION, ref rest @ ..] => options = rest,
+                [LOOSE_ROUTE | STRICT_ROUTE, ..] => return true,
+                [_, len, ..] if len >= 2 => {
+                    options = options.get(usize::from(len)..).unwrap_or(&[]);
+                }
+                _ => return false,
+            }
+        }
     }
 
     /// Reads the start of a packet that an ICMP error quotes (RFC 792).
@@ -182,6 +200,10 @@ pub const PAYLOAD_LEN_MAX: u16 = u16::MAX - HEADER_LEN as u16;
 
 /// Version 4, and a header of five 32-bit words: what nearly every packet begins with.
 const VERSION_AND_MIN_LEN: u8 = 0x45;
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const LOOSE_ROUTE: u8 = 131;
+const STRICT_ROUTE: u8 = 137;
 const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 
 #[cfg(test)]

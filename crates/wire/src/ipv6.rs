@@ -10,7 +10,10 @@ pub use crate::Protocol;
 
 mod extensions;
 
-pub use extensions::{EXTENSIONS_MAX, Fragment, skip_extensions};
+pub use extensions::{
+    EXTENSIONS_MAX, FRAGMENT_HEADER_LEN, Fragment, Problem, may_be_error, problem_of,
+    skip_extensions,
+};
 
 /// The header of an IPv6 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

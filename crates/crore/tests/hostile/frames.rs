@@ -258,6 +258,12 @@ pub(crate) fn specimens(vlan: Option<u16>) -> Vec<Vec<u8>> {
         in_packet(IpAddr::V4(v4(BAIT)), Protocol::UDP, vlan, &datagram),
         in_packet(IpAddr::V6(v6(BAIT)), Protocol::UDP, vlan, &datagram),
         behind_extensions(vlan),
+        behind_bad_extension(vlan),
+        source_routed(vlan),
+        in_part(IpAddr::V4(v4(BAIT)), vlan, 7, 0, true, &[1; 64]),
+        in_part(IpAddr::V4(v4(BAIT)), vlan, 7, 64, false, &[2; 40]),
+        in_part(IpAddr::V6(v6(BAIT)), vlan, 7, 0, true, &[1; 64]),
+        in_part(IpAddr::V6(v6(BAIT)), vlan, 7, 64, false, &[2; 40]),
         in_segment(IpAddr::V4(v4(BAIT)), vlan, &reset, &[]),
         in_segment(IpAddr::V4(v4(BAIT)), Some(0x0064), &reset, &[]),
     ]
@@ -270,4 +276,56 @@ fn behind_extensions(vlan: Option<u16>) -> Vec<u8> {
     let mut payload = vec![44, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1];
     payload.extend(&whole[54..]);
     in_packet(IpAddr::V6(v6(BAIT)), Protocol::HOP_BY_HOP, vlan, &payload)
+}
+
+/// An option that is not known and wants an answer.
+fn behind_bad_extension(vlan: Option<u16>) -> Vec<u8> {
+    let payload = [6, 0, 0x9e, 4, 0, 0, 0, 0];
+    in_packet(IpAddr::V6(v6(BAIT)), Protocol::DESTINATION_OPTIONS, vlan, &payload)
+}
+
+/// A reset with a loose source route.
+fn source_routed(vlan: Option<u16>) -> Vec<u8> {
+    let reset = header((40_000, 80), 1, 1, tcp::Flags::RST);
+    let frame = in_segment(IpAddr::V4(v4(BAIT)), vlan, &reset, &[]);
+    let start = if vlan.is_some() { 18 } else { 14 };
+    let option = [1, 131, 7, 8, 10, 0, 0, 9];
+    let mut routed = [&frame[..start + 20], &option, &frame[start + 20..]].concat();
+    routed[start] = 0x47;
+    let len = (routed.len() - start) as u16;
+    routed[start + 2..start + 4].copy_from_slice(&len.to_be_bytes());
+    fix_checksums(&mut routed);
+    routed
+}
+
+/// A fragment of a segment for the server: `octets` from `offset` on, a header of TCP in front of
+/// the first.
+pub(crate) fn in_part(
+    src: IpAddr,
+    vlan: Option<u16>,
+    ident: u32,
+    offset: u16,
+    more: bool,
+    octets: &[u8],
+) -> Vec<u8> {
+    let mut payload = octets.to_vec();
+    if offset == 0 {
+        header((40_002, 80), 1, 1, tcp::Flags::ACK).write(&mut payload, 0);
+    }
+    let offset = offset / 8;
+    if src.is_ipv6() {
+        let mut extension = vec![0; ipv6::FRAGMENT_HEADER_LEN];
+        ipv6::Fragment { offset, more, ident }.write(Protocol::TCP, &mut extension);
+        extension.extend(payload);
+        return in_packet(src, Protocol::FRAGMENT, vlan, &extension);
+    }
+    let mut frame = in_packet(src, Protocol::TCP, vlan, &payload);
+    let start = if vlan.is_some() { 18 } else { 14 };
+    frame[start + 4..start + 6].copy_from_slice(&(ident as u16).to_be_bytes());
+    frame[start + 6..start + 8].copy_from_slice(&(u16::from(more) << 13 | offset).to_be_bytes());
+    // The sum of the segment, which is not there as a whole, is nobody's business.
+    frame[start + 10..start + 12].fill(0);
+    let sum = Sum::ZERO.add_bytes(&frame[start..start + 20]).finish();
+    frame[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
+    frame
 }

@@ -13,8 +13,8 @@ use crore_wire::{arp, tcp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use forge::{forge, made_up_mac};
-use frames::{header, in_arp, in_segment, specimens};
-use lan::{Lan, SERVER, v4};
+use frames::{header, in_arp, in_part, in_segment, specimens};
+use lan::{BAIT, Lan, NOBODY, SERVER, v4};
 
 /// A million forged frames, between the frames of connections in every state.
 #[test]
@@ -229,4 +229,56 @@ fn two_sides_in_time_wait_do_not_answer_each_other_for_ever() {
     let answered = lan.repeat_last_of_honest();
     assert!(answered < 5, "{answered} answers to one segment");
     lan.nothing_is_left();
+}
+
+/// First parts of datagrams that never end, from a million made-up senders and from one: memory
+/// stays as it is, nobody's work grows, and who sends in parts honestly while one sender floods
+/// gets through.
+#[test]
+fn a_flood_of_first_fragments_takes_nothing_but_its_place() {
+    let mut lan = Lan::new(5, None);
+    lan.open_honest(8);
+    let memory = lan.server.memory.accounts().to_vec();
+    flood(&mut lan, 300_000, |lan| {
+        let n = lan.luck.next();
+        let from = match n % 4 {
+            0 => IpAddr::V6(Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(n))),
+            1 => IpAddr::V4(v4(BAIT)),
+            _ => IpAddr::V4(Ipv4Addr::from_bits(0x2000_0000 | (n >> 8) as u32 & 0x1fff_ffff)),
+        };
+        let offset = if n & 64 == 0 { 0 } else { 8 * (n >> 40) as u16 };
+        in_part(from, None, (n >> 16) as u32, offset, n & 128 == 0, &[7; 64])
+    });
+    let counters = lan.server.counters();
+    assert!(counters.reassembly_evicted > 100_000, "{counters:?}");
+    assert_eq!(format!("{memory:?}"), format!("{:?}", lan.server.memory.accounts()));
+
+    // One sender alone does not drive the others' datagrams out: a SYN in two parts, with all that
+    // one sender can do between them.
+    let syn = header((50_000, 81), 9, 0, tcp::Flags::SYN);
+    let whole = in_segment(IpAddr::V4(v4(NOBODY)), None, &syn, &[0; 44]);
+    let first = in_part_of(&whole, 0, 32, true);
+    lan.turn([first]);
+    flood(&mut lan, 10_000, |lan| {
+        in_part(IpAddr::V4(v4(BAIT)), None, lan.luck.next() as u32, 0, true, &[7; 64])
+    });
+    let before = lan.server.counters().reassembled;
+    lan.turn([in_part_of(&whole, 32, 64, false)]);
+    assert_eq!(lan.server.counters().reassembled, before + 1);
+    flood_did_no_harm(&mut lan);
+    lan.wait(61_000, |_| false);
+    let counters = lan.server.counters();
+    assert!(counters.reassembly_expired > 0);
+}
+
+/// Octets `from` to `to` of an IPv4 frame's segment as a fragment.
+fn in_part_of(whole: &[u8], from: usize, to: usize, more: bool) -> Vec<u8> {
+    let mut part = [&whole[..34], &whole[34 + from..34 + to]].concat();
+    part[16..18].copy_from_slice(&(20 + (to - from) as u16).to_be_bytes());
+    part[18..20].copy_from_slice(&[5, 5]);
+    part[20..22].copy_from_slice(&(u16::from(more) << 13 | from as u16 / 8).to_be_bytes());
+    part[24..26].fill(0);
+    let sum = crore_wire::checksum::Sum::ZERO.add_bytes(&part[14..34]).finish();
+    part[24..26].copy_from_slice(&sum.to_be_bytes());
+    part
 }

@@ -1,6 +1,7 @@
 //! Checksums and what TCP says to IP (RFC 9293 3.1, 3.9.2).
 
 use crate::segments::{Peer, ack, data, syn};
+use crore::StackConfig;
 use crore_wire::checksum::Sum;
 
 /// RFC 9293 MUST-2: every segment has a right checksum; the peer verifies each one it gets.
@@ -41,9 +42,11 @@ fn a_wrong_checksum_is_refused() {
     }
 }
 
-/// RFC 9293 MUST-49: the time to live of what is sent can be set.
+/// RFC 9293 MUST-49: the time to live of what is sent can be set, RFC 1122-3.2.1.7: but not to
+/// zero.
 #[test]
 fn the_time_to_live_is_a_setting() {
+    assert!(StackConfig { ttl: 0, ..StackConfig::for_connections(1) }.check().is_err());
     for ttl in [64, 3, 255] {
         for mut peer in [Peer::new(|config| config.ttl = ttl), Peer::v6(|config| config.ttl = ttl)]
         {
@@ -54,7 +57,7 @@ fn the_time_to_live_is_a_setting() {
     }
 }
 
-/// RFC 9293 MUST-50: IP options that nobody here understands are ignored.
+/// RFC 9293 MUST-50, RFC 1122-3.2.1.8: IP options that nobody here understands are ignored.
 #[test]
 fn ip_options_are_ignored() {
     let options: [&[u8]; 4] = [

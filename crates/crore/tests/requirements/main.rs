@@ -9,6 +9,7 @@ mod closing;
 mod ecn;
 mod fast_open;
 mod fast_open_client;
+mod fragments;
 mod icmp;
 mod internet;
 mod keepalive;

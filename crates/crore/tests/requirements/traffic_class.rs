@@ -27,8 +27,8 @@ fn with_dscp(mut frame: Vec<u8>, dscp: u8) -> Vec<u8> {
     frame
 }
 
-/// RFC 9293 MUST-48: the application sets the field of a connection, SHLD-21: in mid-connection
-/// too, SHLD-22: and that is what IP sends.
+/// RFC 1122-3.2.1.6, RFC 9293 MUST-48: the application sets the field of a connection, SHLD-21: in
+/// mid-connection too, SHLD-22: and that is what IP sends.
 #[test]
 fn the_field_is_the_applications() {
     for v6 in [false, true] {

@@ -116,7 +116,7 @@ impl Stack {
         let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
         if full {
             // RFC 7413 8.2: in a flood of SYNs there is no Fast Open.
-            let dscp = self.dscp_for(arrival.local_port, frame);
+            let dscp = self.dscp_for(arrival);
             return self.send_cookie(arrival, &header, mac, dscp, tx);
         }
         let cookie = match self.judge_fast_open(arrival, &header) {
@@ -128,7 +128,7 @@ impl Stack {
                 None
             }
         };
-        let dscp = self.dscp_for(arrival.local_port, frame);
+        let dscp = self.dscp_for(arrival);
         self.keep_half_open(arrival, mac, &header, dscp, cookie, tx);
     }
 
@@ -447,7 +447,7 @@ impl Stack {
             sack: kept.sack_permitted && self.config.sack,
             ecn: kept.ecn && self.config.ecn != Ecn::Off,
             neighbour,
-            dscp: self.dscp_for(arrival.local_port, frame),
+            dscp: self.dscp_for(arrival),
             rtt_us: None,
             syn_timeouts: 0,
             window: self.config.first_window(),

@@ -38,6 +38,7 @@ impl Stack {
             self.swept_at = self.now.tick;
             self.half_open_timers(tx);
             self.neighbour_timers(tx);
+            self.fragment_timers(tx);
         }
         count
     }
@@ -71,7 +72,9 @@ impl Stack {
         if !self.recent.is_empty() {
             return Some(wheel.map_or(RECENT_MS, |ms| ms.min(RECENT_MS)));
         }
-        let coarse = self.half_open() > 0 || self.time_wait() > 0 || !self.neighbours.is_empty();
+        let pieces = self.reassembly.as_ref().is_some_and(|reassembly| !reassembly.is_empty());
+        let records = self.half_open() > 0 || self.time_wait() > 0 || pieces;
+        let coarse = records || !self.neighbours.is_empty();
         match (wheel, coarse) {
             (Some(ms), true) => Some(ms.min(COARSE_MS)),
             (None, true) => Some(COARSE_MS),

@@ -152,7 +152,7 @@ impl Stack {
             sack: has(HalfOpen::SACK),
             ecn: has(HalfOpen::ECN),
             neighbour,
-            dscp: self.dscp_for(arrival.local_port, frame),
+            dscp: self.dscp_for(arrival),
             rtt_us: None,
             syn_timeouts: 0,
             window: self.config.first_window(),

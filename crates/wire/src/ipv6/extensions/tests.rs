@@ -140,3 +140,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_is_told_where_it_is_asked_for() {
+    let packet = |next: u8, rest: &[u8]| {
+        let mut packet = std::vec![0x60, 0, 0, 0, 0, rest.len() as u8, next, 64];
+        packet.resize(crate::ipv6::HEADER_LEN, 1);
+        packet.extend_from_slice(rest);
+        packet
+    };
+    let told = |code, pointer| Some(Problem { code, pointer });
+    // A kind that asks for silence, one that asks for an answer; behind others as well.
+    assert_eq!(problem_of(&packet(60, &[6, 0, 0x40, 4, 0, 0, 0, 0])), None);
+    assert_eq!(problem_of(&packet(60, &[6, 0, 1, 0, 0x80, 2, 0, 0])), told(2, 44));
+    let second = [60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0xc0, 4, 0, 0, 0, 0];
+    assert_eq!(problem_of(&packet(0, &second)), told(2, 50));
+    // A route that goes on; hop-by-hop options that are not in front.
+    assert_eq!(problem_of(&packet(43, &[6, 0, 0, 1, 0, 0, 0, 0])), told(0, 42));
+    assert_eq!(problem_of(&packet(60, &[0, 0, 1, 4, 0, 0, 0, 0])), told(1, 40));
+    // Nothing is wrong, and what is cut short is nobody's fault that could be told.
+    assert_eq!(problem_of(&packet(6, &[0; 20])), None);
+    for len in 0..8 {
+        assert_eq!(problem_of(&packet(60, &[6, 0, 1, 4, 0, 0, 0, 0][..len])), None, "{len}");
+    }
+}
+
+#[test]
+fn errors_are_found_behind_extension_headers() {
+    let icmp = Protocol::ICMPV6;
+    assert!(may_be_error(icmp, &[1, 0, 0, 0]));
+    assert!(!may_be_error(icmp, &[128, 0, 0, 0]));
+    assert!(!may_be_error(Protocol::TCP, &[1, 0, 0, 0]));
+    let behind = [58, 0, 1, 4, 0, 0, 0, 0, 3, 0];
+    assert!(may_be_error(Protocol::DESTINATION_OPTIONS, &behind));
+    assert!(may_be_error(Protocol::DESTINATION_OPTIONS, &behind[..6]), "cut short: maybe");
+}
+
+#[test]
+fn fragment_headers_are_written_as_they_are_read() {
+    let fragment = Fragment { offset: 0x1abc, more: true, ident: 0x0102_0304 };
+    let mut bytes = [0; FRAGMENT_HEADER_LEN];
+    fragment.write(Protocol::TCP, &mut bytes);
+    let read = skip_extensions(Protocol::FRAGMENT, &bytes);
+    assert_eq!(read, Ok((Protocol::TCP, &[][..], Some(fragment))));
+}
