@@ -25,6 +25,12 @@ pub struct Snapshot {
     pub time_wait: u64,
     /// Pool blocks in use.
     pub blocks: u64,
+    /// Bytes of the pool in use.
+    pub pool_bytes: u64,
+    /// Bytes of it that receive windows which grew may fill.
+    pub granted_bytes: u64,
+    /// How short it is: 0 not, 1 windows do not grow, 2 nothing is kept of what arrives.
+    pub pressure: u64,
     /// Entries in the timing wheel.
     pub timer_entries: u64,
     /// Entries in the flow table.

@@ -4,7 +4,7 @@
 //! the scripts.
 
 use crate::flags::Profile;
-use crore_stack::{Ecn, OptionLayout, StackConfig, WindowSteps};
+use crore_stack::{Ecn, Nagle, OptionLayout, StackConfig, WindowSteps};
 
 /// The stack's settings for a profile.
 pub(crate) fn settings(profile: Profile) -> StackConfig {
@@ -28,6 +28,7 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
         Profile::FreeBsd => {
             config.option_layout = OptionLayout::FreeBsd;
             config.window_scale_min = 6;
+            config.nagle = Nagle::Classic;
             config.rcv_buf_whole_segments = true;
             config.window_steps = WindowSteps::Octets;
             config.fin_on_acks = true;

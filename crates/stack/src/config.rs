@@ -69,7 +69,7 @@ pub struct StackConfig {
     pub syn_ack_retries: u8,
     /// Timeouts in a row before an open connection is given up: 100 s at least (RFC 9293 SHLD-11).
     pub data_retries: u8,
-    /// How long sent data may stay unacknowledged before the connection is given up (RFC 5482 3.1);
+    /// How long sent data may stay unacknowledged before the connection is given up (RFC 5482-3a);
     /// `None`: `data_retries` alone decides.
     pub user_timeout_ms: Option<u32>,
     /// 2 MSL.
@@ -86,6 +86,8 @@ pub struct StackConfig {
     pub keepalive_probes: u8,
     /// Nagle's algorithm starts switched off.
     pub nodelay: bool,
+    /// What a small last segment waits for while it is on.
+    pub nagle: Nagle,
     /// Offer timestamps (RFC 7323).
     pub timestamps: bool,
     /// Drop segments without timestamps where they were agreed on (RFC 7323 3.2, SHOULD).
@@ -179,6 +181,7 @@ impl StackConfig {
             keepalive_interval_ms: 75_000,
             keepalive_probes: 9,
             nodelay: false,
+            nagle: Nagle::Minshall,
             timestamps: true,
             timestamps_required: true,
             sack: true,
@@ -334,6 +337,15 @@ pub(crate) const DATAGRAM_BYTES_MAX: u32 = 65_000;
 
 /// The largest differentiated services code point.
 pub(crate) const DSCP_MAX: u8 = 63;
+
+/// Which segments in flight make a last one that is not full wait (RFC 9293 SHLD-7, RFC 896).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Nagle {
+    /// All.
+    Classic,
+    /// Those that are not full either (Minshall): the end of a long message goes with the rest.
+    Minshall,
+}
 
 /// Parts of the pool, in percent of its bytes.
 #[derive(Clone, Copy, Debug)]

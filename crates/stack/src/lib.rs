@@ -50,7 +50,7 @@ mod wire_key;
 
 pub use arrival::Burst;
 pub use budget::Pressure;
-pub use config::{PoolMarks, StackConfig, WindowSteps};
+pub use config::{Nagle, PoolMarks, StackConfig, WindowSteps};
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
 pub use crore_wire::tcp::OptionLayout;

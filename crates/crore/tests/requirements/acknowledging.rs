@@ -85,9 +85,47 @@ fn what_is_sent_goes_out_and_its_end_is_pushed() {
     peer.hears(&["PA 2+2 ack 1"]);
     peer.says(ack(1, 4));
     peer.app_sends_many(3000);
-    peer.hears(&["A 4+1460 ack 1", "A 1464+1460 ack 1"]);
-    peer.says(ack(1, 2924));
-    peer.hears(&["PA 2924+80 ack 1"]);
+    peer.hears(&["A 4+1460 ack 1", "A 1464+1460 ack 1", "PA 2924+80 ack 1"]);
+}
+
+/// RFC 9293 SHLD-7: a small last segment waits for a small one in flight. By default it does not
+/// wait for full ones: the end of a long message would be as late as its acknowledgment.
+#[test]
+fn the_end_of_a_long_message_does_not_wait() {
+    let mut peer = Peer::accepted(|_| {});
+    peer.app_sends(&[1; 2 * 1460 + 100]);
+    peer.hears(&["A 1+1460 ack 1", "A 1461+1460 ack 1", "PA 2921+100 ack 1"]);
+    // Now a small one is in flight.
+    peer.app_sends(&[2; 50]);
+    peer.hears(&[]);
+    peer.says(ack(1, 2921));
+    peer.hears(&[]);
+    // A message with a full segment: that goes, and its end waits.
+    peer.app_sends(&[3; 1500]);
+    peer.hears(&["A 3021+1460 ack 1"]);
+    peer.says(ack(1, 3021));
+    peer.hears(&["PA 4481+90 ack 1"]);
+    peer.says(ack(1, 4571));
+    // Two SENDs in one go are one segment.
+    let id = peer.conn();
+    peer.act(|turn| {
+        let mut conn = turn.conn(id).unwrap();
+        conn.send(&[4; 30]) + conn.send(&[5; 40])
+    });
+    peer.turn();
+    peer.hears(&["PA 4571+70 ack 1"]);
+}
+
+/// The same with Nagle's algorithm as it was (RFC 896).
+#[test]
+fn with_classic_nagle_the_end_of_a_message_waits_for_all_of_it() {
+    let mut peer = Peer::accepted(|config| config.nagle = crore::Nagle::Classic);
+    peer.app_sends(&[1; 2 * 1460 + 100]);
+    peer.hears(&["A 1+1460 ack 1", "A 1461+1460 ack 1"]);
+    peer.says(ack(1, 1461));
+    peer.hears(&[]);
+    peer.says(ack(1, 2921));
+    peer.hears(&["PA 2921+100 ack 1"]);
 }
 
 /// RFC 9293 SHLD-7: small segments wait while something is in flight. RFC 9293 MUST-17: unless the

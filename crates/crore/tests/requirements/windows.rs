@@ -117,6 +117,100 @@ fn a_shut_window_is_probed_at_growing_intervals() {
     assert_eq!(end, 0);
 }
 
+/// A peer that does not answer probes at all is given up like one that acknowledges nothing: after
+/// as many timeouts (RFC 9293 MUST-20), having told the application of it (SHLD-9). RFC 9293
+/// MUST-21: unless that wants no end but its own.
+#[test]
+fn a_shut_window_that_nobody_speaks_for_is_given_up() {
+    let shut = |patient: bool| {
+        let mut peer = Peer::accepted(|config| config.data_retries = 8);
+        peer.says(ack(1, 1).window(0));
+        let id = peer.conn();
+        peer.act(|turn| turn.conn(id).unwrap().set_patient(patient));
+        // It had been quiet for long before.
+        peer.wait_in_steps(3_600_000, 1000);
+        peer.app_sends(b"hello");
+        peer
+    };
+    let mut peer = shut(false);
+    let begin_us = peer.now_us;
+    let mut end = Vec::new();
+    while peer.app().calls.len() < 2 && peer.now_us < begin_us + 3_600_000_000 {
+        peer.wait_in_steps(50, 50);
+        end.extend(peer.hear_all());
+    }
+    assert_eq!(peer.app().calls, ["accepted", "closed TimedOut"]);
+    assert_eq!(peer.app().troubles.len(), 1);
+    let rto_ms = u64::from(peer.engine.stack().config().rto_min_ms);
+    let all_ms: u64 = (0..=8).map(|n| (rto_ms << n).min(60_000)).sum();
+    let took_ms = (peer.now_us - begin_us) / 1000;
+    assert!((all_ms..all_ms + 3000).contains(&took_ms), "{took_ms} ms, not {all_ms}");
+    assert_eq!(end.len(), 9, "eight probes, and a reset");
+    assert!(end.last().unwrap().header.flags.contains(Flags::RST));
+
+    let mut peer = shut(true);
+    peer.wait_in_steps(7_200_000, 1000);
+    assert_eq!(peer.app().calls, ["accepted"]);
+}
+
+/// RFC 5482-3a: the user timeout ends that as well, at its own time; but not a connection whose
+/// peer answers (RFC 9293 MUST-37).
+#[test]
+fn the_user_timeout_counts_for_shut_windows() {
+    for answers in [false, true] {
+        let mut peer = Peer::accepted(|config| config.user_timeout_ms = Some(20_000));
+        peer.says(ack(1, 1).window(0));
+        peer.app_sends(b"hello");
+        let begin_us = peer.now_us;
+        while peer.app().calls.len() < 2 && peer.now_us < begin_us + 600_000_000 {
+            peer.wait_in_steps(50, 50);
+            if !peer.hear_all().is_empty() && answers {
+                peer.says(ack(1, 1).window(0));
+            }
+        }
+        let took_ms = (peer.now_us - begin_us) / 1000;
+        if answers {
+            assert_eq!(peer.app().calls, ["accepted"]);
+        } else {
+            assert_eq!(peer.app().calls, ["accepted", "closed TimedOut"]);
+            assert!((20_000..23_000).contains(&took_ms), "{took_ms} ms");
+        }
+    }
+}
+
+/// RFC 5482-3a: what is in flight is given up at the user timeout. RFC 5482-3b: not before the
+/// first retransmission timeout, however short it is.
+#[test]
+fn the_user_timeout_ends_what_nobody_acknowledges() {
+    for (timeout_ms, least_ms) in [(5_000, 5_000), (1, 200)] {
+        let mut peer = Peer::accepted(|config| config.user_timeout_ms = Some(timeout_ms));
+        peer.says(ack(1, 1));
+        peer.app_sends(b"hello");
+        let begin_us = peer.now_us;
+        while peer.app().calls.len() < 2 && peer.now_us < begin_us + 60_000_000 {
+            peer.wait_ms(10);
+        }
+        assert_eq!(peer.app().calls, ["accepted", "closed TimedOut"]);
+        let took_ms = (peer.now_us - begin_us) / 1000;
+        assert!((least_ms..least_ms + 1200).contains(&took_ms), "{took_ms} ms");
+    }
+}
+
+/// RFC 5482-3c: the peer's user timeout option is ignored. RFC 5482-3.1a: it changes nothing.
+#[test]
+fn the_user_timeout_option_changes_nothing() {
+    let one_second = [28, 4, 0, 1];
+    let mut peer = Peer::accepted_after(|_| {}, syn().raw_options(&one_second));
+    peer.says(data(1, 1, b"x").raw_options(&one_second));
+    assert_eq!(peer.app().received, b"x");
+    peer.app_sends(b"hello");
+    peer.wait_in_steps(10_000, 10);
+    assert_eq!(peer.app().calls, ["accepted"], "ten seconds later it is still open");
+    peer.hear_all();
+    peer.says(ack(2, 6).raw_options(&one_second));
+    assert_eq!(peer.act(|turn| turn.conn_at(0).unwrap().send_queued()), 0);
+}
+
 /// RFC 9293 MUST-38: a window of a few octets is not filled at once (3.8.6.2.1).
 #[test]
 fn a_silly_window_is_not_used() {

@@ -13,6 +13,7 @@
 //! | `scoreboard`, `rack` | what was delivered, what is lost |
 //! | `undo` | recoveries that were for nothing |
 //! | `probe` | tail loss probes |
+//! | `persist` | probes of shut windows |
 //! | `fast_open` | octets on SYNs (RFC 7413) |
 //! | `extension` | what is remembered for all of these |
 //! | `urgent` | urgent data, both ways |
@@ -38,6 +39,7 @@ pub(crate) mod half_open;
 mod header;
 mod output;
 mod passive;
+mod persist;
 mod probe;
 mod rack;
 mod receive;

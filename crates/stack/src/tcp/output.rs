@@ -4,9 +4,9 @@ use super::extension;
 use super::fast_open::OnSyn;
 use super::header::Report;
 use super::scoreboard::WALK_MAX;
-use super::send_queue::Marks;
+use super::send_queue::{self, Marks};
 use super::undo::FRTO_PROBES;
-use crate::config::WindowSteps;
+use crate::config::{Nagle, WindowSteps};
 use crate::event::{Closed, Event, Events, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -331,7 +331,7 @@ impl Stack {
         }
         let is_last = id == tcb.snd_tail;
         if len == whole {
-            // Nagle (RFC 9293 SHLD-7): a small last segment waits while anything is in flight.
+            // Nagle (RFC 9293 SHLD-7): a small last segment waits for what is in flight.
             let small = len < mss && is_last && !tcb.flags.any(Flags::FIN_QUEUED);
             if !small {
                 return Some((id, skip, len));
@@ -343,11 +343,13 @@ impl Stack {
                 }
                 return None;
             }
-            let held = flight > 0 && !tcb.flags.any(Flags::NODELAY);
+            let held = flight > 0 && !tcb.flags.any(Flags::NODELAY) && self.nagle_waits(tcb, skip);
             return (!held).then_some((id, skip, len));
         }
-        // Cut by the window: silly-window avoidance (RFC 9293 MUST-38).
-        if len > 0 && u32::from(len) >= tcb.snd_wnd_max_octets() / 2 {
+        // Cut by the window: silly-window avoidance (RFC 9293 MUST-38, 3.8.6.2.1 rule 3). It is no
+        // full segment, so for Nagle nothing may be in flight.
+        let idle = flight == 0 || tcb.flags.any(Flags::NODELAY);
+        if len > 0 && idle && u32::from(len) >= tcb.snd_wnd_max_octets() / 2 {
             return Some((id, skip, len));
         }
         if flight == 0 && !tcb.flags.any(Flags::PERSIST) {
@@ -356,38 +358,14 @@ impl Stack {
         None
     }
 
-    /// The window is shut and nothing is in flight that would make it speak: probe it, first after
-    /// a retransmission timeout, then at doubling intervals (RFC 9293 SHLD-29, SHLD-30).
-    fn begin_persist(&mut self, index: u32) {
-        let tcb = &mut self.tcbs[index];
-        tcb.flags.set(Flags::PERSIST);
-        tcb.backoff = 0;
-        self.start_timer(index);
-    }
-
-    /// The persist timer ran out: one octet beyond a shut window (RFC 9293 MUST-36), or what fits
-    /// into one too small to be used before (RFC 9293 3.8.6.2.1, the override timeout). A peer
-    /// that answers keeps the connection open for as long as it likes (MUST-37).
-    pub(super) fn persist_timeout(&mut self, index: u32, tx: &mut TxBurst) {
-        let tcb = &mut self.tcbs[index];
-        tcb.backoff = tcb.backoff.saturating_add(1).min(PERSIST_BACKOFF_MAX);
-        self.counters.probes += 1;
-        if let Some(path) = self.path_of(index, tx) {
-            let tcb = &self.tcbs[index];
-            if tcb.in_flight() > 0 {
-                let (id, sent) = (tcb.snd_head, tcb.in_flight().min(u32::from(tcb.mss)) as u16);
-                if id != BlockId::NONE {
-                    let len = sent.min(self.pool.header(id).len);
-                    self.send_block(index, id, 0, len, &path, tx);
-                }
-            } else if tcb.snd_unsent != BlockId::NONE {
-                let skip = tcb.snd_nxt.since(self.pool.header(tcb.snd_unsent).seq) as u16;
-                let rest = u32::from(self.pool.header(tcb.snd_unsent).len - skip);
-                let len = rest.min(tcb.snd_wnd.max(1)) as u16;
-                self.send_block(index, tcb.snd_unsent, skip, len, &path, tx);
-            }
+    /// True when what is in flight makes a small last segment wait. Minshall's variant: only
+    /// another small one does, or the front of this one. The end of a message that took some full
+    /// segments goes with them then, and does not wait for an acknowledgment that a peer delays.
+    fn nagle_waits(&self, tcb: &Tcb, skip: u16) -> bool {
+        match self.config.nagle {
+            Nagle::Classic => true,
+            Nagle::Minshall => skip > 0 || send_queue::is_small_in_flight(tcb, &self.pool),
         }
-        self.start_timer(index);
     }
 
     /// Sends `len` octets of a block, from `skip` on, and notes that they went.
@@ -580,6 +558,3 @@ const PREFETCH_AHEAD: u32 = 4;
 
 /// How often a connection looks whether its next hop is known.
 const PATH_RETRY_MS: u32 = 4;
-
-/// The persist timer doubles this often at most.
-const PERSIST_BACKOFF_MAX: u8 = 8;

@@ -31,7 +31,10 @@ pub(crate) struct Segment {
     pub len: u16,
     /// See [`Marks`].
     pub marks: u8,
-    _reserved: [u8; 3],
+    _reserved: u8,
+    /// Send queue: octets between the end of the last small segment and this block, and 1 more; 0:
+    /// none is remembered.
+    small_before: u16,
 }
 
 const _: () = assert!(size_of::<Segment>() == 24);
@@ -191,8 +194,10 @@ fn grow_tail(tcb: &Tcb, pool: &mut Pool<Segment>, more: usize) -> bool {
 
 /// Puts a filled block at the end of the chain.
 fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
+    let small_before = small_before(tcb, pool);
     let segment = pool.header_mut(id);
     segment.next = BlockId::NONE;
+    segment.small_before = small_before;
     segment.seq = tcb.snd_end;
     tcb.snd_end += u32::from(segment.len);
     if tcb.snd_head == BlockId::NONE {
@@ -204,6 +209,27 @@ fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
     if tcb.snd_unsent == BlockId::NONE {
         tcb.snd_unsent = id;
     }
+}
+
+/// For a block that comes behind the last one: how far back the last small segment ends. A last
+/// block that still takes octets would have got them.
+fn small_before(tcb: &Tcb, pool: &Pool<Segment>) -> u16 {
+    if tcb.snd_head == BlockId::NONE {
+        return 0;
+    }
+    let tail = pool.header(tcb.snd_tail);
+    match tail.small_before {
+        _ if tail.len < tcb.mss => 1,
+        0 => 0,
+        before => before.checked_add(tail.len).unwrap_or(0),
+    }
+}
+
+/// True when a segment that was not full is in flight before the last block (Minshall's variant of
+/// Nagle's algorithm).
+pub(crate) fn is_small_in_flight(tcb: &Tcb, pool: &Pool<Segment>) -> bool {
+    let tail = pool.header(tcb.snd_tail);
+    tail.small_before > 0 && tcb.snd_una.lt(tail.seq.back(u32::from(tail.small_before - 1)))
 }
 
 /// Gives back what lies before `ack`, and nothing that was only reported (RFC 2018-8c). Returns the

@@ -138,7 +138,7 @@ impl Stack {
             State::FinWait2 if tcb.flags.any(Flags::GONE) => {
                 self.finish(index, Closed::TimedOut, event);
             }
-            _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, tx),
+            _ if tcb.flags.any(Flags::PERSIST) => self.persist_timeout(index, event, tx),
             _ if tcb.in_flight() == 0 => {
                 self.restart_after_idle(index);
                 // More was to come and did not: what is held back goes.
@@ -179,7 +179,7 @@ impl Stack {
     /// (RFC 9293 MUST-19); in the end not any more (RFC 9293 MUST-20).
     fn retransmission_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let retries = self.config.data_retries;
-        // The user timeout (RFC 9293 3.8.3, RFC 5482) ends it at its own time.
+        // The user timeout (RFC 9293 3.8.3, RFC 5482-3a, RFC 5482-3b) ends it at its own time.
         let left_ms =
             self.config.user_timeout_ms.map(|limit| limit.saturating_sub(self.waited_ms(index)));
         // RFC 9293 MUST-21: the application may want no end but its own.
@@ -204,13 +204,17 @@ impl Stack {
     /// answered what was sent again, keeps the connection open for as long as it likes.
     fn shut_but_answers(&self, index: u32) -> bool {
         let tcb = &self.tcbs[index];
-        let quiet_ms = u32::from(((self.now.tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
-        tcb.snd_wnd == 0 && quiet_ms <= self.rto_ms(tcb) + HEARD_STEP_MS
+        tcb.snd_wnd == 0 && self.quiet_ms(tcb) <= self.rto_ms(tcb) + HEARD_STEP_MS
+    }
+
+    /// For how long the peer was not heard, in steps of [`HEARD_STEP_MS`].
+    pub(super) fn quiet_ms(&self, tcb: &Tcb) -> u32 {
+        u32::from(((self.now.tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10
     }
 
     /// RFC 9293 MUST-20, SHLD-9, SHLD-10: at the first threshold, R1, IP learns that the next hop
     /// may be gone, and the application that nothing gets through.
-    fn advise_of_trouble(&mut self, index: u32, event: &mut Event) {
+    pub(super) fn advise_of_trouble(&mut self, index: u32, event: &mut Event) {
         let tcb = &self.tcbs[index];
         if tcb.backoff == R1_RETRIES {
             self.neighbours.suspect(u32::from(tcb.neighbour));
@@ -221,13 +225,19 @@ impl Stack {
 
     /// How long what is in flight has waited, as the timeouts that are now over add up.
     fn waited_ms(&self, index: u32) -> u32 {
-        let mut past = self.tcbs[index];
-        let mut waited_ms = 0;
-        for backoff in 0..=past.backoff {
+        let tcb = &self.tcbs[index];
+        self.timeouts_ms(tcb, tcb.backoff)
+    }
+
+    /// The time that a first timeout and so many more take.
+    pub(super) fn timeouts_ms(&self, tcb: &Tcb, more: u8) -> u32 {
+        let mut past = *tcb;
+        let mut all_ms = 0u32;
+        for backoff in 0..=more {
             past.backoff = backoff;
-            waited_ms += self.rto_ms(&past);
+            all_ms = all_ms.saturating_add(self.rto_ms(&past));
         }
-        waited_ms
+        all_ms
     }
 
     /// Asks whether the peer of a quiet connection is still there, or stops to
@@ -475,7 +485,7 @@ const KEEPALIVE_IDLE_MS: u32 = 2 * 60 * 60 * 1000;
 const R1_RETRIES: u8 = 3;
 
 /// The step in which it is noted when a peer was heard.
-const HEARD_STEP_MS: u32 = 1024;
+pub(super) const HEARD_STEP_MS: u32 = 1024;
 
 /// Timer entries handled in one call, at most.
 pub(crate) const DUE_MAX: usize = 64;

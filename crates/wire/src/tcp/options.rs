@@ -78,7 +78,8 @@ impl Options {
     /// Reads the options of a segment: everything between fixed header and payload.
     ///
     /// They may be in any segment and begin anywhere (RFC 9293 MUST-4, MUST-5, MUST-64). Unknown
-    /// kinds are stepped over by their length (RFC 9293 MUST-6, MUST-68); a length that cannot be
+    /// kinds are stepped over by their length (RFC 9293 MUST-6, MUST-68), the user timeout's among
+    /// them (RFC 5482-3c, RFC 5482-3.1a); a length that cannot be
     /// is [`Malformed::Option`] (RFC 9293 MUST-7).
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
