@@ -177,7 +177,7 @@ impl<P: Protocol> Load<P> {
             Closed::Reset => self.numbers.resets += 1,
             Closed::TimedOut | Closed::Unreachable => self.numbers.timeouts += 1,
             // Only by ourselves, and then the reason was counted.
-            Closed::Refused | Closed::Aborted => {}
+            Closed::Refused | Closed::Aborted | Closed::Evicted => {}
         }
     }
 }

@@ -90,7 +90,7 @@ impl<P: Protocol> Load<P> {
         match why {
             Closed::Refused | Closed::Reset => self.numbers.refused += 1,
             Closed::TimedOut | Closed::Unreachable => self.numbers.unanswered += 1,
-            Closed::Finished | Closed::Aborted => {}
+            Closed::Finished | Closed::Aborted | Closed::Evicted => {}
         }
     }
 }

@@ -225,6 +225,7 @@ impl Sockets {
 fn error_of(why: Closed, peer_had_closed: bool, profile: Profile) -> Option<Errno> {
     match why {
         Closed::Finished | Closed::Aborted => None,
+        Closed::Evicted => Some(libc::ENOBUFS),
         Closed::Reset if peer_had_closed && profile == Profile::Linux => Some(libc::EPIPE),
         Closed::Reset => Some(libc::ECONNRESET),
         Closed::TimedOut => Some(libc::ETIMEDOUT),

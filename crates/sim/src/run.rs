@@ -267,6 +267,7 @@ impl World {
                         session.script.kind == Kind::Nobody || lossy || self.was_full(1 - side)
                     }
                     Closed::TimedOut => peer_cut && self.was_full(1 - side),
+                    Closed::Evicted => self.counters(side).evicted > 0,
                 };
                 if !excused {
                     return Err(format!(

@@ -1,6 +1,6 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
-use crate::tcp::{Congestion, Ecn, FastOpenConfig};
+use crate::tcp::{Congestion, Ecn, FastOpenConfig, HoldingLimits, Refusal, SourceLimits};
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
 
@@ -10,6 +10,17 @@ use crore_wire::tcp::OptionLayout;
 pub struct StackConfig {
     /// Connections with a control block.
     pub conns_max: u32,
+    /// Connections that peers may have open at a time, so that room is left for our own; `None`:
+    /// all of `conns_max`.
+    pub accepted_max: Option<u32>,
+    /// Connections that peers may open in a second; as many at once when it was quiet.
+    pub accepts_per_second: Option<u32>,
+    /// What a peer hears when one of these limits, or `conns_max`, is reached.
+    pub refusal: Refusal,
+    /// Limits for each source of connections.
+    pub sources: SourceLimits,
+    /// Who has to go when memory is short.
+    pub holding: HoldingLimits,
     /// Passive opens that wait for the handshake's last segment; above it: SYN cookies.
     pub half_open_max: u32,
     /// Records in TIME-WAIT; above it the oldest is forgotten, and counted.
@@ -106,6 +117,9 @@ pub struct StackConfig {
     pub initial_window_segments: u32,
     /// The largest segment to send or to ask for, options not counted; `None`: the link's.
     pub mss_max: Option<u16>,
+    /// A smaller MSS of a peer counts as this: tiny segments cost more than they carry
+    /// (CVE-2019-11479). Options are not counted.
+    pub mss_min: u16,
     /// The last one of several segments sent at once carries PSH: receivers that gather segments
     /// hand them on then.
     pub push_bursts: bool,
@@ -148,6 +162,11 @@ impl StackConfig {
         let half_open_max = (conns_max / 64).clamp(1 << 10, 1 << 16);
         Self {
             conns_max,
+            accepted_max: None,
+            accepts_per_second: None,
+            refusal: Refusal::Silence,
+            sources: SourceLimits::default(),
+            holding: HoldingLimits::default(),
             half_open_max,
             time_wait_max: (conns_max / 8).clamp(1 << 10, 1 << 20),
             neighbours_max: 1 << 12,
@@ -191,6 +210,7 @@ impl StackConfig {
             frto: true,
             initial_window_segments: 10,
             mss_max: None,
+            mss_min: 88,
             push_bursts: false,
             window_scaling: true,
             window_scale_min: 0,
@@ -234,6 +254,17 @@ impl StackConfig {
             return Err("out_of_order_blocks_max must be between 1 and 4096");
         }
         self.check_buffers()?;
+        if self.accepts_per_second == Some(0) || self.sources.accepts_per_second == Some(0) {
+            return Err("accepts_per_second must be at least 1");
+        }
+        self.sources.check()?;
+        self.holding.check()?;
+        if self.mss_min < MSS_MIN_LEAST {
+            return Err("mss_min must be at least 48: options take up to 40 octets of it");
+        }
+        if self.mss_max.is_some_and(|mss| mss < self.mss_min) {
+            return Err("mss_max must be at least mss_min");
+        }
         if self.mss_max.is_some_and(|mss| mss < 64) {
             return Err("mss_max must be at least 64");
         }
@@ -357,6 +388,9 @@ pub struct PoolMarks {
     /// From it on nothing that was received is kept; the rest is for sending.
     pub high_percent: u8,
 }
+
+/// With all options there is room for eight octets: what Linux takes as its least.
+const MSS_MIN_LEAST: u16 = 48;
 
 /// Index values are below this: the two bits above tell the kinds of records apart.
 pub(crate) const CONNS_LIMIT: u32 = (1 << 30) - 1;

@@ -40,6 +40,18 @@ pub enum Drop {
     BadCookie,
     /// No control block free.
     ConnTableFull,
+    /// As many connections as peers may open are open.
+    Backlog,
+    /// More connections were opened in this second than the settings allow.
+    AcceptRate,
+    /// The source has as many connections open as one source may.
+    SourceFull,
+    /// The source opened more connections in this second than one source may.
+    SourceRate,
+    /// Control bits that no honest segment has together.
+    BadFlags,
+    /// Octets of a connection that a cookie will open, before the segment that opens it.
+    BeforeCookie,
     /// No room in the flow table.
     FlowTableFull,
     /// The sender's next hop is not known, and there is no room to learn it.
@@ -110,6 +122,12 @@ pub const DROP_NAMES: [&str; DROP_REASONS] = [
     "bad_handshake",
     "bad_cookie",
     "conn_table_full",
+    "backlog",
+    "accept_rate",
+    "source_full",
+    "source_rate",
+    "bad_flags",
+    "before_cookie",
     "flow_table_full",
     "neighbour_unknown",
     "outside_window",
@@ -199,6 +217,12 @@ pub struct Counters {
     pub walked: u64,
     /// Entries of the flow table that found their bucket full.
     pub flow_overflows: u64,
+    /// Out-of-order blocks given back although they had been reported, for want of memory.
+    pub reneged: u64,
+    /// Connections ended because they held memory that was short, and took next to none of it.
+    pub evicted: u64,
+    /// Connections of sources that could not be counted, for want of room in their table.
+    pub sources_uncounted: u64,
     /// SYN cookies sent.
     pub cookies_sent: u64,
     /// Connections made from a cookie.

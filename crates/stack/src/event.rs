@@ -67,18 +67,21 @@ pub enum Closed {
     Unreachable,
     /// We aborted it.
     Aborted,
+    /// We ended it because memory was short: it held much, and its peer took next to nothing.
+    Evicted,
 }
 
 impl Closed {
     /// The reason with this number.
     pub(crate) fn of(number: u8) -> Self {
-        const ALL: [Closed; 6] = [
+        const ALL: [Closed; 7] = [
             Closed::Finished,
             Closed::Reset,
             Closed::TimedOut,
             Closed::Refused,
             Closed::Unreachable,
             Closed::Aborted,
+            Closed::Evicted,
         ];
         ALL.get(usize::from(number)).copied().unwrap_or_default()
     }

@@ -61,5 +61,6 @@ pub use stack::{Stack, StackError};
 pub use survey::Surveyed;
 pub use tcb::{Flags, State, Tcb};
 pub use tcp::{
-    APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, FastOpenConfig, FastOpenKey, Output, SendEnd,
+    APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, FastOpenConfig, FastOpenKey, HoldingLimits,
+    Output, Refusal, SendEnd, SourceLimits,
 };

@@ -25,11 +25,17 @@ impl Record {
         }
     }
 
-    /// The reverse.
+    /// The number for a control block whose connection the peer opened: limits count those.
+    #[inline]
+    pub(crate) fn accepted_id(index: u32) -> u32 {
+        3 << KIND_SHIFT | index
+    }
+
+    /// The reverse of both.
     #[inline]
     pub(crate) fn of(id: u32) -> Self {
         match id >> KIND_SHIFT {
-            0 => Record::Conn(id),
+            0 | 3 => Record::Conn(id & INDEX_MASK),
             1 => Record::HalfOpen(id & INDEX_MASK),
             _ => Record::TimeWait(id & INDEX_MASK),
         }

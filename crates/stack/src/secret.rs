@@ -7,9 +7,14 @@
 //! A SYN cookie is an initial sequence number that holds what the SYN said (RFC 4987 3.6):
 //!
 //! ```text
-//!    31      27 26       24 23                                 0
-//!   | minute   | MSS class | MAC of flow, irs, minute, class    |
+//!    31      27 26       24 23                   12 11           0
+//!   | minute   | MSS class | MAC of flow, minute,  | the same but |
+//!   |          |           | class and irs         | without irs  |
 //! ```
+//!
+//! Both parts must be right to open a connection. The last alone says that the segment belongs to a
+//! handshake of ours, although it is not the one that completes it. It is in the low bits, because
+//! the acknowledgments of octets that follow differ there.
 //!
 //! What does not fit is put in the lowest bits of the timestamp that goes with it, and comes back
 //! as its echo:
@@ -36,6 +41,8 @@ pub struct Secrets {
     flow: Key,
     neighbour: Key,
     fast_open: Key,
+    source: Key,
+    luck: Key,
 }
 
 /// The options of a SYN that a cookie cannot hold, as they are kept in a timestamp.
@@ -62,6 +69,8 @@ impl Secrets {
             flow: derive(&seed, 5),
             neighbour: derive(&seed, 6),
             fast_open: derive(&seed, 7),
+            source: derive(&seed, 8),
+            luck: derive(&seed, 9),
         }
     }
 
@@ -73,6 +82,18 @@ impl Secrets {
     /// The key of the neighbour table.
     pub fn neighbour_key(&self) -> [u64; 2] {
         self.neighbour
+    }
+
+    /// The key of the table of sources.
+    pub fn source_key(&self) -> [u64; 2] {
+        self.source
+    }
+
+    /// A number below `bound` that nobody can guess, the same each time for the same `what`.
+    pub fn guess(&self, what: u32, bound: u32) -> u32 {
+        let mut hasher = SipHasher24::new_with_keys(self.luck[0], self.luck[1]);
+        hasher.write(&what.to_le_bytes());
+        (((hasher.finish() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// The initial sequence number of a connection that begins at `now_us`.
@@ -91,14 +112,27 @@ impl Secrets {
     pub fn cookie(&self, key: &FlowKey, irs: u32, mss_class: u8, tick_min: u32) -> u32 {
         let class = u32::from(mss_class) & MSS_CLASS_MASK;
         let minute = tick_min & MINUTE_MASK;
-        let mac = self.cookie_mac(key, irs, class, tick_min);
-        minute << MINUTE_SHIFT | class << MSS_CLASS_SHIFT | mac
+        let flow = self.cookie_mac(key, &[tick_min, class]);
+        let syn = self.cookie_mac(key, &[tick_min, class, irs]);
+        minute << MINUTE_SHIFT | class << MSS_CLASS_SHIFT | syn << SYN_SHIFT | flow
     }
 
     /// The MSS class in `cookie`, if this host sent it in answer to `irs` one to two minutes ago at
     /// most. The handshake's last segment has `irs + 1` as sequence number and `cookie + 1` as
     /// acknowledgment.
     pub fn check(&self, key: &FlowKey, irs: u32, cookie: u32, tick_min: u32) -> Option<u8> {
+        let (sent_min, class) = self.check_flow(key, cookie, tick_min)?;
+        let syn = self.cookie_mac(key, &[sent_min, class, irs]);
+        (syn == cookie >> SYN_SHIFT & MAC_MASK).then_some(class as u8)
+    }
+
+    /// True when `cookie` is one that this flow was sent lately, whatever its SYN was.
+    pub fn is_of_flow(&self, key: &FlowKey, cookie: u32, tick_min: u32) -> bool {
+        self.check_flow(key, cookie, tick_min).is_some()
+    }
+
+    /// The minute a cookie was sent in and its MSS class, if age and flow are right.
+    fn check_flow(&self, key: &FlowKey, cookie: u32, tick_min: u32) -> Option<(u32, u32)> {
         let minute = cookie >> MINUTE_SHIFT;
         let age = tick_min.wrapping_sub(minute) & MINUTE_MASK;
         if age > COOKIE_AGE_MAX_MIN {
@@ -106,7 +140,8 @@ impl Secrets {
         }
         let class = cookie >> MSS_CLASS_SHIFT & MSS_CLASS_MASK;
         let sent_min = tick_min.wrapping_sub(age);
-        (self.cookie_mac(key, irs, class, sent_min) == cookie & MAC_MASK).then_some(class as u8)
+        let flow = self.cookie_mac(key, &[sent_min, class]);
+        (flow == cookie & MAC_MASK).then_some((sent_min, class))
     }
 
     /// Where the search for a free local port begins, to be added to a counter that all connections
@@ -139,8 +174,8 @@ impl Secrets {
         FastOpenKey(key)
     }
 
-    fn cookie_mac(&self, key: &FlowKey, irs: u32, class: u32, tick_min: u32) -> u32 {
-        hash_flow(self.cookie, key, &[irs, tick_min, class]) as u32 & MAC_MASK
+    fn cookie_mac(&self, key: &FlowKey, words: &[u32]) -> u32 {
+        hash_flow(self.cookie, key, words) as u32 & MAC_MASK
     }
 }
 
@@ -235,7 +270,8 @@ const MINUTE_SHIFT: u32 = 27;
 const MINUTE_MASK: u32 = 31;
 const MSS_CLASS_SHIFT: u32 = 24;
 const MSS_CLASS_MASK: u32 = 7;
-const MAC_MASK: u32 = 0x00ff_ffff;
+const SYN_SHIFT: u32 = 12;
+const MAC_MASK: u32 = 0xfff;
 /// A cookie is good in the minute it was made in, and in the next one.
 const COOKIE_AGE_MAX_MIN: u32 = 1;
 

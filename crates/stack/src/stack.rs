@@ -25,8 +25,10 @@ use crate::secret::Secrets;
 use crate::tcb::{Flags, Tcb};
 use crate::tcp::fast_open::FastOpens;
 use crate::tcp::half_open::HalfOpens;
+use crate::tcp::holding::Holders;
 use crate::tcp::recent::Recent;
 use crate::tcp::send_queue::Segment;
+use crate::tcp::sources::{Sources, Tokens};
 use crate::tcp::time_wait::TimeWaits;
 use crate::tcp::timers::DUE_MAX;
 use crate::wheel::{Due, Wheel};
@@ -80,6 +82,13 @@ pub struct Stack {
     /// For each port that is listened on the code point of its connections, where it has one.
     pub(crate) listener_dscp: Box<[u8]>,
     pub(crate) fast_open: FastOpens,
+    /// The minute in which a cookie was sent last.
+    pub(crate) cookie_min: Option<u32>,
+    /// Connections of peers' making.
+    pub(crate) accepted_now: u32,
+    pub(crate) accept_tokens: Tokens,
+    pub(crate) sources: Sources,
+    pub(crate) holders: Holders,
     /// Replies to strangers left in this tick.
     pub(crate) stranger_replies: u32,
     /// Where our timestamps start (RFC 7323 5.4).
@@ -164,7 +173,12 @@ impl Stack {
             listening: vec![0; 1024].into_boxed_slice(),
             listener_dscp: vec![NO_DSCP; 1 << 16].into_boxed_slice(),
             fast_open: FastOpens::new(memory, &config.fast_open, secrets.neighbour_key())?,
-            stranger_replies: STRANGER_REPLIES_PER_TICK,
+            cookie_min: None,
+            accepted_now: 0,
+            accept_tokens: Tokens::default(),
+            sources: Sources::new(memory, &config, secrets.source_key())?,
+            holders: Holders::new(),
+            stranger_replies: UNKNOWN_YET,
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
             counters: Counters::default(),
@@ -177,7 +191,7 @@ impl Stack {
     pub fn begin_turn(&mut self, now_us: u64) {
         let tick = (now_us / 1000) as u32;
         if tick != self.now.tick {
-            self.stranger_replies = STRANGER_REPLIES_PER_TICK;
+            self.stranger_replies = UNKNOWN_YET;
         }
         self.now = Now { us: now_us, tick };
         self.look_at_budget();
@@ -370,6 +384,14 @@ impl Stack {
         self.hasher.hash(&endpoints.key(&self.addresses))
     }
 
+    /// Puts a record into the flow table; false when that is full.
+    #[inline]
+    pub(crate) fn list_flow(&mut self, hash: u64, id: u32) -> bool {
+        let Ok(passed) = self.flows.insert(hash, id) else { return false };
+        self.counters.flow_overflows += u64::from(passed > 0);
+        true
+    }
+
     /// Puts a connection into the list of those that may have something to send.
     #[inline]
     pub(crate) fn queue_output(&mut self, index: u32) {
@@ -381,7 +403,14 @@ impl Stack {
     }
 
     /// One reply to somebody who has no connection; false when there were too many in this tick.
+    ///
+    /// How many there may be nobody can know: who got fewer than the most has not learned that
+    /// somebody else got the rest (CVE-2016-5696, CVE-2020-25705).
     pub(crate) fn may_reply_to_stranger(&mut self) -> bool {
+        if self.stranger_replies == UNKNOWN_YET {
+            let most = STRANGER_REPLIES_PER_TICK;
+            self.stranger_replies = most - self.secrets.guess(self.now.tick, most / 2);
+        }
         if self.stranger_replies == 0 {
             self.counters.drop(Drop::RateLimited);
             return false;
@@ -406,11 +435,15 @@ impl Stack {
     }
 }
 
-/// Resets and pings answered in a millisecond, at most: a million a second.
+/// Resets and pings answered in a millisecond, at most: a million a second, and half as many at
+/// least.
 const STRANGER_REPLIES_PER_TICK: u32 = 1000;
 
 /// Stands for a listener without a code point of its own.
 const NO_DSCP: u8 = 0xff;
+
+/// No reply was asked for in this tick, so their number was not drawn.
+const UNKNOWN_YET: u32 = u32::MAX;
 
 /// Room for the datagrams that come in pieces; those that fit the link in one fit here too.
 fn reassembly_of(

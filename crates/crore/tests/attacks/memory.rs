@@ -17,7 +17,7 @@ fn cost(peer: &mut Peer, play: impl FnOnce(&mut Peer)) -> (u64, u32) {
     (stack.counters().walked - walked, stack.blocks_in_use() - blocks)
 }
 
-/// CVE-2018-5390, SegmentSmack: single octets with holes between them.
+/// CVE-2018-5390: single octets with holes between them.
 #[test]
 fn tiny_segments_out_of_order_cost_bounded_work_and_memory() {
     let mut peer = Peer::accepted_after(|config| config.sack = true, syn_with_sack());

@@ -65,6 +65,11 @@ fn enough_of_everything(lan: &Lan) {
     // Tables, pools and rings that have no reason to run full.
     let unreached = [
         Drop::ConnTableFull,
+        Drop::Backlog,
+        Drop::AcceptRate,
+        Drop::SourceFull,
+        Drop::SourceRate,
+        Drop::BeforeCookie,
         Drop::FlowTableFull,
         Drop::NeighbourUnknown,
         Drop::PoolEmpty,

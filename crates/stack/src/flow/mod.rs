@@ -19,6 +19,7 @@ use crore_mem::{Memory, MemoryError, Table};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A hash table from flow hashes to ids of 32 opaque bits. Its size is fixed at start.
+#[derive(Debug)]
 pub struct FlowTable {
     buckets: Table<Bucket>,
     len: u32,
@@ -80,9 +81,10 @@ impl FlowTable {
         self.find(hash, |_| true)
     }
 
-    /// Adds an entry. The caller made sure that the flow has none yet.
+    /// Adds an entry, and says how many full buckets it had to pass. The caller made sure that the
+    /// flow has none yet.
     #[inline]
-    pub fn insert(&mut self, hash: u64, id: u32) -> Result<(), Full> {
+    pub fn insert(&mut self, hash: u64, id: u32) -> Result<u32, Full> {
         if self.len == self.entries_max {
             return Err(Full);
         }
@@ -103,7 +105,7 @@ impl FlowTable {
         }
         self.len += 1;
         self.longest_probe = self.longest_probe.max(probes);
-        Ok(())
+        Ok(probes - 1)
     }
 
     /// Takes the entry of exactly this `hash` and `id` out. False when there is none.
@@ -175,7 +177,7 @@ impl FlowTable {
 }
 
 /// One cache line of the table.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
 struct Bucket {
     tags: [u16; SLOTS],

@@ -82,6 +82,20 @@ fn a_cookie_is_good_for_its_flow_and_its_syn_only() {
     assert_eq!(other_host.check(&FLOW, 77, cookie, 5), None);
 }
 
+/// Octets that overtake the segment with the cookie are known by its flow; acknowledgments of
+/// octets that we sent since are not taken for it.
+#[test]
+fn a_cookie_is_known_by_its_flow_whatever_the_sequence_number() {
+    let secrets = secrets();
+    let cookie = secrets.cookie(&FLOW, 77, 3, 5);
+    assert!(secrets.is_of_flow(&FLOW, cookie, 5));
+    assert!(!secrets.is_of_flow(&FlowKey { remote_port: 1, ..FLOW }, cookie, 5));
+    assert!(!secrets.is_of_flow(&FLOW, cookie, 8));
+    for sent in 1..4096 {
+        assert!(!secrets.is_of_flow(&FLOW, cookie.wrapping_add(sent), 5), "{sent} octets on");
+    }
+}
+
 #[test]
 fn each_flipped_bit_spoils_a_cookie() {
     let secrets = secrets();

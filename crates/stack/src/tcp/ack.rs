@@ -145,7 +145,7 @@ impl Stack {
         if !counts || !recovery::is_duplicate(tcb, arrival) {
             return;
         }
-        tcb.dup_acks = recovery::more_duplicates(tcb);
+        tcb.dup_acks = recovery::more_duplicates(tcb, tcb.in_flight());
         if tcb.dup_acks == DUP_ACKS_LOSS {
             self.third_duplicate(index);
         } else {

@@ -105,7 +105,7 @@ impl Stack {
 
     fn open(&mut self, endpoints: &Endpoints, hash: u64) -> Result<u32, ConnectError> {
         let index = self.tcbs.insert().ok_or(ConnectError::TableFull)?;
-        if self.flows.insert(hash, Record::Conn(index).id()).is_err() {
+        if !self.list_flow(hash, Record::Conn(index).id()) {
             self.tcbs[index].clear_for(endpoints);
             self.tcbs.remove(index);
             return Err(ConnectError::TableFull);
@@ -246,7 +246,7 @@ impl Stack {
         let offered_mss = self.mss_for(self.tcbs[index].remote);
         let (timestamps, sack) = (self.config.timestamps, self.config.sack);
         let tcb = &mut self.tcbs[index];
-        let peer_mss = offered_mss_of(header, tcb.remote);
+        let peer_mss = offered_mss_of(header, tcb.remote).max(self.config.mss_min);
         // RFC 9293 MUST-16: the smaller of what the peer takes and what our link takes.
         let mut mss = peer_mss.min(offered_mss);
         if let Some(peer) = header.options.timestamps
@@ -335,7 +335,7 @@ pub(super) const fn tcp_timestamps_len() -> u16 {
 /// MUST-15, RFC 6691-7.2: when it does not say, what every host of the family takes.
 pub(super) fn offered_mss_of(syn: &tcp::Header, remote: u128) -> u16 {
     let default = if remote >> 32 == 0xffff { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
-    syn.options.mss.unwrap_or(default).max(MIN_MSS)
+    syn.options.mss.unwrap_or(default)
 }
 
 /// False for addresses of nobody or of many, broadcasts of our link left out.
@@ -354,9 +354,6 @@ const DEFAULT_MSS_V4: u16 = 536;
 
 /// RFC 9293 3.7.1: 1,280 octets less the headers of IPv6 and TCP.
 const DEFAULT_MSS_V6: u16 = 1220;
-
-/// A smaller offer counts as this: tiny segments cost more than they carry.
-const MIN_MSS: u16 = 88;
 
 /// Ports tried before the caller is told that there is none.
 const PORT_TRIES: u32 = 64;

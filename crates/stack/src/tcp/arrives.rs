@@ -97,7 +97,7 @@ impl Stack {
             Step::Stop(reason) => self.drop_segment(reason),
             Step::StopAndAck(reason) => {
                 self.drop_segment(reason);
-                if self.may_correct(index, arrival) {
+                if self.may_correct(index, arrival, reason) {
                     self.send_ack(index, self.report_of(index, arrival), tx);
                 }
             }
@@ -143,10 +143,14 @@ impl Stack {
 
     /// True when an unacceptable segment may be answered. Two hosts that disagree on where they are
     /// would answer each other's answers for ever, and a stranger's forgeries would be multiplied
-    /// (RFC 5961-7a): of segments without data two a second are answered.
+    /// (RFC 5961-7a): of segments without data, and of challenges, two a second are answered. The
+    /// count is the connection's own, so that nobody learns from his about another's
+    /// (CVE-2016-5696).
     #[cold]
-    fn may_correct(&mut self, index: u32, arrival: &Arrival) -> bool {
-        if arrival.payload_len > 0 && !arrival.flags.contains(tcp::Flags::SYN) {
+    fn may_correct(&mut self, index: u32, arrival: &Arrival, reason: Drop) -> bool {
+        let challenge =
+            matches!(reason, Drop::ResetChallenged | Drop::SynChallenged | Drop::AckOutsideWindow);
+        if arrival.payload_len > 0 && !challenge {
             return true;
         }
         let flags = &mut self.tcbs[index].flags;

@@ -22,11 +22,25 @@ impl Stack {
         if self.tcbs[index].state() == State::Closed {
             return;
         }
+        self.unlist(index, None);
+        self.detach(index, why, event);
+    }
+
+    /// Takes a connection out of the flow table, or leaves its place to another record. The table
+    /// also knows whether the peer had opened it.
+    fn unlist(&mut self, index: u32, successor: Option<Record>) {
         let endpoints = self.tcbs[index].endpoints();
         let hash = self.hash_of(&endpoints);
-        let listed = self.flows.remove(hash, Record::Conn(index).id());
+        let mut gone = |id| match successor {
+            Some(record) => self.flows.replace(hash, id, record.id()),
+            None => self.flows.remove(hash, id),
+        };
+        let accepted = gone(Record::accepted_id(index));
+        let listed = accepted || gone(Record::Conn(index).id());
         debug_assert!(listed, "a connection that is not closed is in the flow table");
-        self.detach(index, why, event);
+        if accepted {
+            self.note_closed(endpoints.remote);
+        }
     }
 
     /// RFC 9293 MUST-13: the tuple stays taken for 2 MSL, in a compact record.
@@ -39,15 +53,12 @@ impl Stack {
         let endpoints = tcb.endpoints();
         let ts_recent = if tcb.flags.any(Flags::TIMESTAMPS) { tcb.ts_recent } else { 0 };
         let (rcv_nxt, tick, wait) = (tcb.rcv_nxt, self.now.tick, self.config.time_wait_ms);
-        let hash = self.hash_of(&endpoints);
         if self.time_waits.is_full() {
             // The oldest could not be taken away in bounded work: this one goes without.
-            self.flows.remove(hash, Record::Conn(index).id());
+            self.unlist(index, None);
         } else {
             let record = self.time_waits.insert(&endpoints, rcv_nxt, ts_recent, tick, wait);
-            let (old, new) = (Record::Conn(index).id(), Record::TimeWait(record).id());
-            let replaced = self.flows.replace(hash, old, new);
-            debug_assert!(replaced, "a connection that is not closed is in the flow table");
+            self.unlist(index, Some(Record::TimeWait(record)));
         }
         self.detach(index, Closed::Finished, event);
     }

@@ -26,9 +26,13 @@
 //! | `ending` | the end of a connection, TIME-WAIT |
 //! | `send_queue`, `receive_queue` | the two chains of blocks |
 //! | `half_open`, `time_wait` | compact records |
+//! | `admission` | who may open a connection now |
+//! | `sources` | connections by source |
+//! | `holding` | who has to go when memory is short |
 
 mod ack;
 mod active;
+pub(crate) mod admission;
 mod arrives;
 pub(crate) mod congestion;
 mod ecn;
@@ -37,6 +41,7 @@ mod extension;
 pub(crate) mod fast_open;
 pub(crate) mod half_open;
 mod header;
+pub(crate) mod holding;
 mod output;
 mod passive;
 mod persist;
@@ -48,6 +53,7 @@ pub(crate) mod recent;
 mod recovery;
 mod scoreboard;
 pub(crate) mod send_queue;
+pub(crate) mod sources;
 pub(crate) mod time_wait;
 pub(crate) mod timers;
 mod tuning;
@@ -57,8 +63,11 @@ mod user;
 mod window;
 
 pub use active::ConnectError;
+pub use admission::Refusal;
 pub use congestion::Congestion;
 pub use ecn::Ecn;
 pub use fast_open::{FastOpenConfig, FastOpenKey};
+pub use holding::HoldingLimits;
 pub use output::Output;
+pub use sources::SourceLimits;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};

@@ -107,13 +107,22 @@ impl Stack {
         let Ok((header, _)) = tcp::Header::parse(segment) else {
             return self.counters.drop(Drop::Malformed);
         };
+        // RFC 9293 3.10.7.2 knows no SYN that ends what it begins; scanners do.
+        if arrival.flags.contains(tcp::Flags::FIN) {
+            return self.counters.drop(Drop::BadFlags);
+        }
+        if let Err(reason) = self.admit(arrival) {
+            return self.refuse(reason, arrival, frame, tx);
+        }
         // The answer goes where the SYN came from on the link. Who has not shown that it gets our
         // answers is no neighbour yet: made-up addresses must not fill that table.
         let Ok((ethernet, _)) = ethernet::Header::parse(frame) else {
             return self.counters.drop(Drop::Malformed);
         };
         let mac = ethernet.src.0;
-        let full = self.config.always_cookies || self.half_opens.slab.next_free().is_none();
+        let full = self.config.always_cookies
+            || self.half_opens.slab.next_free().is_none()
+            || self.is_source_half_open_full(arrival.remote);
         if full {
             // RFC 7413 8.2: in a flood of SYNs there is no Fast Open.
             let dscp = self.dscp_for(arrival);
@@ -145,10 +154,11 @@ impl Stack {
         let Some(index) = self.half_opens.insert() else {
             return self.counters.drop(Drop::ConnTableFull);
         };
-        if self.flows.insert(arrival.hash, Record::HalfOpen(index).id()).is_err() {
+        if !self.list_flow(arrival.hash, Record::HalfOpen(index).id()) {
             self.half_opens.slab.remove(index);
             return self.counters.drop(Drop::FlowTableFull);
         }
+        self.note_half_opened(arrival.remote);
         self.counters.handshakes_in += 1;
         let key = arrival.endpoints().key(&self.addresses);
         let iss = Seq(self.secrets.isn(&key, self.now.us));
@@ -163,7 +173,7 @@ impl Stack {
         record.ts_recent = arrival.ts_value;
         record.deadline = deadline;
         record.snd_wnd = arrival.window;
-        record.mss = offered_mss_of(header, arrival.remote);
+        record.mss = offered_mss_of(header, arrival.remote).max(self.config.mss_min);
         record.scales = scales;
         record.options = options;
         record.tries = 1;
@@ -276,7 +286,7 @@ impl Stack {
         tx: &mut TxBurst,
     ) {
         let key = arrival.endpoints().key(&self.addresses);
-        let mss = offered_mss_of(header, arrival.remote);
+        let mss = offered_mss_of(header, arrival.remote).max(self.config.mss_min);
         let class = secret::mss_class(mss);
         let iss = Seq(self.secrets.cookie(&key, arrival.seq, class, self.minute()));
         let (bits, _) = self.options_of_syn(header);
@@ -295,6 +305,7 @@ impl Stack {
             layout: self.config.option_layout,
             ..tcp::Options::NONE
         };
+        self.cookie_min = Some(self.minute());
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
         let flags = ecn::flags_of_syn_ack(timestamps && ecn);
@@ -362,9 +373,8 @@ impl Stack {
             self.counters.drop(Drop::OutsideWindow);
             return self.say_where_half_open_is(index, tx);
         }
-        if self.tcbs.next_free().is_none() {
-            // The record stays: the peer's next segment may find a free block.
-            return self.counters.drop(Drop::ConnTableFull);
+        if let Err(reason) = self.admit(arrival) {
+            return self.refuse_half_open(index, reason, arrival, frame, tx);
         }
         let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
             return self.counters.drop(Drop::NeighbourUnknown);
@@ -385,6 +395,7 @@ impl Stack {
             window,
         };
         self.half_opens.slab.remove(index);
+        self.note_half_open_gone(arrival.remote);
         self.accept(&agreed, Some(index), arrival, frame, frame_number, events, tx);
     }
 
@@ -420,14 +431,10 @@ impl Stack {
         let irs = arrival.seq.wrapping_sub(1);
         let cookie = arrival.ack.wrapping_sub(1);
         let Some(class) = self.secrets.check(&key, irs, cookie, self.minute()) else {
-            self.counters.drop(Drop::BadCookie);
-            // Under a flood the segment with the cookie is lost as easily as any other, and those
-            // after it prove nothing. The peer sends the first one again; a reset would end a
-            // connection that an honest client has opened.
-            let goes_on = arrival.payload_len > 0 || arrival.flags.contains(tcp::Flags::FIN);
-            if goes_on && self.half_opens.slab.next_free().is_none() {
-                return;
+            if self.is_before_cookie(arrival, &key, cookie) {
+                return self.counters.drop(Drop::BeforeCookie);
             }
+            self.counters.drop(Drop::BadCookie);
             return self.reset_stranger(arrival, frame, tx);
         };
         let Some(neighbour) = self.neighbour_of_arrival(arrival, frame) else {
@@ -441,7 +448,7 @@ impl Stack {
         let agreed = Agreed {
             irs: Seq(irs),
             iss: Seq(cookie),
-            mss: secret::class_mss(class),
+            mss: secret::class_mss(class).max(self.config.mss_min),
             scales: kept.window_scale.map_or(0, |s| s.min(14) << 4 | self.config.rcv_scale()),
             timestamps: arrival.has_timestamps && self.config.timestamps,
             sack: kept.sack_permitted && self.config.sack,
@@ -452,8 +459,8 @@ impl Stack {
             syn_timeouts: 0,
             window: self.config.first_window(),
         };
-        if self.tcbs.next_free().is_none() {
-            return self.counters.drop(Drop::ConnTableFull);
+        if let Err(reason) = self.admit(arrival) {
+            return self.refuse(reason, arrival, frame, tx);
         }
         self.counters.cookies_accepted += 1;
         self.accept(&agreed, None, arrival, frame, frame_number, events, tx);
@@ -475,10 +482,10 @@ impl Stack {
             return self.counters.drop(Drop::ConnTableFull);
         };
         let endpoints = arrival.endpoints();
-        let new = Record::Conn(index).id();
+        let new = Record::accepted_id(index);
         let listed = match record {
             Some(old) => self.flows.replace(arrival.hash, Record::HalfOpen(old).id(), new),
-            None => self.flows.insert(arrival.hash, new).is_ok(),
+            None => self.list_flow(arrival.hash, new),
         };
         self.tcbs[index].clear_for(&endpoints);
         if !listed {
@@ -488,6 +495,7 @@ impl Stack {
         self.fill_accepted(index, agreed, arrival);
         self.establish(index, agreed.syn_timeouts);
         self.counters.accepted += 1;
+        self.note_opened(endpoints.remote);
         let generation = self.tcbs[index].generation;
         let what = What::ACCEPTED;
         events.push(Event { index, generation, what, ..Event::default() });
@@ -532,9 +540,11 @@ impl Stack {
         }
     }
 
-    fn drop_half_open(&mut self, index: u32, hash: u64) {
+    pub(super) fn drop_half_open(&mut self, index: u32, hash: u64) {
         self.flows.remove(hash, Record::HalfOpen(index).id());
+        let remote = self.half_opens.slab[index].endpoints().remote;
         self.half_opens.slab.remove(index);
+        self.note_half_open_gone(remote);
     }
 
     /// Forgets every half-open connection to `port`.
@@ -552,7 +562,7 @@ impl Stack {
     }
 
     /// Minutes, for the age of cookies.
-    fn minute(&self) -> u32 {
+    pub(super) fn minute(&self) -> u32 {
         (self.now.us / 60_000_000) as u32
     }
 

@@ -90,10 +90,8 @@ impl Stack {
         tx: &mut TxBurst,
     ) -> Step {
         let out_of_order = text.seq.gt(self.tcbs[index].rcv_nxt);
-        let tcb = &mut self.tcbs[index];
-        let (limit, steps) = (self.config.out_of_order_blocks_max, &mut self.counters.walked);
-        let blocks = receive_queue::out_of_order_blocks(tcb, &self.pool, limit, steps);
-        if out_of_order && blocks >= limit {
+        let blocks = self.blocks_out_of_order(index);
+        if out_of_order && blocks >= self.config.out_of_order_blocks_max {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
         let duplicate = self.duplicate_part(index, text, blocks);
@@ -101,7 +99,9 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         if inserted == Inserted::PoolEmpty && !out_of_order {
             // What came too early gives way to what is due: the peer has both (RFC 2018 8).
-            receive_queue::forget_out_of_order(tcb, &mut self.pool);
+            let blocks = receive_queue::forget_out_of_order(tcb, &mut self.pool);
+            self.counters.reneged += u64::from(blocks);
+            let tcb = &mut self.tcbs[index];
             if tcb.rcv_queue == BlockId::NONE {
                 self.text_in_order(index, text, event);
                 return Step::On;
@@ -162,6 +162,12 @@ impl Stack {
             }
             old => Some((text.seq.back(old), text.seq)),
         }
+    }
+
+    /// Blocks that came too early; not more than there may be are counted.
+    fn blocks_out_of_order(&mut self, index: u32) -> u32 {
+        let (limit, steps) = (self.config.out_of_order_blocks_max, &mut self.counters.walked);
+        receive_queue::out_of_order_blocks(&self.tcbs[index], &self.pool, limit, steps)
     }
 
     /// Into the receive queue, unless the last blocks are for sending: a service that answers what

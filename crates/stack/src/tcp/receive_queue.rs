@@ -253,8 +253,8 @@ pub(crate) fn out_of_order_blocks(
     count
 }
 
-/// Gives back all that is not in order yet.
-pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
+/// Gives back all that is not in order yet; says how many blocks.
+pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) -> u32 {
     let (mut id, mut last) = (tcb.rcv_queue, BlockId::NONE);
     while id != BlockId::NONE && pool.header(id).seq.lt(tcb.rcv_nxt) {
         last = id;
@@ -267,11 +267,14 @@ pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) {
             pool.header_mut(tcb.rcv_queue).shared = last;
         }
     }
+    let mut count = 0;
     while id != BlockId::NONE {
         let next = pool.header(id).next;
         pool.free(id);
         id = next;
+        count += 1;
     }
+    count
 }
 
 /// Gives everything back.

@@ -52,7 +52,11 @@ impl Stack {
             tcb.flags.clear(Flags::PROBING | Flags::HELD);
             tcb.dup_acks = left_duplicates(tcb, newly);
         } else if !tcb.flags.any(Flags::LOSS) && is_duplicate(tcb, arrival) {
-            tcb.dup_acks = more_duplicates(tcb);
+            // RFC 5681 3.2 step 4: not more than were out when recovery began. What went since was
+            // sent on the strength of duplicates itself.
+            let recovering = tcb.flags.any(Flags::RECOVERY);
+            let most = if recovering { loss.prr_flight } else { flight_before };
+            tcb.dup_acks = more_duplicates(tcb, most);
         }
         if let Some(rtt_us) = seen.rtt_us {
             tcb.measure_rtt(rtt_us);
@@ -345,11 +349,11 @@ pub(super) fn is_duplicate(tcb: &Tcb, arrival: &Arrival) -> bool {
     Seq(arrival.ack) == tcb.snd_una && awaited && !carries && window == tcb.snd_wnd
 }
 
-/// One more duplicate, as long as it can stand for a segment in flight: a peer must not open the
-/// window by sending more of them (Savage et al., "TCP congestion control with a misbehaving
+/// One more duplicate, as long as it can stand for a segment of the `flight`: a peer must not open
+/// the window by sending more of them (Savage et al., "TCP congestion control with a misbehaving
 /// receiver").
-pub(super) fn more_duplicates(tcb: &Tcb) -> u8 {
-    let segments = tcb.in_flight().div_ceil(u32::from(tcb.mss.max(1)));
+pub(super) fn more_duplicates(tcb: &Tcb, flight: u32) -> u8 {
+    let segments = flight.div_ceil(u32::from(tcb.mss.max(1)));
     tcb.dup_acks.saturating_add(1).min(segments.max(u32::from(DUP_ACKS_LOSS)).min(255) as u8)
 }
 

@@ -7,6 +7,7 @@
 use super::extension::{self, Bits};
 use super::recent::RECENT_MS;
 use super::send_queue;
+use crate::budget::Pressure;
 use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
@@ -37,6 +38,9 @@ impl Stack {
         if self.now.tick != self.swept_at {
             self.swept_at = self.now.tick;
             self.half_open_timers(tx);
+            if self.pressure() > Pressure::None {
+                self.relieve(events, tx);
+            }
             self.neighbour_timers(tx);
             self.fragment_timers(tx);
         }

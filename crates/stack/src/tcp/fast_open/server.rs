@@ -101,7 +101,7 @@ impl Stack {
             return false;
         };
         let Some(agreed) = self.agreed_with_syn(arrival, header, frame) else {
-            self.flows.remove(arrival.hash, Record::Conn(index).id());
+            self.flows.remove(arrival.hash, Record::accepted_id(index));
             self.tcbs.remove(index);
             return false;
         };
@@ -110,6 +110,7 @@ impl Stack {
         self.fast_open.pending.opened();
         self.counters.fast_open_in += 1;
         self.counters.accepted += 1;
+        self.note_opened(arrival.remote);
         self.counters.handshakes_in += 1;
         events.push(event);
         self.tcbs[index].rttvar_us4 = (self.now.us as u32).max(1);
@@ -125,7 +126,7 @@ impl Stack {
         }
         let index = self.tcbs.insert()?;
         self.tcbs[index].clear_for(&arrival.endpoints());
-        if self.flows.insert(arrival.hash, Record::Conn(index).id()).is_err() {
+        if !self.list_flow(arrival.hash, Record::accepted_id(index)) {
             self.tcbs.remove(index);
             return None;
         }
@@ -146,7 +147,7 @@ impl Stack {
         Some(Agreed {
             irs: Seq(arrival.seq),
             iss: Seq(self.secrets.isn(&key, self.now.us)),
-            mss: offered_mss_of(header, arrival.remote),
+            mss: offered_mss_of(header, arrival.remote).max(self.config.mss_min),
             scales,
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
