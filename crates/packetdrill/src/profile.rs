@@ -20,6 +20,8 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
             config.window_scale_min = 8;
             config.quick_acks = true;
             config.push_bursts = true;
+            // Linux leaves it to a queueing discipline that scripts do not have.
+            config.burst_segments = None;
             config.rto_variance_min_ms = 200;
             config.rto_max_ms = 120_000;
             config.timestamps_required = false;

@@ -74,7 +74,8 @@ pub struct StackConfig {
     pub rto_variance_min_ms: u32,
     /// Its upper bound (RFC 6298 2.5).
     pub rto_max_ms: u32,
-    /// Timeouts in a row before an opening connection is given up (R2 of RFC 9293 3.8.3).
+    /// Timeouts in a row before an opening connection is given up (R2 of RFC 9293 3.8.3). Seven
+    /// are 183 s by default: RFC 9293 MUST-23 wants three minutes.
     pub syn_retries: u8,
     /// SYN-ACKs sent again before a half-open connection is given up.
     pub syn_ack_retries: u8,
@@ -109,6 +110,11 @@ pub struct StackConfig {
     pub ecn: Ecn,
     /// The algorithm of congestion avoidance.
     pub congestion: Congestion,
+    /// Leave the first slow start when round trips grow longer (RFC 9406), not only at a loss.
+    pub hystart: bool,
+    /// Segments of a bulk transfer that may go at once, after a pause for example; what more its
+    /// window has room for goes at the pace of the round trip. `None`: it is not paced.
+    pub burst_segments: Option<u32>,
     /// Probe for losses at the end of a flight (RFC 8985 7).
     pub tail_loss_probes: bool,
     /// Find out timeouts that came too early, and undo them (RFC 5682).
@@ -159,7 +165,6 @@ impl StackConfig {
     /// Settings for a stack of `conns_max` connections, with buffers for as many of them as one
     /// core can keep busy.
     pub fn for_connections(conns_max: u32) -> Self {
-        let half_open_max = (conns_max / 64).clamp(1 << 10, 1 << 16);
         Self {
             conns_max,
             accepted_max: None,
@@ -167,7 +172,7 @@ impl StackConfig {
             refusal: Refusal::Silence,
             sources: SourceLimits::default(),
             holding: HoldingLimits::default(),
-            half_open_max,
+            half_open_max: (conns_max / 64).clamp(1 << 10, 1 << 16),
             time_wait_max: (conns_max / 8).clamp(1 << 10, 1 << 20),
             neighbours_max: 1 << 12,
             snd_buf_bytes: 256 << 10,
@@ -189,7 +194,6 @@ impl StackConfig {
             rto_min_ms: 200,
             rto_variance_min_ms: 1,
             rto_max_ms: 60_000,
-            // 183 s with the timeouts above: RFC 9293 MUST-23 wants three minutes.
             syn_retries: 7,
             syn_ack_retries: 5,
             data_retries: 15,
@@ -206,6 +210,8 @@ impl StackConfig {
             sack: true,
             ecn: Ecn::Accept,
             congestion: Congestion::Cubic,
+            hystart: true,
+            burst_segments: Some(10),
             tail_loss_probes: true,
             frto: true,
             initial_window_segments: 10,
@@ -274,6 +280,9 @@ impl StackConfig {
         if self.ack_delay_ms >= 500 {
             // RFC 9293 MUST-40.
             return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
+        }
+        if self.burst_segments.is_some_and(|count| count < 2 || count > 1 << 16) {
+            return Err("burst_segments must be between 2 and 65,536");
         }
         // RFC 1122-3.2.1.7.
         if self.ttl == 0 {

@@ -200,6 +200,8 @@ pub struct Counters {
     pub ecn_marked: u64,
     /// Times a window was reduced because the peer told of marks (ECE).
     pub ecn_reductions: u64,
+    /// Slow starts that ended because round trips grew longer (RFC 9406).
+    pub slow_starts_ended: u64,
     /// Tail loss probes sent (RFC 8985 7).
     pub tail_probes: u64,
     /// Keepalive and zero-window probes sent.

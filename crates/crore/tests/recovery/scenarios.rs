@@ -3,11 +3,11 @@
 use super::wire::{Fate, Path, Seen, World};
 use crore::StackConfig;
 
-const RTT_US: u64 = 20_000;
-const MSS: usize = 1448;
+pub(crate) const RTT_US: u64 = 20_000;
+pub(crate) const MSS: usize = 1448;
 
 /// A connection with a measured round-trip time, over which nothing is in flight.
-fn quiet_pair(tweak: impl Fn(&mut StackConfig)) -> World {
+pub(crate) fn quiet_pair(tweak: impl Fn(&mut StackConfig)) -> World {
     let path = Path { delay_us: RTT_US / 2, rate: 1_250_000_000, queue_us: 1_000_000 };
     let mut world = World::new(path, |_, config| tweak(config));
     world.connect();

@@ -5,8 +5,9 @@
 //! of the pool. When none is free the connection goes without: it takes no notice of reports,
 //! waits for the retransmission timer and goes on by slow start, which needs no memory.
 
-use super::congestion::Avoidance;
+use super::congestion::{Avoidance, HyStart};
 use super::fast_open::Opening;
+use super::pacing::Pacing;
 use super::send_queue::{Marks, Segment};
 use super::tuning::Tuning;
 use super::urgent::Urgent;
@@ -70,6 +71,8 @@ pub(crate) struct Extension {
     pub(super) opening: Opening,
     pub(super) steering: Steering,
     pub(super) tuning: Tuning,
+    pub(super) hystart: HyStart,
+    pub(super) pacing: Pacing,
 }
 
 /// What is remembered of how the window was moved, besides by losses.
@@ -130,6 +133,7 @@ impl Extension {
         // RFC 6582-3.2a, and anew with each block: before what is in flight.
         loss.recover = tcb.snd_una.back(1);
         loss.steering.cut_until = loss.recover;
+        loss.hystart = HyStart::new(tcb.snd_nxt);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
         loss.min_rtt_us = u32::MAX;

@@ -7,7 +7,7 @@
 //! | `active` | OPEN (3.10.1) and SYN-SENT |
 //! | `ack` | the acknowledgment step: send queue, window, round-trip time |
 //! | `window` | the congestion window: slow start, growth, idle restart |
-//! | `congestion` | the algorithms of congestion avoidance |
+//! | `congestion` | the algorithms of congestion avoidance, and `HyStart++` |
 //! | `ecn` | congestion that the network marks instead of dropping |
 //! | `recovery` | recovery from loss: begin, pace, end |
 //! | `scoreboard`, `rack` | what was delivered, what is lost |
@@ -19,6 +19,7 @@
 //! | `urgent` | urgent data, both ways |
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now |
+//! | `pacing` | how much of it at once |
 //! | `header` | its header, and segments without payload |
 //! | `timers` | retransmission, persist, keepalive, delayed acknowledgment |
 //! | `recent` | timers set a moment ago |
@@ -43,6 +44,7 @@ pub(crate) mod half_open;
 mod header;
 pub(crate) mod holding;
 mod output;
+mod pacing;
 mod passive;
 mod persist;
 mod probe;

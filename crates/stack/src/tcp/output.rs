@@ -30,13 +30,15 @@ pub enum Output {
 
 /// Why a connection's turn at sending ended.
 #[derive(PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     /// Nothing more may be sent now.
     All,
     /// No transmit frame: go on in the next burst.
     NoFrame,
     /// The next hop is not known yet: go on when it is, or when a timer says so.
     NoPath,
+    /// The pace allows no more new octets in this tick: go on when a timer says so.
+    Paced,
 }
 
 impl Stack {
@@ -215,8 +217,35 @@ impl Stack {
         if tcb.in_flight() == 0 && tcb.unsent() > 0 {
             self.before_flight(index);
         }
-        let mut segments = 0;
+        if self.tcbs[index].unsent() > 0 {
+            let sent = if self.tcbs[index].extension == BlockId::NONE {
+                self.send_unsent(index, u32::MAX, path, tx)
+            } else {
+                self.send_paced(index, path, tx)
+            };
+            if sent != Sent::All {
+                return sent;
+            }
+        }
+        self.send_fin(index, path, tx)
+    }
+
+    /// New octets, at most `allowance` and what begins within it, as the windows allow.
+    #[inline]
+    pub(super) fn send_unsent(
+        &mut self,
+        index: u32,
+        allowance: u32,
+        path: &PathTo,
+        tx: &mut TxBurst,
+    ) -> Sent {
+        let from = self.tcbs[index].snd_nxt;
+        let (mut segments, mut ended) = (0, Sent::All);
         while self.tcbs[index].unsent() > 0 {
+            if self.tcbs[index].snd_nxt.since(from) >= allowance {
+                ended = Sent::Paced;
+                break;
+            }
             let Some((id, skip, len)) = self.next_unsent(index) else { break };
             if segments > 0
                 && self.config.push_bursts
@@ -232,7 +261,7 @@ impl Stack {
         if segments > 1 {
             self.maybe_time_probe(index);
         }
-        self.send_fin(index, path, tx)
+        ended
     }
 
     /// True when the windows have room for another full segment after this one.

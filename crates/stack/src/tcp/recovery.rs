@@ -164,6 +164,7 @@ impl Stack {
     ) {
         let congestion = self.config.congestion;
         let Credit { octets, flight_before, echo } = credit;
+        self.watch_rounds(index, loss, seen.rtt_us);
         let tcb = &mut self.tcbs[index];
         if tcb.flags.any(Flags::LOSS) {
             // RFC 5681-3.1a: slow start after a timeout. RFC 3168-6.1.2c: not while there is ECE.

@@ -102,6 +102,11 @@ impl Stack {
                 self.queue_output(index);
             }
         }
+        if let Some(at) = self.paced_until(&self.tcbs[index])
+            && reached(tick, at)
+        {
+            self.end_wait(index);
+        }
         let tcb = &mut self.tcbs[index];
         if tcb.flags.any(Flags::APP_TIMED) && reached_u16(tick >> 6, tcb.app_deadline) {
             tcb.flags.clear(Flags::APP_TIMED);
@@ -320,6 +325,7 @@ impl Stack {
     fn rearm(&mut self, index: u32) {
         let tick = self.now.tick;
         let idle = self.keepalive_idle_ms();
+        let paced = self.paced_until(&self.tcbs[index]);
         let config = &self.config;
         let tcb = &mut self.tcbs[index];
         let closed = tcb.state() == State::Closed;
@@ -332,6 +338,9 @@ impl Stack {
         };
         if tcb.flags.any(Flags::TIMED) {
             consider(tcb.deadline);
+        }
+        if let Some(at) = paced {
+            consider(at);
         }
         if tcb.flags.any(Flags::ACK_TIMED) {
             let ahead = tcb.ack_deadline.wrapping_sub(tick as u16) as i16;

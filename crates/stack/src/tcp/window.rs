@@ -20,10 +20,34 @@ impl Stack {
         if flight_before < tcb.cwnd / 2 {
             return;
         }
-        if tcb.cwnd < tcb.ssthresh_octets() {
-            slow_start(tcb, newly, self.config.snd_buf_most());
-        } else {
-            self.avoid(index, newly);
+        if tcb.cwnd >= tcb.ssthresh_octets() {
+            return self.avoid(index, newly);
+        }
+        slow_start(tcb, newly, self.config.snd_buf_most());
+        let initial = self.config.initial_window_segments * u32::from(tcb.mss);
+        if tcb.cwnd >= 2 * initial {
+            self.begin_bulk(index);
+        }
+    }
+
+    /// Slow start has left the initial window behind: a bulk transfer, whose round trips and pace
+    /// are worth a block. Without one it goes on as it is.
+    #[cold]
+    fn begin_bulk(&mut self, index: u32) {
+        if self.config.hystart || self.config.burst_segments.is_some() {
+            self.open_extension(index);
+        }
+    }
+
+    /// `HyStart++`: is the first slow start over (RFC 9406-4.3e)?
+    pub(super) fn watch_rounds(&mut self, index: u32, loss: &mut Extension, rtt_us: Option<u32>) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.ssthresh_segments != u16::MAX || !self.config.hystart {
+            return;
+        }
+        if loss.hystart.is_over(tcb.snd_una, tcb.snd_nxt, rtt_us) {
+            tcb.set_ssthresh(tcb.cwnd);
+            self.counters.slow_starts_ended += 1;
         }
     }
 
@@ -78,6 +102,12 @@ impl Stack {
         let now_ms = self.now.tick;
         let tcb = &mut self.tcbs[index];
         if tcb.cwnd < tcb.ssthresh_octets() {
+            let first = tcb.ssthresh_segments == u16::MAX;
+            let newly = newly.min(SLOW_START_SEGMENTS * u32::from(tcb.mss));
+            let newly = match loss {
+                Some(loss) if first => loss.hystart.growth(newly),
+                _ => newly,
+            };
             return slow_start(tcb, newly, limit);
         }
         let (cwnd, mss) = (tcb.cwnd, u32::from(tcb.mss));
@@ -98,11 +128,11 @@ impl Stack {
 }
 
 /// Slow start, counted in octets (RFC 3465), for acknowledgments of up to eight segments
-/// (RFC 9406 4.2): receivers that gather segments acknowledge many at once.
+/// (RFC 9406-4.2): receivers that gather segments acknowledge many at once.
 #[inline]
 fn slow_start(tcb: &mut Tcb, newly: u32, limit: u32) {
     let mss = u32::from(tcb.mss);
-    let step = newly.min(8 * mss);
+    let step = newly.min(SLOW_START_SEGMENTS * mss);
     tcb.cwnd = (tcb.cwnd + step).min(limit.max(2 * mss));
 }
 
@@ -119,3 +149,6 @@ impl Tcb {
         self.ssthresh_segments = segments.clamp(2, u32::from(u16::MAX)) as u16;
     }
 }
+
+/// An acknowledgment opens the window by so many segments at most.
+const SLOW_START_SEGMENTS: u32 = 8;

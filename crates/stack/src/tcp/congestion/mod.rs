@@ -1,10 +1,14 @@
-//! Congestion control proper: how large the window is after a loss, and how it grows in congestion
-//! avoidance. Pure functions over numbers; what is lost, and when, is `recovery`'s to say.
+//! Congestion control proper: how large the window is after a loss, how it grows in congestion
+//! avoidance, and when slow start is over. Pure functions over numbers; what is lost, and when, is
+//! `recovery`'s to say.
 
 mod cubic;
+mod hystart;
 mod newreno;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub(crate) use hystart::HyStart;
 
 /// The algorithm of a stack's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

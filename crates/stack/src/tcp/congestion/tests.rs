@@ -2,6 +2,8 @@
 
 use super::cubic::cube_root;
 use super::*;
+use crate::seq::Seq;
+use alloc::vec::Vec;
 
 const MSS: u32 = 1448;
 
@@ -86,4 +88,46 @@ fn extreme_numbers_do_not_overflow() {
         let step = Step { cwnd, mss: 9000, newly: 1 << 30, now_ms: 1 + elapsed_ms, srtt_ms: 1000 };
         assert!(Congestion::Cubic.growth(Some(&mut past), &step) <= cwnd / 2 + cwnd);
     }
+}
+
+/// A slow start whose rounds have these least round-trip times, in milliseconds, ten samples each;
+/// says how many octets of a hundred the window grew by in each, and in which it was over.
+fn slow_start(rounds_ms: &[u32]) -> (Vec<u32>, Option<usize>) {
+    let mut hystart = HyStart::new(Seq(0));
+    let (mut growth, mut una) = (Vec::new(), Seq(0));
+    for (round, &ms) in rounds_ms.iter().enumerate() {
+        for sample in 0..10 {
+            una += 100;
+            if hystart.is_over(una, una + 1000, Some(ms * 1000 + sample)) {
+                return (growth, Some(round));
+            }
+        }
+        growth.push(hystart.growth(100));
+    }
+    (growth, None)
+}
+
+/// RFC 9406-4.3a, RFC 9406-4.3b, RFC 9406-4.3d: a round trip that is an eighth longer makes slow
+/// start cautious, and five rounds of that end it.
+#[test]
+fn slow_start_is_over_five_rounds_after_round_trips_grew() {
+    let (growth, over) = slow_start(&[100, 100, 100, 113, 125, 140, 150, 160, 170, 180]);
+    assert_eq!(growth[..5], [100, 100, 100, 25, 25]);
+    assert_eq!(over, Some(8));
+}
+
+/// RFC 9406-4.3a: an eighth, but four milliseconds at least and sixteen at most.
+#[test]
+fn the_threshold_has_bounds() {
+    assert_eq!(slow_start(&[10, 10, 13, 13]).0, [100; 4]);
+    assert_eq!(slow_start(&[10, 10, 14]).0, [100, 100, 25]);
+    assert_eq!(slow_start(&[1000, 1000, 1016]).0, [100, 100, 25]);
+}
+
+/// RFC 9406-4.3c: shorter round trips again, and slow start goes on as before.
+#[test]
+fn a_passing_delay_does_not_end_slow_start() {
+    let (growth, over) = slow_start(&[100, 100, 120, 100, 100, 100, 100, 100, 100, 100]);
+    assert_eq!(growth, [100, 100, 25, 100, 100, 100, 100, 100, 100, 100]);
+    assert_eq!(over, None);
 }
