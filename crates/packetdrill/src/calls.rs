@@ -2,9 +2,10 @@
 
 use crate::descriptor::Descriptor;
 use crate::errno::{Errno, Stop};
+use crate::fast_open::Sysctls;
 use crate::host::Cause;
 use crate::profile;
-use crate::sockets::{Listener, Opened, Owner, Role, Socket, Stream};
+use crate::sockets::{Listener, Opened, Owner, Role, Socket, Stream, error_of};
 use crate::world::World;
 use crore_stack::{ConnectError, Flags};
 use std::collections::VecDeque;
@@ -63,7 +64,7 @@ impl World {
             Role::Idle => {}
             // A second call only changes the backlog.
             Role::Listener(_) => return Ok(()),
-            Role::Stream(_) => return Err(libc::EINVAL),
+            Role::Stream(_) | Role::Deferred(_) => return Err(libc::EINVAL),
         }
         let port = socket.bound.map_or(0, |address| address.port());
         if port == 0 {
@@ -72,7 +73,7 @@ impl World {
         socket.role = Role::Listener(Listener { port, ready: VecDeque::new() });
         self.apply_options(fd, 0)?;
         self.host.stack.listen(port);
-        Ok(())
+        self.apply_fast_open_to(fd)
     }
 
     /// The new descriptor and the peer.
@@ -87,7 +88,10 @@ impl World {
         let stream = self.sockets.streams.get_mut(&conn).ok_or(libc::ECONNABORTED)?;
         stream.owner = Owner::Socket(new);
         let (local, remote) = (stream.local, stream.remote);
+        let ended = stream.ended.map(|why| (why, stream.peer_closed));
+        let error = ended.and_then(|(why, closed)| error_of(why, closed, self.flags.profile));
         let socket = self.sockets.socket_mut(new)?;
+        socket.error = error;
         socket.bound = Some(local);
         socket.role = Role::Stream(conn);
         socket.options = options;
@@ -96,6 +100,16 @@ impl World {
 
     /// Begins to connect; done when the stack says so.
     pub(crate) fn begin_connect(&mut self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
+        self.begin_connect_with(fd, remote, None).map(|_| ())
+    }
+
+    /// The same, with Fast Open when there are `octets`; says how many go on the SYN.
+    pub(crate) fn begin_connect_with(
+        &mut self,
+        fd: i32,
+        remote: SocketAddr,
+        octets: Option<&[u8]>,
+    ) -> Result<usize, Errno> {
         let socket = self.sockets.socket(fd)?;
         if let Role::Stream(conn) = socket.role {
             let opening = self.sockets.streams.get(&conn).is_some_and(|s| !s.connected);
@@ -110,7 +124,12 @@ impl World {
         self.apply_options(fd, 0)?;
         self.host.know(remote.ip());
         let local = bound.filter(|local| !local.ip().is_unspecified());
-        let index = self.host.stack.connect(remote, local).map_err(errno_of)?;
+        let stack = &mut self.host.stack;
+        let opened = match octets {
+            Some(octets) => stack.connect_fast_open(remote, local, octets),
+            None => stack.connect(remote, local).map(|index| (index, 0)),
+        };
+        let (index, on_syn) = opened.map_err(errno_of)?;
         let conn = (index, self.host.stack.tcb(index).generation);
         self.host.stack.set_flag(index, Flags::NODELAY, nodelay);
         let (local, remote) = (self.host.stack.local(index), self.host.stack.remote(index));
@@ -118,7 +137,7 @@ impl World {
         self.sockets.streams.insert(conn, stream);
         self.sockets.socket_mut(fd)?.role = Role::Stream(conn);
         self.send_now(Cause::Call);
-        Ok(())
+        Ok(on_syn)
     }
 
     /// How the connecting goes.
@@ -138,7 +157,7 @@ impl World {
         let Opened::Socket(socket) = opened else { return Ok(()) };
         let stack = &mut self.host.stack;
         match socket.role {
-            Role::Idle => {}
+            Role::Idle | Role::Deferred(_) => {}
             Role::Listener(listener) => {
                 stack.unlisten(listener.port);
                 for conn in listener.ready {
@@ -197,7 +216,7 @@ impl World {
         let conn = match self.sockets.socket(fd)?.role {
             Role::Stream(conn) => conn,
             Role::Listener(_) => return Err(libc::EINVAL),
-            Role::Idle => return Ok(0),
+            Role::Idle | Role::Deferred(_) => return Ok(0),
         };
         let tcb = self.host.stack.tcb(conn.0);
         match request {
@@ -215,10 +234,11 @@ impl World {
     }
 
     /// Takes over what a script set with `sysctl` so far.
-    fn read_sysctls(&mut self) {
+    pub(crate) fn read_sysctls(&mut self) {
         let Some(path) = &self.flags.sysctls else { return };
         if let Ok(text) = std::fs::read_to_string(path) {
             profile::apply_sysctls(&text, self.flags.profile, self.host.stack.settings_mut());
+            self.apply_fast_open(Sysctls::read(&text));
         }
     }
 }

@@ -21,6 +21,7 @@
 mod calls;
 mod descriptor;
 mod errno;
+mod fast_open;
 pub mod ffi;
 mod flags;
 mod host;

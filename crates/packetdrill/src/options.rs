@@ -15,6 +15,8 @@ pub(crate) struct Options {
     tcp: BTreeMap<i32, i32>,
     /// `SO_LINGER`: on, and for how many seconds.
     linger: (i32, i32),
+    /// `TCP_FASTOPEN_KEY`.
+    fast_open_key: Option<[u8; 16]>,
 }
 
 impl Options {
@@ -31,6 +33,11 @@ impl Options {
         self.tcp.get(&libc::TCP_NOTSENT_LOWAT).map(|octets| *octets as u32).filter(|n| *n > 0)
     }
 
+    /// The key of a listener's own.
+    pub(crate) fn fast_open_key(&self) -> Option<[u8; 16]> {
+        self.fast_open_key
+    }
+
     /// True when `close` is to reset.
     pub(crate) fn lingers_for_nothing(&self) -> bool {
         self.linger.0 != 0 && self.linger.1 == 0
@@ -45,6 +52,9 @@ impl World {
         option: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
+        if (level, option) == (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) {
+            self.check_fast_open_connect()?;
+        }
         let options = &mut self.sockets.socket_mut(fd)?.options;
         match (level, option) {
             (libc::SOL_SOCKET, libc::SO_LINGER) => {
@@ -52,6 +62,11 @@ impl World {
                     return Err(libc::EINVAL);
                 };
                 options.linger = (on, seconds);
+            }
+            (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_KEY) => {
+                let key = value.first_chunk::<16>().filter(|_| matches!(value.len(), 16 | 32));
+                options.fast_open_key = Some(*key.ok_or(libc::EINVAL)?);
+                return self.apply_fast_open_to(fd);
             }
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -71,6 +86,9 @@ impl World {
             _ => return Err(libc::ENOPROTOOPT),
         }
         let touched = if level == libc::IPPROTO_TCP { option } else { 0 };
+        if touched == libc::TCP_FASTOPEN {
+            self.apply_fast_open_to(fd)?;
+        }
         self.apply_options(fd, touched)?;
         self.send_now(Cause::Call);
         Ok(())
@@ -231,7 +249,7 @@ const SOCKET_OPTIONS: [i32; 8] = [
     libc::SO_RCVLOWAT,
 ];
 
-const TCP_OPTIONS: [i32; 14] = [
+const TCP_OPTIONS: [i32; 15] = [
     libc::TCP_NODELAY,
     libc::TCP_MAXSEG,
     libc::TCP_CORK,
@@ -244,6 +262,7 @@ const TCP_OPTIONS: [i32; 14] = [
     libc::TCP_QUICKACK,
     libc::TCP_USER_TIMEOUT,
     libc::TCP_FASTOPEN,
+    libc::TCP_FASTOPEN_CONNECT,
     libc::TCP_NOTSENT_LOWAT,
     libc::TCP_INQ,
 ];

@@ -26,6 +26,7 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
             config.rto_max_ms = 120_000;
             config.timestamps_required = false;
             config.syn_retries = 5;
+            config.fast_open.unknown_mss = Some(1460);
         }
         Profile::FreeBsd => {
             config.option_layout = OptionLayout::FreeBsd;
@@ -102,7 +103,7 @@ fn scale_for(octets: u64) -> u8 {
 }
 
 /// Decimal, or hexadecimal after `0x`.
-fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),

@@ -44,6 +44,7 @@ impl World {
                 let some = !listener.ready.is_empty();
                 return Some(if some { libc::POLLIN | libc::POLLRDNORM } else { 0 });
             }
+            Role::Deferred(_) => return Some(ready | libc::POLLOUT | libc::POLLWRNORM),
             Role::Stream(conn) => *conn,
         };
         let stream = self.sockets.streams.get(&conn)?;

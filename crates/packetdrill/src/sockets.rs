@@ -41,6 +41,8 @@ pub(crate) enum Role {
     /// Neither listens nor connects.
     Idle,
     Listener(Listener),
+    /// Connects with the first octets that are sent (`TCP_FASTOPEN_CONNECT`).
+    Deferred(SocketAddr),
     Stream(Conn),
 }
 
@@ -222,7 +224,7 @@ impl Sockets {
 }
 
 /// What a call on an ended connection fails with.
-fn error_of(why: Closed, peer_had_closed: bool, profile: Profile) -> Option<Errno> {
+pub(crate) fn error_of(why: Closed, peer_had_closed: bool, profile: Profile) -> Option<Errno> {
     match why {
         Closed::Finished | Closed::Aborted => None,
         Closed::Evicted => Some(libc::ENOBUFS),

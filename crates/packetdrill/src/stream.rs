@@ -2,12 +2,16 @@
 
 use crate::errno::{Errno, Stop};
 use crate::host::Cause;
+use crate::sockets::Role;
 use crate::world::World;
 use crore_stack::SendEnd;
 
 impl World {
     /// Reads into `out`; says how many octets, 0 at the end of the stream.
     pub(crate) fn recv(&mut self, fd: i32, out: &mut [u8], flags: i32) -> Result<usize, Stop> {
+        if let Role::Deferred(_) = self.sockets.socket(fd)?.role {
+            return Err(Stop::Wait);
+        }
         let conn = self.sockets.conn(fd, libc::ENOTCONN)?;
         if flags & libc::MSG_ERRQUEUE != 0 {
             return Err(Stop::Failed(libc::EAGAIN));
@@ -40,9 +44,6 @@ impl World {
     /// Queues as much of `octets` as there is room for; says how much. Nothing: it must wait.
     pub(crate) fn send(&mut self, fd: i32, octets: &[u8], flags: i32) -> Result<usize, Stop> {
         let conn = self.sockets.conn(fd, libc::EPIPE)?;
-        if flags & MSG_FASTOPEN != 0 {
-            return Err(Stop::Failed(libc::EOPNOTSUPP));
-        }
         let socket = self.sockets.socket_mut(fd)?;
         if let Some(errno) = socket.error.take() {
             return Err(Stop::Failed(errno));
@@ -88,5 +89,5 @@ impl World {
     }
 }
 
-/// Data in the SYN (RFC 7413): not offered by this stack.
+/// Octets on the SYN (RFC 7413).
 pub(crate) const MSG_FASTOPEN: i32 = 0x2000_0000;

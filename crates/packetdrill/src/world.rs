@@ -1,5 +1,6 @@
 //! All behind the interface: the host, its sockets, and the files that a judge reads.
 
+use crate::fast_open;
 use crate::flags::Flags;
 use crate::host::{Cause, Host};
 use crate::sockets::{Opened, Role, Sockets, Stream};
@@ -13,6 +14,7 @@ pub(crate) struct World {
     pub(crate) flags: Flags,
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
+    pub(crate) fast_open: fast_open::Sysctls,
     /// The table of endpoints as it was last written.
     states: Option<String>,
 }
@@ -22,7 +24,10 @@ impl World {
     pub(crate) fn new(flags: Flags) -> Result<Self, String> {
         let host = Host::new(&flags).map_err(|error| error.to_string())?;
         let sockets = Sockets::new(flags.profile);
-        Ok(Self { flags, host, sockets, states: None })
+        let fast_open = fast_open::Sysctls::default();
+        let mut world = Self { flags, host, sockets, fast_open, states: None };
+        world.apply_fast_open(fast_open::Sysctls::default());
+        Ok(world)
     }
 
     /// A packet comes in.

@@ -2,6 +2,7 @@
 
 use super::memory::{buffer, octets, read_address, write_address};
 use super::{answer, shared};
+use crate::fast_open::Connecting;
 use crate::shared::Shared;
 use libc::{c_int, c_long, c_ulong, c_void, sockaddr, socklen_t};
 
@@ -73,8 +74,11 @@ pub(super) unsafe extern "C" fn connect(
     // SAFETY: the interface's promise.
     let (shared, address) = unsafe { (shared(userdata), read_address(address, len)) };
     let nonblocking = shared.call(|world| world.is_nonblocking(fd, 0));
-    let begun = address.and_then(|to| shared.call(|world| world.begin_connect(fd, to)));
-    answer(begun.and_then(|()| {
+    let begun = address.and_then(|to| shared.call(|world| world.connect(fd, to)));
+    answer(begun.and_then(|begun| {
+        if begun == Connecting::Deferred {
+            return Ok(0);
+        }
         let done = shared.wait_for(nonblocking.then_some(0), |world| world.connect_result(fd))?;
         done.map(|()| 0).ok_or(if nonblocking { libc::EINPROGRESS } else { libc::ETIMEDOUT })
     }))

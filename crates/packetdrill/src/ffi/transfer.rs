@@ -4,8 +4,11 @@ use super::calls::{or_again, patience};
 use super::memory::{buffer, collect, octets, parts, read_address, room, scatter, write_address};
 use super::{answer, shared};
 use crate::errno::{Errno, Stop};
+use crate::fast_open::{Begun, How};
 use crate::shared::Shared;
+use crate::stream::MSG_FASTOPEN;
 use libc::{c_int, c_uint, c_void, iovec, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t};
+use std::net::SocketAddr;
 
 fn receive(shared: &Shared, fd: c_int, out: &mut [u8], flags: c_int) -> Result<ssize_t, Errno> {
     let timeout_us = patience(shared, fd, flags);
@@ -15,8 +18,33 @@ fn receive(shared: &Shared, fd: c_int, out: &mut [u8], flags: c_int) -> Result<s
 
 /// All of it, when the call may wait; else what there is room for.
 fn transmit(shared: &Shared, fd: c_int, from: &[u8], flags: c_int) -> Result<ssize_t, Errno> {
+    transmit_to(shared, fd, from, flags, None)
+}
+
+/// The same to an address, which Fast Open connects to.
+fn transmit_to(
+    shared: &Shared,
+    fd: c_int,
+    from: &[u8],
+    flags: c_int,
+    to: Option<SocketAddr>,
+) -> Result<ssize_t, Errno> {
     let timeout_us = patience(shared, fd, flags);
+    let how = How { flagged: flags & MSG_FASTOPEN != 0, waits: timeout_us != Some(0) };
     let mut sent = 0;
+    match shared.call(|world| world.begin_fast_open(fd, to, from, how))? {
+        Begun::Nothing => {}
+        Begun::Queued(queued) if !how.waits => {
+            return if queued > 0 { Ok(queued as ssize_t) } else { Err(libc::EINPROGRESS) };
+        }
+        Begun::Queued(queued) => {
+            shared.wait_for(timeout_us, |world| world.connect_result(fd))?;
+            sent = queued;
+        }
+    }
+    if sent == from.len() && sent > 0 {
+        return Ok(sent as ssize_t);
+    }
     let result = shared.wait_for(timeout_us, |world| {
         sent += world.send(fd, &from[sent..], flags)?;
         if sent < from.len() { Err(Stop::Wait) } else { Ok(()) }
@@ -183,15 +211,32 @@ pub(super) unsafe extern "C" fn sendto(
     address_len: socklen_t,
 ) -> ssize_t {
     // A connected socket's peer is known; another address would be ignored, an unreadable one not.
-    if !address.is_null() {
-        // SAFETY: the interface's promise.
-        if let Err(errno) = unsafe { read_address(address, address_len) } {
-            return answer(Err(errno));
-        }
-    }
+    // SAFETY: the interface's promise.
+    let to = match unsafe { destination(address, address_len, flags) } {
+        Ok(to) => to,
+        Err(errno) => return answer(Err(errno)),
+    };
     // SAFETY: the interface's promise.
     let (shared, from) = unsafe { (shared(userdata), octets(from, len)) };
-    answer(from.and_then(|from| transmit(shared, fd, from, flags)))
+    answer(from.and_then(|from| transmit_to(shared, fd, from, flags, to)))
+}
+
+/// Where octets are to go, if the call says so. With Fast Open nowhere is no place.
+///
+/// # Safety
+/// The address is null or as long as it says.
+unsafe fn destination(
+    address: *const sockaddr,
+    len: socklen_t,
+    flags: c_int,
+) -> Result<Option<SocketAddr>, Errno> {
+    if address.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    let to = unsafe { read_address(address, len) };
+    let refused = |errno| if flags & MSG_FASTOPEN != 0 { libc::EOPNOTSUPP } else { errno };
+    to.map(Some).map_err(refused)
 }
 
 pub(super) unsafe extern "C" fn sendmsg(
@@ -204,7 +249,9 @@ pub(super) unsafe extern "C" fn sendmsg(
     let (shared, message) = unsafe { (shared(userdata), &*message) };
     // SAFETY: as above.
     let all = unsafe { collect(parts(message.msg_iov, message.msg_iovlen)) };
-    answer(all.and_then(|all| transmit(shared, fd, &all, flags)))
+    // SAFETY: as above.
+    let to = unsafe { destination(message.msg_name.cast(), message.msg_namelen, flags) };
+    answer(to.and_then(|to| all.and_then(|all| transmit_to(shared, fd, &all, flags, to))))
 }
 
 pub(super) unsafe extern "C" fn pipe(_: *mut c_void, ends: *mut c_int) -> c_int {

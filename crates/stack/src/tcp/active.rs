@@ -235,9 +235,16 @@ impl Stack {
         }
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
         tcb.flags.set(Flags::ACK_NOW);
+        let on_syn = self.octets_on_syn(index);
+        let more_waits = self.tcbs[index].snd_end.gt(self.tcbs[index].snd_una + 1 + on_syn);
         self.take_ack_of_syn(index, ack);
         self.close_extension(index);
         self.establish(index, syn_timeouts);
+        if more_waits {
+            // Octets of ours that go within the delay make it a dialogue: see `owe_ack`.
+            let at = self.now.tick.wrapping_add(self.config.ack_delay_ms);
+            self.tcbs[index].ack_deadline = at as u16;
+        }
         self.counters.connected += 1;
     }
 

@@ -97,7 +97,7 @@ impl Stack {
         }
         let remote = self.tcbs[index].remote;
         let default = if remote >> 32 == 0xffff { DEFAULT_ROOM_V4 } else { DEFAULT_ROOM_V6 };
-        // An MSS without a cookie is none of this server's that takes octets.
+        let default = self.config.fast_open.unknown_mss.unwrap_or(default);
         known.mss.unwrap_or(default).min(self.mss_for(remote)).saturating_sub(OPTIONS_MAX)
     }
 

@@ -54,6 +54,8 @@ pub struct FastOpenConfig {
     pub serve_without_cookie: bool,
     /// Put octets on a SYN without a cookie, for servers that take them so.
     pub connect_without_cookie: bool,
+    /// What a server takes that never said; `None`: what any host does, 536 octets or 1,220.
+    pub unknown_mss: Option<u16>,
     /// Servers whose cookies are remembered; of more the longest unused is forgotten.
     pub cookies_max: u32,
     /// After a second failure in a row a path is left alone for so long, after a third one for
@@ -82,6 +84,7 @@ impl Default for FastOpenConfig {
             key_life_ms: 12 * 60 * 60 * 1000,
             serve_without_cookie: false,
             connect_without_cookie: false,
+            unknown_mss: None,
             cookies_max: 256,
             retry_ms: 240_000,
         }
