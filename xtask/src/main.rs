@@ -5,10 +5,11 @@
 //!   sizes     lines, files and functions       xtask/ratchet.toml holds the exceptions
 //!   rules     names, unsafe, module heads      no exceptions
 //!   rfc       what the RFCs ask for            docs/rfc/requirements, comments that cite them
+//!   security  what docs/security.md promises   its tests, settings and counters exist
 //!   demo      the report of `crore demo`       what must be true whatever the machine
 //! ```
 //!
-//! The first four run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house in
+//! All but the last run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house in
 //! order. Nothing here is part of the product.
 
 mod demo;
@@ -16,6 +17,7 @@ mod deps;
 mod ratchet;
 mod rfc;
 mod rules;
+mod security;
 mod sizes;
 mod sources;
 
@@ -61,6 +63,7 @@ fn check(root: &Path) -> Result<()> {
     problems.extend(rules::problems(root)?);
     problems.extend(ratchet::problems(root)?);
     problems.extend(rfc::problems(root)?);
+    problems.extend(security::problems(root)?);
     report(&problems)
 }
 
@@ -73,7 +76,7 @@ fn report(problems: &[String]) -> Result<()> {
 }
 
 const HELP: &str = "\
-cargo xtask check                    dependencies, names, unsafe, sizes, requirements
+cargo xtask check                    dependencies, names, unsafe, sizes, requirements, promises
 cargo xtask ratchet                  sizes only
 cargo xtask ratchet --write          takes into xtask/ratchet.toml what became smaller
 cargo xtask ratchet --write --grow   also what became larger; the commit says why

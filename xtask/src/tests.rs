@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{deps, ratchet, rfc, rules, run, sources};
+use crate::{deps, ratchet, rfc, rules, run, security, sources};
 
 #[track_caller]
 fn assert_in_order(what: &str, problems: &[String]) {
@@ -29,6 +29,11 @@ fn names_unsafe_and_heads_follow_the_house_rules() {
 #[test]
 fn requirements_are_cited_and_their_pages_up_to_date() {
     assert_in_order("requirements", &rfc::problems(&root()).unwrap());
+}
+
+#[test]
+fn what_the_page_on_security_names_exists() {
+    assert_in_order("security", &security::problems(&root()).unwrap());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod acks;
 mod blind;
 mod floods;
 mod holding;
+mod icmp;
 mod limits;
 mod memory;
 mod odd;
