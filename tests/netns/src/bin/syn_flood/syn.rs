@@ -41,7 +41,7 @@ impl Syn {
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let luck = self.state.to_le_bytes();
-        let source = Ipv4Addr::new(198, 18 | (luck[0] & 1), luck[1], luck[2]);
+        let source = Ipv4Addr::new(198, 18 + (luck[0] & 1), luck[1], luck[2]);
         let packet = &mut self.frame[HEADER_LEN..];
         packet[12..16].copy_from_slice(&source.octets());
         packet[10..12].fill(0);
