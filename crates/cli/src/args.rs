@@ -131,6 +131,15 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "N", value_parser = count_1_to_1_billion)]
     pub(crate) connections: Option<u32>,
 
+    /// Connections that one source, an IPv4 address or an IPv6 /64, may have on each core
+    /// [default: no limit]
+    #[arg(long, value_name = "N", value_parser = count_1_to_1_billion)]
+    pub(crate) per_source: Option<u32>,
+
+    /// Sources without that limit, such as load balancers
+    #[arg(long, value_name = "ADDRESS/BITS", requires = "per_source")]
+    pub(crate) trust: Vec<AddressArg>,
+
     /// A processor for each queue [default: the last ones]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Option<Vec<usize>>,

@@ -193,6 +193,9 @@ fn settings<S: Service>(
             if surroundings.queues > 1 { share.saturating_add(share / 8 + 64) } else { share };
         let mut settings = StackConfig::for_connections(each);
         settings.nodelay = true;
+        settings.sources.conns_max = options.per_source;
+        let trusted = options.trust.iter().map(|range| (range.0.first, range.0.prefix_len));
+        settings.sources.exempt = trusted.collect();
         settings.congestion = options.congestion.algorithm();
         settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
         settings
