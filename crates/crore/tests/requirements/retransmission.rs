@@ -250,3 +250,30 @@ fn a_steady_path_still_has_some_variance() {
     let timeout = next_again_ms(&mut peer, 5000);
     assert!((101..106).contains(&timeout), "{timeout}");
 }
+
+/// RFC 9293 MUST-16, RFC 6691 2: what was queued before the peer said what it takes goes again in
+/// segments that it takes, each of them once.
+#[test]
+fn octets_queued_in_syn_sent_go_again_in_smaller_segments() {
+    let mut peer = Peer::new(|config| {
+        config.tail_loss_probes = false;
+        config.nodelay = true;
+    });
+    let id = peer.connect().unwrap();
+    let sent = peer.act(|turn| turn.conn(id).unwrap().send(&[7; 1400]));
+    assert_eq!(sent, 1400);
+    peer.turn();
+    peer.hears(&["S 0"]);
+    let mut answer = syn().with(Flags::ACK).acking(1);
+    answer.options.mss = Some(600);
+    peer.says(answer);
+    peer.hears(&["A 1+600 ack 1", "A 601+600 ack 1", "PA 1201+200 ack 1"]);
+    peer.wait_ms(300);
+    peer.hears(&["A 1+600 ack 1"]);
+    peer.says(ack(1, 601));
+    peer.wait_ms(10);
+    peer.hears(&["A 601+600 ack 1", "PA 1201+200 ack 1"]);
+    peer.says(ack(1, 1401));
+    peer.wait_ms(1000);
+    assert_eq!(peer.engine.stack().blocks_in_use(), 0);
+}

@@ -95,6 +95,7 @@ impl Stack {
         };
         match self.tcbs[index].state() {
             State::SynSent | State::SynReceived => return self.send_syn(index, &path, tx),
+            State::FastOpened if !self.syn_ack_first(index, tx) => return Sent::NoFrame,
             _ => {}
         }
         let sent = self.send_data(index, &path, tx);
@@ -322,12 +323,19 @@ impl Stack {
                     return Sent::All;
                 }
                 let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));
+                if sent > u32::from(tcb.mss) {
+                    // It was queued before the MSS was what it is.
+                    let mss = tcb.mss;
+                    if send_queue::split(&mut self.tcbs[index], &mut self.pool, id, mss) {
+                        continue;
+                    }
+                }
                 if !self.send_block(index, id, 0, sent as u16, path, tx) {
                     return Sent::NoFrame;
                 }
                 pipe += sent;
                 if self.pool.header(id).marks & Marks::LOST != 0 {
-                    // Cut in two by a smaller MSS: the rest is the next block.
+                    // No block was free for its other half.
                     return Sent::All;
                 }
             }

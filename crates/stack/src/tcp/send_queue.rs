@@ -5,8 +5,9 @@
 //!                 holds SND.UNA    ^ snd_unsent holds SND.NXT
 //! ```
 //!
-//! A segment never spans two blocks, so a block is at most one segment long; small sends are
-//! gathered in the last block while none of it was sent. An idle connection has no block.
+//! A segment never spans two blocks, so a block is at most one segment long, unless the MSS became
+//! smaller since; then it is cut when it must go again. Small sends are gathered in the last block
+//! while none of it was sent. An idle connection has no block.
 
 use crate::seq::Seq;
 use crate::tcb::Tcb;
@@ -230,6 +231,35 @@ fn small_before(tcb: &Tcb, pool: &Pool<Segment>) -> u16 {
 pub(crate) fn is_small_in_flight(tcb: &Tcb, pool: &Pool<Segment>) -> bool {
     let tail = pool.header(tcb.snd_tail);
     tail.small_before > 0 && tcb.snd_una.lt(tail.seq.back(u32::from(tail.small_before - 1)))
+}
+
+/// Cuts a block in two after `at` octets; the second one holds the same payload. False when no
+/// block is free for it.
+pub(crate) fn split(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId, at: u16) -> bool {
+    let Some(rest) = pool.alloc(0) else { return false };
+    let segment = *pool.header(id);
+    let holder = if segment.marks & Marks::SHARED == 0 { id } else { segment.shared };
+    pool.share(holder);
+    *pool.header_mut(rest) = Segment {
+        shared: holder,
+        seq: segment.seq + u32::from(at),
+        offset: segment.offset + at,
+        len: segment.len - at,
+        marks: (segment.marks | Marks::SHARED) & !Marks::GROWN,
+        small_before: 0,
+        ..segment
+    };
+    let first = pool.header_mut(id);
+    first.next = rest;
+    first.len = at;
+    first.marks &= !(Marks::GROWN | Marks::PUSH | Marks::RECORD);
+    if tcb.snd_tail == id {
+        tcb.snd_tail = rest;
+    }
+    if tcb.snd_unsent == id {
+        tcb.snd_unsent = rest;
+    }
+    true
 }
 
 /// Gives back what lies before `ack`, and nothing that was only reported (RFC 2018-8c). Returns the

@@ -174,6 +174,8 @@ impl Stack {
         tcb.ssthresh_segments = u16::MAX;
         tcb.heard_at = (tick >> 10) as u16;
         let (generation, irs) = (tcb.generation, Seq(arrival.seq));
+        // No SYN-ACK yet.
+        tcb.last_ack_sent = irs;
         let mut event = Event { index, generation, what: What::ACCEPTED, ..Event::default() };
         // They count against what the SYN-ACK offers: no edge moves back.
         let window = tcb.rcv_adv.since(tcb.rcv_nxt);
@@ -193,6 +195,20 @@ impl Stack {
     /// The SYN-ACK of a control block, for all that came with the SYN. Again only without a cookie
     /// (RFC 7413-4.2.2c): there is none on the first one either.
     fn send_fast_open_syn_ack(&mut self, index: u32, tx: &mut TxBurst) {
+        self.start_rto(index);
+        if !self.try_fast_open_syn_ack(index, tx) {
+            // The link is full: the output stage tries again, before any octets go.
+            self.queue_output(index);
+        }
+    }
+
+    /// A SYN-ACK that had found no frame goes before any octets; false when there is none again.
+    pub(in super::super) fn syn_ack_first(&mut self, index: u32, tx: &mut TxBurst) -> bool {
+        let tcb = &self.tcbs[index];
+        tcb.last_ack_sent != tcb.snd_wl1 || self.try_fast_open_syn_ack(index, tx)
+    }
+
+    fn try_fast_open_syn_ack(&mut self, index: u32, tx: &mut TxBurst) -> bool {
         let tcb = &self.tcbs[index];
         let options = tcp::Options {
             mss: Some(self.mss_for(tcb.remote)),
@@ -214,10 +230,11 @@ impl Stack {
             Some(path) => self.write_syn_ack(&endpoints, &path, &answer, tx),
             None => false,
         };
-        let tcb = &mut self.tcbs[index];
-        tcb.last_ack_sent = tcb.rcv_nxt;
-        let wait_ms = if sent { self.rto_ms(&self.tcbs[index]) } else { FULL_LINK_RETRY_MS };
-        self.set_deadline(index, wait_ms);
+        if sent {
+            let tcb = &mut self.tcbs[index];
+            tcb.last_ack_sent = tcb.rcv_nxt;
+        }
+        sent
     }
 
     /// A SYN in SYN-RECEIVED of a passive open: the peer's own once more gets the SYN-ACK once
@@ -288,6 +305,3 @@ impl Stack {
         self.send_fast_open_syn_ack(index, tx);
     }
 }
-
-/// A SYN-ACK that found no frame goes soon.
-const FULL_LINK_RETRY_MS: u32 = 1;
