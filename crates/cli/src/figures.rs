@@ -3,6 +3,7 @@
 use crate::report::CyclesPerPacket;
 use crate::text::{bytes, grouped};
 use crore::Snapshot;
+use crore::driver::Link;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -67,6 +68,19 @@ impl CoreFigures {
             memory_bytes,
             cycles_per_packet: CyclesPerPacket::between(&nothing, cores),
             dropped,
+        }
+    }
+
+    /// Adds what the kernel dropped because a core did not take it in time.
+    pub(crate) fn add_missed(&mut self, link: &Link) {
+        let Link::Xdp(queue) = link else { return };
+        let Ok(counters) = queue.kernel_counters() else { return };
+        for (reason, count) in
+            [("rx_no_frame", counters.rx_dropped), ("rx_ring_full", counters.rx_ring_full)]
+        {
+            if count > 0 {
+                *self.dropped.entry(reason).or_default() += count;
+            }
         }
     }
 

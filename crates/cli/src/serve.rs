@@ -154,7 +154,11 @@ where
         if let Some(attachment) = self.opened.attachment {
             attachment.detach()?;
         }
-        Ok(CoreFigures::of(&snapshots, seconds, self.memory_bytes))
+        let mut figures = CoreFigures::of(&snapshots, seconds, self.memory_bytes);
+        for core in &cores {
+            figures.add_missed(core.link());
+        }
+        Ok(figures)
     }
 }
 

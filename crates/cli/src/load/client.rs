@@ -93,7 +93,8 @@ impl<P: Protocol + Send + 'static> Client<P> {
             attachment.detach()?;
         }
         let seconds = self.started.elapsed().as_secs_f64();
-        let figures = CoreFigures::of(&[core.snapshot()], seconds, self.memory_bytes);
+        let mut figures = CoreFigures::of(&[core.snapshot()], seconds, self.memory_bytes);
+        figures.add_missed(core.link());
         Ok((core, figures))
     }
 }

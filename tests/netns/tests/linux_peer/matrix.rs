@@ -15,7 +15,7 @@ use crore_netns_tests::network::Network;
 use crore_netns_tests::scene::Scene;
 use crore_netns_tests::server::Server;
 use crore_netns_tests::transfer::{Content, Direction, Transfer, kernel_server};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{is_full, play, report, say};
 
@@ -140,7 +140,9 @@ fn full_size(impairment: &Impairment) -> (u64, usize) {
 fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row>> {
     let mut network = Network::impaired(scene, &cell.impairment, None)?;
     let root = scene.folder().join("root");
-    let words = ["http", "--root", &root.to_string_lossy()];
+    let json = scene.folder().join("figures.json");
+    let (root, json_word) = (root.to_string_lossy(), json.to_string_lossy());
+    let words = ["http", "--root", &root, "--json", &json_word];
     let server = Server::start(scene, &network, &words, (network.server_v4(), 80))?;
     let kernel = kernel_server(scene, &network, content, CONGESTION)?;
     let mut rows = Vec::new();
@@ -170,6 +172,11 @@ fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row
         ensure!((share > 0.0) == (count > 0), "{share} % {harm} were {count} segments");
     }
     server.stop(&network)?;
+    if is_full() {
+        // What did not come from the link: above all, what a busy machine did not take in time.
+        let figures: Value = serde_json::from_slice(&fs::read(&json)?)?;
+        say(&format!("{}: crore dropped {}\n", cell.name, figures["dropped"]))?;
+    }
     Ok(rows)
 }
 
