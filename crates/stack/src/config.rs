@@ -41,9 +41,10 @@ pub struct StackConfig {
     /// What a connection may have queued, and what its window offers, when the pool runs short;
     /// two segments in any case.
     pub buf_min_bytes: u32,
-    /// Blocks that a connection may hold of octets that came out of order: the rest of them the
-    /// peer sends again. It bounds the work of a segment as well as memory (CVE-2018-5390).
-    pub out_of_order_blocks_max: u32,
+    /// Runs without a hole that a connection may hold of octets that came out of order: others the
+    /// peer sends again. It bounds the work of a segment (CVE-2018-5390); what there may be of them
+    /// in all is the window's size.
+    pub out_of_order_runs_max: u32,
     /// The receive buffer is rounded up to whole segments once the peer's MSS is known: bulk data
     /// that comes in full segments fills it to the last octet.
     pub rcv_buf_whole_segments: bool,
@@ -180,7 +181,7 @@ impl StackConfig {
             rcv_buf_bytes: 64 << 10,
             rcv_buf_max_bytes: 16 << 20,
             buf_min_bytes: 4 << 10,
-            out_of_order_blocks_max: 256,
+            out_of_order_runs_max: 256,
             rcv_buf_whole_segments: false,
             window_steps: WindowSteps::Segments,
             fin_on_acks: false,
@@ -256,8 +257,8 @@ impl StackConfig {
         if self.time_wait_max == 0 || self.time_wait_max > CONNS_LIMIT {
             return Err("time_wait_max must be between 1 and 2^30 - 1");
         }
-        if self.out_of_order_blocks_max == 0 || self.out_of_order_blocks_max > 4096 {
-            return Err("out_of_order_blocks_max must be between 1 and 4096");
+        if self.out_of_order_runs_max == 0 || self.out_of_order_runs_max > 4096 {
+            return Err("out_of_order_runs_max must be between 1 and 4096");
         }
         self.check_buffers()?;
         if self.accepts_per_second == Some(0) || self.sources.accepts_per_second == Some(0) {

@@ -90,11 +90,11 @@ impl Stack {
         tx: &mut TxBurst,
     ) -> Step {
         let out_of_order = text.seq.gt(self.tcbs[index].rcv_nxt);
-        let blocks = self.blocks_out_of_order(index);
-        if out_of_order && blocks >= self.config.out_of_order_blocks_max {
+        let runs = self.runs_out_of_order(index);
+        if out_of_order && runs >= self.config.out_of_order_runs_max {
             return Step::StopAndAck(Drop::OutOfOrderFull);
         }
-        let duplicate = self.duplicate_part(index, text, blocks);
+        let duplicate = self.duplicate_part(index, text, runs);
         let mut inserted = self.keep_text(index, text);
         let tcb = &mut self.tcbs[index];
         if inserted == Inserted::PoolEmpty && !out_of_order {
@@ -109,12 +109,12 @@ impl Stack {
             inserted = self.keep_text(index, text);
         }
         let tcb = &mut self.tcbs[index];
-        if (out_of_order || blocks > 0) && self.config.quick_acks_after_loss {
+        if (out_of_order || runs > 0) && self.config.quick_acks_after_loss {
             // The sender has lost something: its window is small now, and waits for each answer.
             tcb.flags.set(Flags::QUICK);
         }
         let unread = tcb.rcv_unread;
-        let fin = receive_queue::advance(tcb, &mut self.pool, &mut self.counters.walked);
+        let fin = receive_queue::advance(tcb, &self.pool, &mut self.counters.walked);
         let arrived = tcb.rcv_unread - unread;
         self.counters.octets_in += u64::from(arrived);
         if arrived > 0 {
@@ -140,7 +140,7 @@ impl Stack {
         } else {
             // RFC 5681-4.2d: at once when it fills a gap, or is not new; behind octets that only
             // nobody has read yet it may wait as any other.
-            if blocks > 0 || arrived == 0 {
+            if runs > 0 || arrived == 0 {
                 self.tcbs[index].flags.set(Flags::ACK_NOW);
             }
             self.owe_ack(index);
@@ -153,9 +153,9 @@ impl Stack {
     }
 
     /// The first octets of a segment that had arrived before (RFC 2883 4.2).
-    fn duplicate_part(&mut self, index: u32, text: &Text<'_>, blocks: u32) -> Option<(Seq, Seq)> {
+    fn duplicate_part(&mut self, index: u32, text: &Text<'_>, runs: u32) -> Option<(Seq, Seq)> {
         match text.old {
-            0 if blocks == 0 => None,
+            0 if runs == 0 => None,
             0 => {
                 let (len, steps) = (text.octets.len(), &mut self.counters.walked);
                 receive_queue::first_overlap(&self.tcbs[index], &self.pool, text.seq, len, steps)
@@ -164,10 +164,10 @@ impl Stack {
         }
     }
 
-    /// Blocks that came too early; not more than there may be are counted.
-    fn blocks_out_of_order(&mut self, index: u32) -> u32 {
-        let (limit, steps) = (self.config.out_of_order_blocks_max, &mut self.counters.walked);
-        receive_queue::out_of_order_blocks(&self.tcbs[index], &self.pool, limit, steps)
+    /// Runs that came too early; not more than there may be are counted.
+    fn runs_out_of_order(&mut self, index: u32) -> u32 {
+        let (limit, steps) = (self.config.out_of_order_runs_max, &mut self.counters.walked);
+        receive_queue::out_of_order_runs(&self.tcbs[index], &self.pool, limit, steps)
     }
 
     /// Into the receive queue, unless the last blocks are for sending: a service that answers what

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //!   rcv_queue ──> [unread ...] ──> [unread ...] ──> (hole) ──> [out of order] ──> [out of order]
-//!                                        RCV.NXT ^
+//!                  │                    ^ RCV.NXT               │                     ^
+//!                  └── last of its run ─┘                       └── last of its run ──┘
 //! ```
 //!
 //! Sorted by sequence number, no overlaps. In-order octets of a connection whose queue is empty
 //! never come here: the application reads them in the frame.
 //!
-//! A peer that sends an octet at a time must not take a block for each, so octets go into what is
-//! left of the block before them. Nor must its segments make us walk: the first block knows the
-//! last one that is in order, where every walk for something new begins, and of what lies behind
-//! only so much is kept (CVE-2018-5390). The steps taken are counted.
+//! Blocks without a hole between them are a run, and the first block of a run knows its last one.
+//! All looking goes from run to run, so a window of thousands of segments behind one lost one is as
+//! quick to add to as a short one, and the number of runs is what has a limit (CVE-2018-5390). Nor
+//! must a peer that sends an octet at a time take a block for each: octets go into what is left of
+//! their neighbours. The steps taken are counted.
 
 use super::send_queue::{self, Marks, Segment};
 use crate::seq::Seq;
@@ -40,61 +42,158 @@ pub(crate) fn insert(
     steps: &mut u64,
 ) -> Inserted {
     let end = seq + bytes.len() as u32;
-    let (mut at, mut inserted) = (seq, Inserted::Nothing);
-    let mut before = last_in_order(tcb, pool, seq);
-    let mut after = if before == BlockId::NONE { tcb.rcv_queue } else { pool.header(before).next };
-    if before != BlockId::NONE {
-        at = at.later(end_of(pool, before));
-    }
-    loop {
-        *steps += 1;
-        let (hole_end, next_end) = match after {
-            BlockId::NONE => (end, end),
-            id => {
-                let segment = pool.header(id);
-                (segment.seq.earlier(end), segment.seq + u32::from(segment.len))
-            }
+    let (before, mut run) = around(tcb, pool, seq, steps);
+    let mut filling = Filling { seq, bytes, inserted: Inserted::Nothing };
+    // In front of the run that they touch, or as one of their own.
+    let touches = run != BlockId::NONE && pool.header(run).seq.le(end);
+    let front = if touches { pool.header(run).seq } else { end };
+    if seq.lt(front) && !(touches && filling.join_front(pool, run, front)) {
+        let Some(head) = filling.new_run(tcb, pool, (before, run), front) else {
+            return Inserted::PoolEmpty;
         };
-        while at.lt(hole_end) {
-            let rest = &bytes[at.since(seq) as usize..hole_end.since(seq) as usize];
-            let joined = join(pool, before, at, rest);
-            if joined > 0 {
-                at += joined;
-                inserted = Inserted::Yes;
-                continue;
-            }
-            let Some(id) = new_block(pool, at, rest) else { return Inserted::PoolEmpty };
-            at += u32::from(pool.header(id).len);
-            link(tcb, pool, before, id, after);
-            before = id;
-            inserted = Inserted::Yes;
+        if touches && filling.inserted != Inserted::PoolEmpty {
+            absorb(pool, head, pool.header(head).shared, run);
         }
-        if after == BlockId::NONE || (at.ge(end) && pool.header(after).seq.ge(end)) {
+        run = head;
+    } else if !touches {
+        // A FIN alone, beyond a hole.
+        return if fin { keep_fin_alone(tcb, pool, (before, run), end) } else { Inserted::Nothing };
+    }
+    // Behind it, and over the holes between it and those that follow.
+    while filling.inserted != Inserted::PoolEmpty {
+        *steps += 1;
+        let last = pool.header(run).shared;
+        // Nothing comes after a FIN.
+        if pool.header(last).marks & Marks::FIN != 0 {
             break;
         }
-        at = at.later(next_end);
-        before = after;
-        after = pool.header(after).next;
+        let next = pool.header(last).next;
+        let reaches = next != BlockId::NONE && pool.header(next).seq.le(end);
+        let until = if reaches { pool.header(next).seq } else { end };
+        filling.append(pool, run, until);
+        if !reaches || filling.inserted == Inserted::PoolEmpty {
+            break;
+        }
+        absorb(pool, run, pool.header(run).shared, next);
     }
-    if fin { keep_fin(tcb, pool, before, end) } else { inserted }
+    if fin && filling.inserted != Inserted::PoolEmpty {
+        let last = pool.header(run).shared;
+        if end_of(pool, last) == end {
+            pool.header_mut(last).marks |= Marks::FIN;
+            return Inserted::Yes;
+        }
+    }
+    filling.inserted
 }
 
-/// The last block that is known to be in order, if nothing before it is asked for by who begins
-/// at `seq`; none: begin at the first.
-fn last_in_order(tcb: &Tcb, pool: &Pool<Segment>, seq: Seq) -> BlockId {
-    if tcb.rcv_queue == BlockId::NONE {
-        return BlockId::NONE;
+/// The first run that ends at `seq` or behind it, and the block before it.
+fn around(tcb: &Tcb, pool: &Pool<Segment>, seq: Seq, steps: &mut u64) -> (BlockId, BlockId) {
+    let (mut before, mut run) = (BlockId::NONE, tcb.rcv_queue);
+    while run != BlockId::NONE {
+        *steps += 1;
+        let last = pool.header(run).shared;
+        if end_of(pool, last).ge(seq) {
+            break;
+        }
+        (before, run) = (last, pool.header(last).next);
     }
-    let last = pool.header(tcb.rcv_queue).shared;
-    if last != BlockId::NONE && pool.header(last).seq.le(seq) { last } else { BlockId::NONE }
+    (before, run)
 }
 
-/// Where to begin to look for octets out of order.
-fn out_of_order_from(tcb: &Tcb, pool: &Pool<Segment>) -> BlockId {
-    match last_in_order(tcb, pool, tcb.rcv_nxt) {
-        BlockId::NONE => tcb.rcv_queue,
-        last => last,
+/// Octets on their way into the queue.
+struct Filling<'a> {
+    seq: Seq,
+    bytes: &'a [u8],
+    inserted: Inserted,
+}
+
+impl Filling<'_> {
+    /// The octets from `at` on, up to `until`.
+    fn part(&self, at: Seq, until: Seq) -> &[u8] {
+        &self.bytes[at.since(self.seq) as usize..until.since(self.seq) as usize]
     }
+
+    /// All that lies before a run goes into what is left of its first block, if it fits.
+    fn join_front(&mut self, pool: &mut Pool<Segment>, run: BlockId, front: Seq) -> bool {
+        let more = front.since(self.seq) as usize;
+        let (segment, payload) = pool.parts_mut(run);
+        let (start, len) = (usize::from(segment.offset), usize::from(segment.len));
+        if more + len > payload.len() {
+            return false;
+        }
+        payload.copy_within(start..start + len, more);
+        payload[..more].copy_from_slice(self.part(self.seq, front));
+        segment.seq = self.seq;
+        segment.offset = 0;
+        segment.len = (more + len) as u16;
+        self.inserted = Inserted::Yes;
+        true
+    }
+
+    /// A run of its own between a block and a run; `None`: not even its first block was free.
+    fn new_run(
+        &mut self,
+        tcb: &mut Tcb,
+        pool: &mut Pool<Segment>,
+        (before, after): (BlockId, BlockId),
+        until: Seq,
+    ) -> Option<BlockId> {
+        let head = new_block(pool, self.seq, self.part(self.seq, until))?;
+        pool.header_mut(head).shared = head;
+        link(tcb, pool, before, head, after);
+        self.inserted = Inserted::Yes;
+        self.append(pool, head, until);
+        Some(head)
+    }
+
+    /// What of the octets lies between a run's end and `until`.
+    fn append(&mut self, pool: &mut Pool<Segment>, run: BlockId, until: Seq) {
+        let mut last = pool.header(run).shared;
+        let mut at = end_of(pool, last);
+        while at.lt(until) {
+            let joined = join(pool, last, at, self.part(at, until));
+            if joined == 0 {
+                let Some(id) = new_block(pool, at, self.part(at, until)) else {
+                    self.inserted = Inserted::PoolEmpty;
+                    return;
+                };
+                let after = pool.header(last).next;
+                pool.header_mut(id).next = after;
+                pool.header_mut(last).next = id;
+                pool.header_mut(run).shared = id;
+                last = id;
+            }
+            at = end_of(pool, last);
+            self.inserted = Inserted::Yes;
+        }
+    }
+}
+
+/// The run that follows without a hole becomes part of this one, its first block part of the last
+/// one when there is room: else who fills holes of an octet would have a block for each.
+fn absorb(pool: &mut Pool<Segment>, run: BlockId, last: BlockId, next: BlockId) {
+    let (len, after, end) = {
+        let head = pool.header(next);
+        (usize::from(head.len), head.next, head.shared)
+    };
+    let used = usize::from(pool.header(last).offset) + usize::from(pool.header(last).len);
+    let is_last = end == next;
+    let fits = len <= COPIED_MAX && used + len <= pool.payload(last).len();
+    if !fits {
+        pool.header_mut(run).shared = end;
+        return;
+    }
+    let mut copy = [0; COPIED_MAX];
+    let start = usize::from(pool.header(next).offset);
+    copy[..len].copy_from_slice(&pool.payload(next)[start..start + len]);
+    let marks = pool.header(next).marks & Marks::FIN;
+    let (segment, payload) = pool.parts_mut(last);
+    payload[used..used + len].copy_from_slice(&copy[..len]);
+    segment.len += len as u16;
+    segment.marks |= marks;
+    segment.next = after;
+    pool.header_mut(run).shared = if is_last { last } else { end };
+    pool.free(next);
 }
 
 /// The number after the last octet of a block.
@@ -132,58 +231,45 @@ fn new_block(pool: &mut Pool<Segment>, seq: Seq, bytes: &[u8]) -> Option<BlockId
     Some(id)
 }
 
-/// Marks the block that ends at `end` as the last one; an empty block when there is none.
-fn keep_fin(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, end: Seq) -> Inserted {
-    let mut last = before;
-    if last == BlockId::NONE || pool.header(last).seq + u32::from(pool.header(last).len) != end {
-        let Some(id) = new_block(pool, end, &[]) else { return Inserted::PoolEmpty };
-        let after = match before {
-            BlockId::NONE => tcb.rcv_queue,
-            id => pool.header(id).next,
-        };
-        link(tcb, pool, before, id, after);
-        last = id;
-    }
-    pool.header_mut(last).marks |= Marks::FIN;
+/// A FIN beyond a hole, with no octet before it: an empty block.
+fn keep_fin_alone(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    (before, after): (BlockId, BlockId),
+    end: Seq,
+) -> Inserted {
+    let Some(id) = new_block(pool, end, &[]) else { return Inserted::PoolEmpty };
+    pool.header_mut(id).shared = id;
+    pool.header_mut(id).marks |= Marks::FIN;
+    link(tcb, pool, before, id, after);
     Inserted::Yes
 }
 
 fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, before: BlockId, id: BlockId, after: BlockId) {
     pool.header_mut(id).next = after;
     if before == BlockId::NONE {
-        if tcb.rcv_queue != BlockId::NONE {
-            let last = pool.header(tcb.rcv_queue).shared;
-            pool.header_mut(id).shared = last;
-        }
         tcb.rcv_queue = id;
     } else {
         pool.header_mut(before).next = id;
     }
 }
 
-/// Moves RCV.NXT over all blocks that are now in order. Returns whether the peer's FIN is among
+/// Moves RCV.NXT over all runs that are now in order. Returns whether the peer's FIN is among
 /// them; RCV.NXT does not count it yet.
-pub(crate) fn advance(tcb: &mut Tcb, pool: &mut Pool<Segment>, steps: &mut u64) -> bool {
-    let mut last = last_in_order(tcb, pool, tcb.rcv_nxt);
-    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
+pub(crate) fn advance(tcb: &mut Tcb, pool: &Pool<Segment>, steps: &mut u64) -> bool {
+    let mut run = tcb.rcv_queue;
     let mut fin = false;
-    while id != BlockId::NONE {
+    while run != BlockId::NONE && pool.header(run).seq.le(tcb.rcv_nxt) {
         *steps += 1;
-        let segment = pool.header(id);
-        if segment.seq.gt(tcb.rcv_nxt) {
-            break;
-        }
-        last = id;
-        let end = segment.seq + u32::from(segment.len);
+        let last = pool.header(run).shared;
+        let end = end_of(pool, last);
         if end.gt(tcb.rcv_nxt) {
             tcb.rcv_unread += end.since(tcb.rcv_nxt);
             tcb.rcv_nxt = end;
         }
+        let segment = pool.header(last);
         fin |= segment.marks & Marks::FIN != 0 && end == tcb.rcv_nxt;
-        id = segment.next;
-    }
-    if tcb.rcv_queue != BlockId::NONE {
-        pool.header_mut(tcb.rcv_queue).shared = last;
+        run = segment.next;
     }
     fin
 }
@@ -225,8 +311,9 @@ pub(crate) fn consume(tcb: &mut Tcb, pool: &mut Pool<Segment>, octets: usize) {
         left -= len;
         let (next, last) = (segment.next, segment.shared);
         tcb.rcv_queue = next;
-        if next != BlockId::NONE {
-            pool.header_mut(next).shared = if last == id { BlockId::NONE } else { last };
+        if last != id {
+            // The run goes on.
+            pool.header_mut(next).shared = last;
         }
         pool.free(id);
     }
@@ -234,38 +321,32 @@ pub(crate) fn consume(tcb: &mut Tcb, pool: &mut Pool<Segment>, octets: usize) {
     tcb.rcv_unread -= octets as u32;
 }
 
-/// Blocks with octets beyond RCV.NXT; not more than `limit` are counted.
-pub(crate) fn out_of_order_blocks(
+/// Runs beyond RCV.NXT; not more than `limit` are counted.
+pub(crate) fn out_of_order_runs(
     tcb: &Tcb,
     pool: &Pool<Segment>,
     limit: u32,
     steps: &mut u64,
 ) -> u32 {
-    let last = last_in_order(tcb, pool, tcb.rcv_nxt);
-    let mut id = if last == BlockId::NONE { tcb.rcv_queue } else { last };
-    let mut count = 0;
-    while id != BlockId::NONE && count < limit {
+    let (mut run, mut count) = (tcb.rcv_queue, 0);
+    while run != BlockId::NONE && count < limit {
         *steps += 1;
-        let segment = pool.header(id);
-        count += u32::from(segment.seq.gt(tcb.rcv_nxt));
-        id = segment.next;
+        count += u32::from(pool.header(run).seq.gt(tcb.rcv_nxt));
+        run = pool.header(pool.header(run).shared).next;
     }
     count
 }
 
 /// Gives back all that is not in order yet; says how many blocks.
 pub(crate) fn forget_out_of_order(tcb: &mut Tcb, pool: &mut Pool<Segment>) -> u32 {
-    let (mut id, mut last) = (tcb.rcv_queue, BlockId::NONE);
+    let (mut last, mut id) = (BlockId::NONE, tcb.rcv_queue);
     while id != BlockId::NONE && pool.header(id).seq.lt(tcb.rcv_nxt) {
-        last = id;
-        id = pool.header(id).next;
+        last = pool.header(id).shared;
+        id = pool.header(last).next;
     }
     match last {
         BlockId::NONE => tcb.rcv_queue = BlockId::NONE,
-        last => {
-            pool.header_mut(last).next = BlockId::NONE;
-            pool.header_mut(tcb.rcv_queue).shared = last;
-        }
+        last => pool.header_mut(last).next = BlockId::NONE,
     }
     let mut count = 0;
     while id != BlockId::NONE {
@@ -296,29 +377,19 @@ pub(crate) fn first_overlap(
     steps: &mut u64,
 ) -> Option<(Seq, Seq)> {
     let end = seq + len as u32;
-    let mut found: Option<(Seq, Seq)> = None;
-    let mut id = out_of_order_from(tcb, pool);
-    while id != BlockId::NONE {
-        *steps += 1;
-        let segment = pool.header(id);
-        let (left, right) = (segment.seq, segment.seq + u32::from(segment.len));
-        if left.ge(end) || found.is_some_and(|(_, so_far)| so_far != left) {
-            break;
-        }
-        if right.gt(seq) && segment.len > 0 {
-            let start = found.map_or(left.later(seq), |(start, _)| start);
-            found = Some((start, right.earlier(end)));
-        }
-        id = segment.next;
+    let (_, run) = around(tcb, pool, seq + 1, steps);
+    if run == BlockId::NONE {
+        return None;
     }
-    found
+    let (left, right) = (pool.header(run).seq, end_of(pool, pool.header(run).shared));
+    (left.lt(end) && left.lt(right)).then(|| (left.later(seq), right.earlier(end)))
 }
 
 /// Up to `blocks` runs of out-of-order octets for the SACK option (RFC 2018-4d): the one that holds
 /// `latest` first (RFC 2018-4c), then those reported first in the answers before it (RFC 2018-4e).
 /// They are what the queue holds, so nothing that was thrown away is among them (RFC 2018-8b).
 ///
-/// `clock` counts segments: a run keeps when it was reported first in the `sent_at_us` of a block.
+/// `clock` counts segments: a run keeps when it was reported first in the `sent_at_us` of its head.
 pub(crate) fn sack_blocks(
     tcb: &Tcb,
     pool: &mut Pool<Segment>,
@@ -327,21 +398,21 @@ pub(crate) fn sack_blocks(
     steps: &mut u64,
 ) -> usize {
     let mut ages = [u32::MAX; SACK_BLOCKS_MAX];
-    let (mut count, mut id) = (0, out_of_order_from(tcb, pool));
-    while id != BlockId::NONE {
+    let (mut count, mut next) = (0, tcb.rcv_queue);
+    while next != BlockId::NONE {
         *steps += 1;
-        let segment = pool.header(id);
-        if segment.seq.le(tcb.rcv_nxt) || segment.len == 0 {
-            id = segment.next;
+        let run = next;
+        let (left, last) = (pool.header(run).seq, pool.header(run).shared);
+        let right = end_of(pool, last);
+        next = pool.header(last).next;
+        if left.le(tcb.rcv_nxt) || left == right {
             continue;
         }
-        let (first, left) = (id, segment.seq);
-        let (right, mut age, next) = run_from(pool, id, clock, steps);
+        let mut age = clock.wrapping_sub(pool.header(run).sent_at_us);
         if latest.is_some_and(|seq| left.le(seq) && seq.lt(right)) {
-            pool.header_mut(first).sent_at_us = clock;
+            pool.header_mut(run).sent_at_us = clock;
             age = 0;
         }
-        id = next;
         let at = ages[..count].iter().position(|&other| age < other).unwrap_or(count);
         if at < blocks.len() {
             count = (count + 1).min(blocks.len());
@@ -353,21 +424,5 @@ pub(crate) fn sack_blocks(
     count
 }
 
-/// The run of octets without a hole that begins with block `id`: its end, how long ago it was
-/// reported first, and the block after it.
-fn run_from(
-    pool: &Pool<Segment>,
-    mut id: BlockId,
-    clock: u32,
-    steps: &mut u64,
-) -> (Seq, u32, BlockId) {
-    let (mut right, mut age) = (pool.header(id).seq, u32::MAX);
-    while id != BlockId::NONE && pool.header(id).seq == right {
-        *steps += 1;
-        let segment = pool.header(id);
-        right += u32::from(segment.len);
-        age = age.min(clock.wrapping_sub(segment.sent_at_us));
-        id = segment.next;
-    }
-    (right, age, id)
-}
+/// The longest block that is copied into the one before it.
+const COPIED_MAX: usize = 256;

@@ -205,7 +205,7 @@ impl Stack {
             return false;
         }
         tcb.rcv_nxt = seq;
-        receive_queue::advance(tcb, &mut self.pool, &mut self.counters.walked);
+        receive_queue::advance(tcb, &self.pool, &mut self.counters.walked);
         self.counters.octets_in -= u64::from((seq + len).since(tcb.rcv_nxt));
         true
     }
