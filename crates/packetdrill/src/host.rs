@@ -82,7 +82,7 @@ impl Host {
             stack,
             now_us: START_US,
             outgoing: VecDeque::new(),
-            frames: HeapFrames::new(FRAMES, usize::from(flags.mtu) + ETHERNET_BYTES + 64),
+            frames: HeapFrames::new(FRAMES, PACKET_MAX + ETHERNET_BYTES + 64),
             burst: Burst::new(),
             events: Events::new(),
             received: 0,
@@ -241,6 +241,9 @@ fn ip_len(packet: &[u8]) -> usize {
 const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const ETHERNET_BYTES: usize = 14;
+
+/// Scripts hand over several segments in one packet, as a receiver that gathers them does.
+const PACKET_MAX: usize = 65_535;
 
 /// Frames that one stage may send; what does not fit waits for the next.
 const FRAMES: usize = 64;

@@ -27,17 +27,20 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
             config.timestamps_required = false;
             config.syn_retries = 5;
             config.fast_open.unknown_mss = Some(1460);
+            config.habits.reset_given_up = false;
+            config.habits.slow_start_acks_max = u32::MAX;
         }
         Profile::FreeBsd => {
             config.option_layout = OptionLayout::FreeBsd;
             config.window_scale_min = 6;
             config.nagle = Nagle::Classic;
-            config.rcv_buf_whole_segments = true;
-            config.window_steps = WindowSteps::Octets;
-            config.fin_on_acks = true;
+            config.habits.rcv_buf_whole_segments = true;
+            config.habits.window_steps = WindowSteps::Octets;
+            config.habits.fin_on_acks = true;
             config.keepalive_probes = 8;
-            config.quick_acks_after_loss = false;
-            config.acks_small_segments = true;
+            config.habits.quick_acks_after_loss = false;
+            config.tail_loss_probes = false;
+            config.habits.acks_small_segments = true;
         }
     }
     config

@@ -172,10 +172,6 @@ impl Sockets {
         }
         stream.peer_closed |= what.any(What::PEER_CLOSED);
         let orphan = stream.owner == Owner::Nobody;
-        if orphan && what.any(What::DATA | What::QUEUED) {
-            // Nobody will ever read it (RFC 9293 3.10.7.4, RFC 2525 2.17).
-            stack.abort(event.index);
-        }
         let peer_had_closed = stream.peer_closed;
         let fd = stream.fd();
         if what.any(What::CLOSED) {
@@ -214,11 +210,10 @@ impl Sockets {
         if stream.ended.is_some() {
             self.streams.remove(&conn);
             stack.release(conn.0);
-        } else if reset || stack.unread(conn.0) > 0 {
-            // RFC 2525 2.17: what the application never read must not seem to have arrived.
+        } else if reset {
             stack.abort(conn.0);
         } else {
-            stack.close(conn.0);
+            stack.close_both(conn.0);
         }
     }
 }

@@ -278,9 +278,10 @@ impl Way {
         }
         resends.at_us.push(now_us);
         if let [.., a, b, c, d] = resends.at_us[..] {
-            // A tail loss probe, or a next hop that must be asked for, draws the first pause out.
+            // A tail loss probe, or a next hop that must be asked for, draws the first pause out; a
+            // probe in the timeout's place makes the first two alike.
             let (first_us, third_us) = ((b - a).min(c - b), d - c);
-            if third_us < 2 * first_us && third_us < LONG_PAUSE_US {
+            if third_us + LATE_US < 2 * first_us && third_us < LONG_PAUSE_US {
                 return Err(format!(
                     "the same octets into silence after {first_us} us, later after {third_us} us"
                 ));
@@ -297,6 +298,9 @@ fn is_after(a: u32, b: u32) -> bool {
 
 /// RFC 9293 3.8.6.3, and time for a host whose link is busy.
 const ACK_WITHIN_US: u64 = 700_000;
+
+/// A turn serves a timer some time after it ran out: so much shorter may the next pause be.
+const LATE_US: u64 = 2_000;
 
 /// Pauses this long are long enough (the shortest `rto_max_ms` of a run, and some).
 const LONG_PAUSE_US: u64 = 9_000_000;

@@ -1,5 +1,6 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
+use crate::habits::Habits;
 use crate::tcp::{Congestion, Ecn, FastOpenConfig, HoldingLimits, Refusal, SourceLimits};
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
@@ -45,14 +46,6 @@ pub struct StackConfig {
     /// peer sends again. It bounds the work of a segment (CVE-2018-5390); what there may be of them
     /// in all is the window's size.
     pub out_of_order_runs_max: u32,
-    /// The receive buffer is rounded up to whole segments once the peer's MSS is known: bulk data
-    /// that comes in full segments fills it to the last octet.
-    pub rcv_buf_whole_segments: bool,
-    /// How the advertised window moves on.
-    pub window_steps: WindowSteps,
-    /// Acknowledgments carry our FIN again until it is acknowledged: one that was lost costs no
-    /// timeout where the peer goes on sending.
-    pub fin_on_acks: bool,
     /// Blocks for what is in flight, unread or out of order, of all connections together.
     pub pool: [PoolClass; 3],
     /// How full the pool is when connections are held back, and when no more.
@@ -62,11 +55,6 @@ pub struct StackConfig {
     /// Acknowledge each segment at once until the connection turns out to be a dialogue or a bulk
     /// transfer: a sender in slow start waits for nothing else.
     pub quick_acks: bool,
-    /// The same after a segment out of order: a sender that has lost something has a small window.
-    pub quick_acks_after_loss: bool,
-    /// Acknowledge every second segment at once, whatever its size; without it every second full
-    /// one (RFC 9293 SHLD-19).
-    pub acks_small_segments: bool,
     /// Retransmission timeout before the first measurement (RFC 6298 2.1).
     pub rto_initial_ms: u32,
     /// Its lower bound (RFC 6298 2.4 asks for 1 s; hosts in use take 200 ms).
@@ -160,6 +148,8 @@ pub struct StackConfig {
     pub ephemeral_first: u16,
     /// Connection attempts answered with a cookie from the first on (tests).
     pub always_cookies: bool,
+    /// What systems do each in their own way.
+    pub habits: Habits,
 }
 
 impl StackConfig {
@@ -182,15 +172,10 @@ impl StackConfig {
             rcv_buf_max_bytes: 16 << 20,
             buf_min_bytes: 4 << 10,
             out_of_order_runs_max: 256,
-            rcv_buf_whole_segments: false,
-            window_steps: WindowSteps::Segments,
-            fin_on_acks: false,
             pool: Self::pool_for(conns_max),
             pool_marks: PoolMarks { low_percent: 60, pressure_percent: 75, high_percent: 87 },
             ack_delay_ms: 40,
             quick_acks: false,
-            quick_acks_after_loss: true,
-            acks_small_segments: false,
             rto_initial_ms: 1_000,
             rto_min_ms: 200,
             rto_variance_min_ms: 1,
@@ -233,6 +218,7 @@ impl StackConfig {
             answers_for_link: true,
             ephemeral_first: 32_768,
             always_cookies: false,
+            habits: Habits::default(),
         }
     }
 
@@ -357,16 +343,6 @@ impl StackConfig {
         }
         shift
     }
-}
-
-/// Silly-window avoidance of the receiver (RFC 9293 MUST-39): which windows are never advertised.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WindowSteps {
-    /// The right edge moves by a segment or half the buffer, as RFC 9293 3.8.6.2.2 suggests.
-    Segments,
-    /// The right edge is where the buffer ends, in every segment, unless that leaves a window
-    /// smaller than a segment and a quarter of the buffer.
-    Octets,
 }
 
 /// Datagrams in pieces, at most.

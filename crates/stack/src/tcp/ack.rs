@@ -93,13 +93,14 @@ impl Stack {
         let flight_before = tcb.in_flight();
         let sample = send_queue::acknowledge(tcb, &mut self.pool, ack);
         tcb.snd_una = ack;
+        let credit = newly_since_duplicates(tcb, newly);
         tcb.dup_acks = 0;
         tcb.backoff = 0;
         tcb.flags.clear(Flags::PROBING | Flags::HELD);
         if let Some(sent_at_us) = sample {
             tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
         }
-        self.congestion_on_ack(index, newly, flight_before);
+        self.congestion_on_ack(index, credit, flight_before);
         self.after_new_ack(index, event);
     }
 
@@ -216,6 +217,17 @@ impl Stack {
         }
         Step::On
     }
+}
+
+/// Each duplicate acknowledgment let a new segment go (RFC 3042): what it stood for opens the
+/// window no further.
+#[inline]
+fn newly_since_duplicates(tcb: &Tcb, newly: u32) -> u32 {
+    if tcb.dup_acks == 0 {
+        return newly;
+    }
+    let mss = u32::from(tcb.mss);
+    newly.saturating_sub(u32::from(tcb.dup_acks) * mss).max(mss.min(newly))
 }
 
 impl Tcb {

@@ -120,15 +120,10 @@ impl Stack {
     /// Octets for an application that closed both ways: a reset says that they are lost
     /// (RFC 9293 SHLD-3).
     #[cold]
-    pub(super) fn text_for_nobody(
-        &mut self,
-        index: u32,
-        event: &mut Event,
-        tx: &mut TxBurst,
-    ) -> Step {
-        self.send_reset(index, tx);
+    pub(super) fn text_for_nobody(&mut self, index: u32, event: &mut Event) -> Step {
         self.finish(index, Closed::Aborted, event);
-        Step::Stop(Drop::DataAfterClose)
+        // With the number that the peer expects, whatever of ours got lost (RFC 5961-3.2a).
+        Step::StopAndReset(Drop::DataAfterClose)
     }
 
     /// Both FINs are in: acknowledge the peer's, unless that was done, and wait in TIME-WAIT.

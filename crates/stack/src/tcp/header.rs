@@ -3,7 +3,7 @@
 
 use super::receive_queue;
 use super::tuning::Room;
-use crate::config::WindowSteps;
+use crate::habits::WindowSteps;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
@@ -93,7 +93,7 @@ impl Stack {
         } else {
             (flags, 0)
         };
-        let steps = self.config.window_steps;
+        let steps = self.config.habits.window_steps;
         let room = self.rcv_room(index);
         let tcb = &mut self.tcbs[index];
         let window = window_field(tcb, room, steps);
@@ -141,7 +141,7 @@ impl Stack {
     #[inline]
     pub fn rcv_buf_of(&self, index: u32) -> u32 {
         let buffer = self.config.rcv_buf_bytes;
-        if self.config.rcv_buf_whole_segments {
+        if self.config.habits.rcv_buf_whole_segments {
             return buffer.next_multiple_of(u32::from(self.tcbs[index].mss.max(1)));
         }
         buffer

@@ -35,6 +35,7 @@ mod ack;
 mod active;
 pub(crate) mod admission;
 mod arrives;
+mod burst;
 pub(crate) mod congestion;
 mod ecn;
 mod ending;

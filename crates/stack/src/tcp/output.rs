@@ -6,8 +6,9 @@ use super::header::Report;
 use super::scoreboard::WALK_MAX;
 use super::send_queue::{self, Marks};
 use super::undo::FRTO_PROBES;
-use crate::config::{Nagle, WindowSteps};
+use crate::config::Nagle;
 use crate::event::{Closed, Event, Events, What};
+use crate::habits::WindowSteps;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
@@ -186,7 +187,7 @@ impl Stack {
         if !answer && self.tcbs[index].extension != BlockId::NONE {
             self.note_on_syn(index, &fast_open);
         }
-        let window = match self.config.window_steps {
+        let window = match self.config.habits.window_steps {
             WindowSteps::Segments => window,
             WindowSteps::Octets => self.rcv_buf_of(index),
         };
@@ -248,13 +249,16 @@ impl Stack {
                 break;
             }
             let Some((id, skip, len)) = self.next_unsent(index) else { break };
-            if segments > 0
-                && self.config.push_bursts
-                && !self.more_may_follow(index, id, skip, len)
-            {
+            let marks = self.pool.header(id).marks;
+            if self.config.push_bursts && self.ends_burst(index, segments, (id, skip, len)) {
                 self.pool.header_mut(id).marks |= Marks::PUSH;
             }
-            if !self.send_block(index, id, skip, len, path, tx) {
+            let sent = self.send_block(index, id, skip, len, path, tx);
+            if self.config.push_bursts && marks & Marks::PUSH == 0 {
+                // For this time only: sent again it ends no burst.
+                self.pool.header_mut(id).marks &= !Marks::PUSH;
+            }
+            if !sent {
                 return Sent::NoFrame;
             }
             segments += 1;
@@ -263,19 +267,6 @@ impl Stack {
             self.maybe_time_probe(index);
         }
         ended
-    }
-
-    /// True when the windows have room for another full segment after this one.
-    fn more_may_follow(&self, index: u32, id: BlockId, skip: u16, len: u16) -> bool {
-        let tcb = &self.tcbs[index];
-        let segment = self.pool.header(id);
-        let next_len = match segment.len - skip - len {
-            0 if segment.next == BlockId::NONE => return false,
-            0 => self.pool.header(segment.next).len.min(tcb.mss),
-            rest => rest.min(tcb.mss),
-        };
-        let flight = tcb.in_flight() + u32::from(len) + u32::from(next_len);
-        flight <= tcb.cwnd.min(tcb.snd_wnd)
     }
 
     /// A flight begins. After a timeout's time without one the window is not what it was. The
@@ -557,7 +548,7 @@ impl Stack {
     fn send_owed_ack(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.flags.any(Flags::ACK_NOW) {
-            let repeats = self.config.fin_on_acks && is_fin_all_in_flight(tcb);
+            let repeats = self.config.habits.fin_on_acks && is_fin_all_in_flight(tcb);
             let (seq, flags) = if repeats {
                 (tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN)
             } else {

@@ -4,6 +4,7 @@
 use super::congestion::Signal;
 use super::ecn;
 use super::extension::{self, Bits, Extension};
+use super::header::Report;
 use super::scoreboard::Delivered;
 use super::send_queue::Marks;
 use crate::seq::Seq;
@@ -11,6 +12,7 @@ use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
+use crore_wire::tcp;
 
 impl Stack {
     /// After how many milliseconds to probe; `None`: the retransmission timer is as good.
@@ -20,8 +22,24 @@ impl Stack {
         let flight = tcb.in_flight();
         let delay_ms = if flight <= u32::from(tcb.mss) { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
         let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
-        if probe_ms >= rto_ms || tcb.srtt_us8 == 0 || !self.config.tail_loss_probes {
-            return None;
+        (probe_ms < rto_ms && self.may_probe(tcb)).then_some(probe_ms)
+    }
+
+    /// The retransmission timer ran out where no probe had gone before, since that would have been
+    /// due later: the probe goes now and the timer starts anew (RFC 8985 7.2). False when none
+    /// goes: then it is a timeout.
+    pub(super) fn probes_before_timeout(&mut self, index: u32, tx: &mut TxBurst) -> bool {
+        let probed = self.may_probe(&self.tcbs[index]) && self.probe_now(index, tx);
+        if probed {
+            self.start_rto(index);
+        }
+        probed
+    }
+
+    /// True when a probe can tell something, and none is under way.
+    fn may_probe(&self, tcb: &Tcb) -> bool {
+        if tcb.srtt_us8 == 0 || !self.config.tail_loss_probes {
+            return false;
         }
         let barred = Flags::RECOVERY
             | Flags::LOSS
@@ -35,7 +53,7 @@ impl Stack {
             && tcb.backoff == 0;
         let under_way = tcb.extension != BlockId::NONE
             && extension::of(&self.pool, tcb.extension).has(Bits::PROBE);
-        (apt && !under_way).then_some(probe_ms)
+        apt && !under_way
     }
 
     /// The probe timer ran out: a new segment if there is one, else the last one again. Without
@@ -45,17 +63,23 @@ impl Stack {
         if !self.is_flight_quiet(index) {
             return self.start_timer(index);
         }
-        if self.open_extension(index)
-            && let Some(repeats) = self.send_tail(index, tx)
-        {
-            self.counters.tail_probes += 1;
-            let tcb = &self.tcbs[index];
-            let loss = extension::of_mut(&mut self.pool, tcb.extension);
-            loss.probe_end = tcb.snd_nxt;
-            loss.set(Bits::PROBE, true);
-            loss.set(Bits::PROBE_REPEATS, repeats);
-        }
+        self.probe_now(index, tx);
         self.start_rto(index);
+    }
+
+    /// Sends a probe and remembers it; false when nothing went.
+    fn probe_now(&mut self, index: u32, tx: &mut TxBurst) -> bool {
+        if !self.open_extension(index) {
+            return false;
+        }
+        let Some(repeats) = self.send_tail(index, tx) else { return false };
+        self.counters.tail_probes += 1;
+        let tcb = &self.tcbs[index];
+        let loss = extension::of_mut(&mut self.pool, tcb.extension);
+        loss.probe_end = tcb.snd_nxt;
+        loss.set(Bits::PROBE, true);
+        loss.set(Bits::PROBE_REPEATS, repeats);
+        true
     }
 
     /// True when the last segment was sent long enough ago: the deadline was set with the flight's
@@ -83,8 +107,10 @@ impl Stack {
             return (fits && self.send_block(index, id, skip, len, &path, tx)).then_some(false);
         }
         if tcb.snd_head == BlockId::NONE {
-            // Only a FIN is in flight.
-            return None;
+            // Only our FIN is in flight.
+            let (end, flags) = (tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN);
+            let header = self.header_for(index, end, flags, Report::NONE);
+            return self.write_segment(&path, &header, &[], tx).then_some(true);
         }
         let id = tcb.snd_tail;
         let segment = self.pool.header(id);

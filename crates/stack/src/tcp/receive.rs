@@ -36,7 +36,7 @@ impl Stack {
         }
         let text = Text::within_window(tcb, arrival, frame);
         if tcb.flags.any(Flags::GONE) && !text.octets.is_empty() {
-            return self.text_for_nobody(index, event, tx);
+            return self.text_for_nobody(index, event);
         }
         if text.seq == tcb.rcv_nxt && tcb.rcv_queue == BlockId::NONE {
             self.text_in_order(index, &text, event);
@@ -109,7 +109,7 @@ impl Stack {
             inserted = self.keep_text(index, text);
         }
         let tcb = &mut self.tcbs[index];
-        if (out_of_order || runs > 0) && self.config.quick_acks_after_loss {
+        if (out_of_order || runs > 0) && self.config.habits.quick_acks_after_loss {
             // The sender has lost something: its window is small now, and waits for each answer.
             tcb.flags.set(Flags::QUICK);
         }
@@ -221,7 +221,7 @@ impl Stack {
                 tcb.ack_deadline = self.now.tick.wrapping_add(self.config.ack_delay_ms) as u16;
             }
         } else {
-            let second = tcb.flags.any(Flags::ACK_OWED) && self.config.acks_small_segments;
+            let second = tcb.flags.any(Flags::ACK_OWED) && self.config.habits.acks_small_segments;
             tcb.flags.set(if second { Flags::ACK_NOW } else { Flags::ACK_OWED });
         }
         self.queue_output(index);

@@ -36,7 +36,7 @@ impl Stack {
         let id = self.tcbs[index].extension;
         let mut loss = *extension::of(&self.pool, id);
         let moment = self.moment_of(index, arrival);
-        let mut seen = Delivered::default();
+        let mut seen = Delivered { fack: loss.fack, ..Delivered::default() };
         let (una, ack) = (self.tcbs[index].snd_una, Seq(arrival.ack));
         if arrival.has_options && self.tcbs[index].flags.any(Flags::SACK) {
             self.take_sack(index, arrival, frame, &mut loss, moment, &mut seen);
@@ -61,14 +61,16 @@ impl Stack {
         if let Some(rtt_us) = seen.rtt_us {
             tcb.measure_rtt(rtt_us);
         }
-        let troubled = Flags::RECOVERY | Flags::LOSS;
-        let was_troubled = self.tcbs[index].flags.any(troubled);
+        let tcb = &self.tcbs[index];
+        let (was_recovering, cwnd) = (tcb.flags.any(Flags::RECOVERY), tcb.cwnd);
         let found = self.judge(index, &mut loss, &seen, moment);
         self.counters.walked += u64::from(seen.steps + found.steps);
         // RFC 6582-3.2d: the acknowledgment that ends recovery sets the window, and opens it no
-        // further.
-        let over = was_troubled && !self.tcbs[index].flags.any(troubled);
-        let credit = if over { 0 } else { newly };
+        // further; nor does one that undoes a timeout. Slow start goes on (RFC 5681-3.1a).
+        let tcb = &self.tcbs[index];
+        let over = was_recovering && !tcb.flags.any(Flags::RECOVERY) || tcb.cwnd != cwnd;
+        // What was reported before let something go when it was (RFC 3042).
+        let credit = if over { 0 } else { newly.min(seen.octets) };
         let echo = ecn::is_echo(&self.tcbs[index], arrival);
         self.steer(
             index,
@@ -409,7 +411,9 @@ fn pace_recovery(tcb: &mut Tcb, loss: &mut Extension, delivered: u32, progress: 
         let share = u64::from(loss.prr_delivered) * u64::from(ssthresh);
         (share.div_ceil(u64::from(loss.prr_flight)) as u32).saturating_sub(loss.prr_out)
     } else {
-        let limit = if progress { ahead.max(delivered) + mss } else { ahead };
+        // Never less than arrived, as RFC 9937 6 has it: the first retransmission went on credit.
+        let arrived = ahead.max(delivered);
+        let limit = if progress { arrived + mss } else { arrived };
         limit.min(ssthresh - pipe)
     };
     if loss.prr_out == 0 {

@@ -19,6 +19,8 @@ pub(super) struct Delivered {
     pub(super) original: bool,
     /// A segment that was sent again.
     pub(super) resent: bool,
+    /// The highest end that was delivered before it.
+    pub(super) fack: Seq,
     /// SACK reported something new.
     pub(super) reported: bool,
     /// The duplicate that the peer reports (RFC 2883).
@@ -156,7 +158,9 @@ fn note_delivered(
     }
     if end.gt(loss.fack) {
         loss.fack = end;
-    } else if end.lt(loss.fack) && !resent {
+    } else if end.lt(seen.fack) && !resent {
+        // Step 3 goes through an acknowledgment's segments in their order: one that delivers the
+        // first and, by SACK, the last shows no reordering.
         loss.set(Bits::REORDERS, true);
     }
     if resent {

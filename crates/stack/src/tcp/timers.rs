@@ -160,6 +160,7 @@ impl Stack {
             }
             _ if tcb.is(Sign::Probe) => self.probe_timeout(index, tx),
             _ if self.reorder_timeout(index) => {}
+            _ if self.probes_before_timeout(index, tx) => {}
             _ => self.retransmission_timeout(index, event, tx),
         }
     }
@@ -198,7 +199,9 @@ impl Stack {
         if goes_on && left_ms != Some(0) {
             tcb.backoff = tcb.backoff.min(retries.max(R1_RETRIES + 1));
         } else if tcb.backoff > retries || left_ms == Some(0) {
-            self.send_reset(index, tx);
+            if self.config.habits.reset_given_up {
+                self.send_reset(index, tx);
+            }
             return self.finish(index, Closed::TimedOut, event);
         }
         self.advise_of_trouble(index, event);

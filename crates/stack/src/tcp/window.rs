@@ -23,7 +23,7 @@ impl Stack {
         if tcb.cwnd >= tcb.ssthresh_octets() {
             return self.avoid(index, newly);
         }
-        slow_start(tcb, newly, self.config.snd_buf_most());
+        slow_start(tcb, newly, self.config.habits.slow_start_acks_max, self.config.snd_buf_most());
         let initial = self.config.initial_window_segments * u32::from(tcb.mss);
         if tcb.cwnd >= 2 * initial {
             self.begin_bulk(index);
@@ -99,16 +99,16 @@ impl Stack {
     /// Slow start below the threshold, the algorithm's avoidance above.
     pub(super) fn grow(&mut self, index: u32, loss: Option<&mut Extension>, newly: u32) {
         let (congestion, limit) = (self.config.congestion, self.config.snd_buf_most());
-        let now_ms = self.now.tick;
+        let (now_ms, acks_max) = (self.now.tick, self.config.habits.slow_start_acks_max);
         let tcb = &mut self.tcbs[index];
         if tcb.cwnd < tcb.ssthresh_octets() {
             let first = tcb.ssthresh_segments == u16::MAX;
-            let newly = newly.min(SLOW_START_SEGMENTS * u32::from(tcb.mss));
+            let newly = newly.min(acks_max.saturating_mul(u32::from(tcb.mss)));
             let newly = match loss {
                 Some(loss) if first => loss.hystart.growth(newly),
                 _ => newly,
             };
-            return slow_start(tcb, newly, limit);
+            return slow_start(tcb, newly, acks_max, limit);
         }
         let (cwnd, mss) = (tcb.cwnd, u32::from(tcb.mss));
         let step = Step { cwnd, mss, newly, now_ms, srtt_ms: tcb.srtt_us8 / 8000 };
@@ -127,12 +127,12 @@ impl Stack {
     }
 }
 
-/// Slow start, counted in octets (RFC 3465), for acknowledgments of up to eight segments
+/// Slow start, counted in octets (RFC 3465), for acknowledgments of up to `acks_max` segments
 /// (RFC 9406-4.2): receivers that gather segments acknowledge many at once.
 #[inline]
-fn slow_start(tcb: &mut Tcb, newly: u32, limit: u32) {
+fn slow_start(tcb: &mut Tcb, newly: u32, acks_max: u32, limit: u32) {
     let mss = u32::from(tcb.mss);
-    let step = newly.min(SLOW_START_SEGMENTS * mss);
+    let step = newly.min(acks_max.saturating_mul(mss));
     tcb.cwnd = (tcb.cwnd + step).min(limit.max(2 * mss));
 }
 
@@ -149,6 +149,3 @@ impl Tcb {
         self.ssthresh_segments = segments.clamp(2, u32::from(u16::MAX)) as u16;
     }
 }
-
-/// An acknowledgment opens the window by so many segments at most.
-const SLOW_START_SEGMENTS: u32 = 8;
