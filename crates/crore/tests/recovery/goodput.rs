@@ -10,7 +10,6 @@ fn goodput(rtt_us: u64, loss_per_mille: u64, seconds: u64) -> f64 {
         config.snd_buf_bytes = 4 << 20;
         config.rcv_buf_bytes = 4 << 20;
         // It is the sender that is measured: a receiver that keeps all that its window lets in.
-        config.out_of_order_blocks_max = 4096;
     });
     world.keeps_seen = false;
     world.service(1).endless = true;

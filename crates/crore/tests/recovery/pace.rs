@@ -11,7 +11,6 @@ fn bulk(hystart: bool) -> World {
         config.hystart = hystart;
         config.snd_buf_bytes = 4 << 20;
         config.rcv_buf_bytes = 4 << 20;
-        config.out_of_order_blocks_max = 4096;
     });
     world.keeps_seen = false;
     world.service(1).endless = true;
