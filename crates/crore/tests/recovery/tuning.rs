@@ -186,3 +186,23 @@ fn nagle_and_delayed_acknowledgments_do_not_wait_for_each_other() {
         assert!(then >= classic_us, "{segments} segments: {then} us");
     }
 }
+
+/// A segment lost on a long path: the receiver keeps the thousands that come behind it, and its
+/// work for each of them does not grow with their number.
+#[test]
+fn what_comes_behind_a_loss_is_kept_on_a_long_path() {
+    let mut world = defaults(Path { delay_us: 50_000, rate: 25_000_000, queue_us: 1_000_000 });
+    world.service(1).endless = true;
+    world.connect();
+    world.run_for(1_300_000, |_| Fate::Arrives);
+    let (walked, mut lost) = (world.counters(0).walked, false);
+    world.run_for(1_000_000, |seen| {
+        let hit = seen.from == 1 && !std::mem::replace(&mut lost, true);
+        if hit { Fate::Lost } else { Fate::Arrives }
+    });
+    let counters = world.counters(0);
+    assert!(counters.out_of_order > 1000, "{}", counters.out_of_order);
+    assert_eq!(counters.dropped(crore::Drop::OutOfOrderFull), 0);
+    let steps = (counters.walked - walked) / counters.out_of_order;
+    assert!(steps < 20, "{steps} steps a segment");
+}
