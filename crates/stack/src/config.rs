@@ -268,7 +268,7 @@ impl StackConfig {
             // RFC 9293 MUST-40.
             return Err("ack_delay_ms must be below 500 (RFC 9293 3.8.6.3)");
         }
-        if self.burst_segments.is_some_and(|count| count < 2 || count > 1 << 16) {
+        if self.burst_segments.is_some_and(|count| !(2..=1 << 16).contains(&count)) {
             return Err("burst_segments must be between 2 and 65,536");
         }
         // RFC 1122-3.2.1.7.
