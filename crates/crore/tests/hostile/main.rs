@@ -281,7 +281,7 @@ fn in_part_of(whole: &[u8], from: usize, to: usize, more: bool) -> Vec<u8> {
     let mut part = [&whole[..34], &whole[34 + from..34 + to]].concat();
     part[16..18].copy_from_slice(&(20 + (to - from) as u16).to_be_bytes());
     part[18..20].copy_from_slice(&[5, 5]);
-    part[20..22].copy_from_slice(&(u16::from(more) << 13 | from as u16 / 8).to_be_bytes());
+    part[20..22].copy_from_slice(&((u16::from(more) << 13) | (from as u16 / 8)).to_be_bytes());
     part[24..26].fill(0);
     let sum = crore_wire::checksum::Sum::ZERO.add_bytes(&part[14..34]).finish();
     part[24..26].copy_from_slice(&sum.to_be_bytes());

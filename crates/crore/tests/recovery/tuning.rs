@@ -147,7 +147,7 @@ fn the_send_queue_grows_with_the_congestion_window() {
     assert_eq!(world.stack(1).send_room(id.index), 256 << 10);
     world.service(1).endless = true;
     world.send(1, 1000);
-    let bytes = [0; 512 << 10];
+    let bytes = vec![0; 512 << 10];
     let taken = world.act(1, |_, turn| turn.conn(id).unwrap().send(&bytes));
     assert_eq!(taken, (256 << 10) - 1000);
     world.run_for(500_000, |_| Fate::Arrives);

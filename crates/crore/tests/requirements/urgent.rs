@@ -52,7 +52,7 @@ fn the_pointer_points_behind_the_urgent_data() {
 fn urgent_data_may_be_long() {
     const LEN: u32 = 200_000;
     let mut peer = Peer::accepted(|config| config.rto_min_ms = 10_000);
-    app_sends_urgent(&mut peer, &[9; LEN as usize]);
+    app_sends_urgent(&mut peer, &vec![9; LEN as usize]);
     peer.app_sends(b"ordinary");
     let (mut acked, mut capped) = (1, 0);
     while acked < 1 + LEN + 8 {
