@@ -41,8 +41,9 @@ pub use crore_driver as driver;
 pub use crore_mem as mem;
 pub use crore_stack::{
     AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
-    FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PoolMarks, Pressure,
-    Refusal, SourceLimits, Stack, StackConfig, StackError, State, Trouble,
+    FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PathSearch, PoolMarks,
+    Pressure, ReassemblyLimits, Refusal, SourceLimits, Stack, StackConfig, StackError, State,
+    Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};

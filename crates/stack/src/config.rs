@@ -1,7 +1,10 @@
 //! Limits and settings of one core's stack. Everything is sized from these at start.
 
 use crate::habits::Habits;
-use crate::tcp::{Congestion, Ecn, FastOpenConfig, HoldingLimits, Refusal, SourceLimits};
+use crate::reassembly::ReassemblyLimits;
+use crate::tcp::{
+    Congestion, Ecn, FastOpenConfig, HoldingLimits, PathSearch, Refusal, SourceLimits,
+};
 use crore_mem::PoolClass;
 use crore_wire::tcp::OptionLayout;
 
@@ -132,12 +135,13 @@ pub struct StackConfig {
     pub reflect_dscp: bool,
     /// Octets on SYNs (RFC 7413), for ports and connections that want it.
     pub fast_open: FastOpenConfig,
-    /// Datagrams that arrive in fragments, of all senders together; 0: fragments are dropped.
-    pub reassembly_datagrams_max: u32,
-    /// Octets of each of them, at most; as many as the link takes in one packet at least.
-    pub reassembly_bytes_max: u32,
-    /// How long the rest of such a datagram may take (RFC 1122-3.3.2c: one to two minutes).
-    pub reassembly_timeout_ms: u32,
+    /// When sizes of segments are found out by probing (RFC 8899).
+    pub path_search: PathSearch,
+    /// Where probing begins: octets of a segment that any path takes, options not counted. Over
+    /// IPv6 it is 1,220 at least.
+    pub path_search_base_mss: u16,
+    /// Datagrams that arrive in fragments.
+    pub reassembly: ReassemblyLimits,
     /// Take IPv4 packets with a source route; others drop them as RFC 7126 4.3.5 asks.
     pub source_routes: bool,
     /// The order in which options are written.
@@ -207,9 +211,9 @@ impl StackConfig {
             window_scaling: true,
             window_scale_min: 0,
             ttl: 64,
-            reassembly_datagrams_max: 64,
-            reassembly_bytes_max: 9216,
-            reassembly_timeout_ms: 60_000,
+            path_search: PathSearch::Fallback,
+            path_search_base_mss: 1024,
+            reassembly: ReassemblyLimits::default(),
             source_routes: false,
             dscp: 0,
             reflect_dscp: false,
@@ -275,17 +279,10 @@ impl StackConfig {
         if self.ttl == 0 {
             return Err("ttl must be at least 1 (RFC 1122 3.2.1.7)");
         }
-        if self.reassembly_datagrams_max > REASSEMBLY_LIMIT {
-            return Err(
-                "reassembly_datagrams_max must be at most 1,024: each fragment looks at all",
-            );
+        if self.path_search_base_mss < 536 {
+            return Err("path_search_base_mss must be at least 536: every host takes as much");
         }
-        if !(15_000..=120_000).contains(&self.reassembly_timeout_ms) {
-            return Err("reassembly_timeout_ms must be between 15 s and 2 min (RFC 1122 3.3.2)");
-        }
-        if self.reassembly_bytes_max > DATAGRAM_BYTES_MAX {
-            return Err("reassembly_bytes_max must be at most 65,000");
-        }
+        self.reassembly.check()?;
         if self.dscp > DSCP_MAX {
             return Err("dscp must be at most 63 (RFC 2474 3)");
         }
@@ -344,13 +341,6 @@ impl StackConfig {
         shift
     }
 }
-
-/// Datagrams in pieces, at most.
-const REASSEMBLY_LIMIT: u32 = 1024;
-
-/// Octets of a datagram that is put together, at most: with its headers it is no longer than
-/// offsets in a frame can say.
-pub(crate) const DATAGRAM_BYTES_MAX: u32 = 65_000;
 
 /// The largest differentiated services code point.
 pub(crate) const DSCP_MAX: u8 = 63;

@@ -257,6 +257,10 @@ pub struct Counters {
     pub pressure_high: u64,
     /// Timer entries handled.
     pub timers: u64,
+    /// Times that full segments were taken to be too large for a path that does not say so.
+    pub black_holes: u64,
+    /// Larger segments sent to find out whether the path takes them (RFC 8899).
+    pub path_probes: u64,
     /// Fragments that were kept; the last one of a datagram has the datagram's fate.
     pub fragments_in: u64,
     /// Datagrams that became whole.

@@ -58,11 +58,12 @@ pub use crore_wire::tcp::OptionLayout;
 pub use event::{Closed, EVENTS_MAX, Event, Events, Trouble, What};
 pub use habits::{Habits, WindowSteps};
 pub use interface::{AddressRange, Interface, mapped, unmapped};
+pub use reassembly::ReassemblyLimits;
 pub use seq::Seq;
 pub use stack::{Stack, StackError};
 pub use survey::Surveyed;
 pub use tcb::{Flags, State, Tcb};
 pub use tcp::{
     APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, FastOpenConfig, FastOpenKey, HoldingLimits,
-    Output, Refusal, SendEnd, SourceLimits,
+    Output, PathSearch, Refusal, SendEnd, SourceLimits,
 };

@@ -399,7 +399,8 @@ impl Stack {
     }
 
     /// An ICMP error about a segment of ours: it goes to the connection (RFC 9293 MUST-54), and is
-    /// believed only when it quotes a sequence number that is in flight (RFC 5927 4.1).
+    /// believed only when it quotes a sequence number that is in flight (RFC 5927 4.1,
+    /// RFC 8899-3.6).
     fn trouble(
         &mut self,
         local: u128,

@@ -266,7 +266,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8])
             dscp_ecn: path.class | ecn,
             // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4.
             ident: 0,
-            // RFC 7323-5.7: routers say what does not fit.
+            // RFC 8899-3.2b, RFC 7323-5.7: routers say what does not fit.
             dont_fragment: true,
             more_fragments: false,
             fragment_offset: 0,

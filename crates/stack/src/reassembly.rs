@@ -24,6 +24,39 @@ use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::{Protocol, ipv4, ipv6, tcp};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
+/// Limits of datagrams that arrive in fragments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReassemblyLimits {
+    /// Datagrams of all senders together; 0: fragments are dropped.
+    pub datagrams_max: u32,
+    /// Octets of each of them, at most; as many as the link takes in one packet at least.
+    pub bytes_max: u32,
+    /// How long the rest of such a datagram may take (RFC 1122-3.3.2c: one to two minutes).
+    pub timeout_ms: u32,
+}
+
+impl Default for ReassemblyLimits {
+    fn default() -> Self {
+        Self { datagrams_max: 64, bytes_max: 9216, timeout_ms: 60_000 }
+    }
+}
+
+impl ReassemblyLimits {
+    /// Refuses what cannot work, saying why.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.datagrams_max > DATAGRAMS_LIMIT {
+            return Err("reassembly: at most 1,024 datagrams, for each fragment looks at all");
+        }
+        if !(15_000..=120_000).contains(&self.timeout_ms) {
+            return Err("reassembly: a timeout between 15 s and 2 min (RFC 1122 3.3.2)");
+        }
+        if self.bytes_max > DATAGRAM_BYTES_MAX {
+            return Err("reassembly: at most 65,000 octets");
+        }
+        Ok(())
+    }
+}
+
 /// A fragment, its headers checked and taken off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece<'a> {
@@ -92,13 +125,14 @@ struct Datagram {
 }
 
 impl Reassembly {
-    /// Room for so many datagrams of so many octets each.
+    /// Room for datagrams within these limits; those that fit the link in one fit here too.
     pub(crate) fn new(
         memory: &mut Memory,
-        datagrams: u32,
-        bytes_max: u32,
-        timeout_ms: u32,
+        limits: &ReassemblyLimits,
+        mtu: u16,
     ) -> Result<Self, MemoryError> {
+        let ReassemblyLimits { datagrams_max: datagrams, timeout_ms, .. } = *limits;
+        let bytes_max = limits.bytes_max.max(mtu.into()).min(DATAGRAM_BYTES_MAX);
         let class = PoolClass { payload_bytes: HEADROOM as u32 + bytes_max, count: datagrams };
         let free = Entry { sender: 0, tag: 0, begun: 0, block: BlockId::NONE };
         Ok(Self {
@@ -424,6 +458,12 @@ fn split(address: u128) -> [u64; 2] {
 fn join(halves: [u64; 2]) -> u128 {
     u128::from(halves[1]) << 64 | u128::from(halves[0])
 }
+
+/// Datagrams, at most.
+const DATAGRAMS_LIMIT: u32 = 1024;
+
+/// Octets of a datagram, at most: with its headers it is no longer than offsets in a frame can say.
+const DATAGRAM_BYTES_MAX: u32 = 65_000;
 
 /// Fragments of one datagram. The largest that honest senders make of a segment are three.
 const PIECES_MAX: usize = 16;

@@ -11,7 +11,7 @@
 
 use crate::arrival::{Arrival, Burst, Kind};
 use crate::budget::Budget;
-use crate::config::{DATAGRAM_BYTES_MAX, DSCP_MAX, StackConfig};
+use crate::config::{DSCP_MAX, StackConfig};
 use crate::counters::{Counters, Drop};
 use crate::event::Events;
 use crate::flow::FlowTable;
@@ -145,7 +145,10 @@ impl Stack {
         if !config.answers_for_link {
             neighbours.believe_known();
         }
-        let reassembly = reassembly_of(&config, interface, memory)?;
+        let limits = &config.reassembly;
+        let reassembly = (limits.datagrams_max > 0)
+            .then(|| Reassembly::new(memory, limits, interface.mtu))
+            .transpose()?;
         let whole = reassembly.as_ref().map_or(0, Reassembly::frame_bytes_max);
         Ok(Self {
             reassembly,
@@ -444,17 +447,3 @@ const NO_DSCP: u8 = 0xff;
 
 /// No reply was asked for in this tick, so their number was not drawn.
 const UNKNOWN_YET: u32 = u32::MAX;
-
-/// Room for the datagrams that come in pieces; those that fit the link in one fit here too.
-fn reassembly_of(
-    config: &StackConfig,
-    interface: &Interface,
-    memory: &mut Memory,
-) -> Result<Option<Reassembly>, MemoryError> {
-    let count = config.reassembly_datagrams_max;
-    if count == 0 {
-        return Ok(None);
-    }
-    let bytes = config.reassembly_bytes_max.max(interface.mtu.into()).min(DATAGRAM_BYTES_MAX);
-    Reassembly::new(memory, count, bytes, config.reassembly_timeout_ms).map(Some)
-}

@@ -239,7 +239,8 @@ impl Flags {
 
     /// Closed, and `backoff` holds why. Only connections that are not closed are probed.
     pub const ENDED: Self = Self::PROBING;
-    /// The extension holds what few connections have: urgent pointers.
+    /// The extension holds what few connections have: urgent pointers, a search for the
+    /// path's segment size.
     pub const RARE: Self = Self(1 << 25);
 
     /// In the list of timers set a moment ago; the wheel does not know of them yet.

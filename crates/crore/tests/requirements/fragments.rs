@@ -284,7 +284,7 @@ fn one_sender_cannot_take_all() {
 /// Fragments are dropped where they are not wanted.
 #[test]
 fn reassembly_is_a_setting() {
-    let mut peer = Peer::new(|config| config.reassembly_datagrams_max = 0);
+    let mut peer = Peer::new(|config| config.reassembly.datagrams_max = 0);
     peer.open(syn());
     let whole = peer.frame(&data(1, 1, &octets(500)));
     peer.inject(&parts(&whole, 1, &[256]));

@@ -68,7 +68,8 @@ fn an_error_finds_its_connection() {
     assert_eq!(peer.app().calls, ["closed Refused"]);
 }
 
-/// RFC 5927-4.1: an error that quotes a number which is not in flight is not believed.
+/// RFC 5927-4.1, RFC 8899-3.6: an error that quotes a number which is not in flight is not
+/// believed.
 #[test]
 fn an_error_about_nothing_in_flight_is_not_believed() {
     let (mut peer, segment) = with_flight(false);
@@ -175,5 +176,37 @@ fn hard_errors_end_an_opening() {
         let error = v6_error(&peer, 1, code, 0, &syn.packet);
         peer.inject(&[error]);
         assert_eq!(peer.app().calls, [end]);
+    }
+}
+
+/// RFC 8899-3.6b: what routers say never makes segments larger, nor smaller than what every path
+/// takes: 576 octets over IPv4, 1,280 over IPv6 (small segments cost more than they carry).
+#[test]
+fn packet_too_big_goes_down_only_and_not_too_far() {
+    for (v6, said, held) in [
+        (false, 0, 576),
+        (false, 68, 576),
+        (false, 575, 576),
+        (false, 577, 577),
+        (false, 9000, 1480),
+        (true, 0, 1280),
+        (true, 576, 1280),
+        (true, 1281, 1281),
+        (true, 65_535, 1500),
+    ] {
+        let (mut peer, segment) = with_flight(v6);
+        let before = segment.packet.len();
+        let error = if v6 {
+            v6_error(&peer, 2, 0, u32::from(said), &segment.packet)
+        } else {
+            v4_error(&peer, 3, 4, said, &segment.packet)
+        };
+        peer.inject(&[error]);
+        peer.hear_all();
+        peer.says(ack(1, 1441));
+        peer.app_sends_many(6000);
+        let largest = peer.hear_all().iter().map(|heard| heard.packet.len()).max();
+        let held = if said > 1500 { before.max(largest.unwrap_or(0)) } else { held };
+        assert_eq!(largest, Some(held), "{said}");
     }
 }

@@ -15,6 +15,7 @@ mod internet;
 mod keepalive;
 mod opening;
 mod options;
+mod path_search;
 mod reports;
 mod retransmission;
 mod segments;

@@ -281,6 +281,7 @@ impl Stack {
         let keepalive = self.config.keepalive_idle_ms;
         let idle = self.keepalive_idle_ms();
         let tick = self.now.tick;
+        self.begin_small(index);
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::Established);
         if quick_acks {

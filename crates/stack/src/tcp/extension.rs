@@ -10,7 +10,6 @@ use super::fast_open::Opening;
 use super::pacing::Pacing;
 use super::send_queue::{Marks, Segment};
 use super::tuning::Tuning;
-use super::urgent::Urgent;
 use crate::budget::charge;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -66,7 +65,11 @@ pub(crate) struct Extension {
     /// See [`Bits`].
     pub(super) bits: u8,
     pub(super) avoidance: Avoidance,
-    pub(super) urgent: Urgent,
+    /// See `tcp::rare`.
+    pub(super) rare: BlockId,
+    /// 1: the recovery under way mends a probe of the path, and takes nothing off the window.
+    pub(super) mends: u8,
+    _reserved: [u8; 3],
     /// Of an opening with Fast Open.
     pub(super) opening: Opening,
     pub(super) steering: Steering,
@@ -136,6 +139,7 @@ impl Extension {
         loss.hystart = HyStart::new(tcb.snd_nxt);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
+        loss.rare = BlockId::NONE;
         loss.min_rtt_us = u32::MAX;
         loss.reorder_steps = 1;
         loss
@@ -167,12 +171,15 @@ impl Stack {
         if tcb.extension == BlockId::NONE {
             return;
         }
-        let Extension { urgent, tuning, .. } = *of(&self.pool, tcb.extension);
+        let Extension { rare, tuning, .. } = *of(&self.pool, tcb.extension);
         self.budget.revoke(tuning.limit);
         if tcb.flags.any(Flags::RARE) {
             // What is not of loss outlives the flight.
-            *of_mut(&mut self.pool, tcb.extension) = Extension { urgent, ..Extension::new(tcb) };
+            *of_mut(&mut self.pool, tcb.extension) = Extension { rare, ..Extension::new(tcb) };
             return;
+        }
+        if rare != BlockId::NONE {
+            self.pool.free(rare);
         }
         self.pool.free(tcb.extension);
         tcb.extension = BlockId::NONE;
@@ -185,11 +192,11 @@ impl Stack {
         if tcb.extension == BlockId::NONE {
             return;
         }
-        let Extension { urgent, tuning, .. } = *of(&self.pool, tcb.extension);
+        let Extension { rare, tuning, .. } = *of(&self.pool, tcb.extension);
         if !self.still_receives(tcb, &tuning) {
             return self.close_extension(index);
         }
-        let anew = Extension { urgent, tuning, ..Extension::new(tcb) };
+        let anew = Extension { rare, tuning, ..Extension::new(tcb) };
         *of_mut(&mut self.pool, tcb.extension) = anew;
     }
 

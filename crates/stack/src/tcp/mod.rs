@@ -16,7 +16,9 @@
 //! | `persist` | probes of shut windows |
 //! | `fast_open` | octets on SYNs (RFC 7413) |
 //! | `extension` | what is remembered for all of these |
+//! | `path_search` | how large segments may be, without ICMP |
 //! | `urgent` | urgent data, both ways |
+//! | `rare` | where the last two keep what they remember |
 //! | `receive` | the segment text and FIN steps |
 //! | `output` | what may be sent now |
 //! | `pacing` | how much of it at once |
@@ -47,9 +49,11 @@ pub(crate) mod holding;
 mod output;
 mod pacing;
 mod passive;
+mod path_search;
 mod persist;
 mod probe;
 mod rack;
+mod rare;
 mod receive;
 pub(crate) mod receive_queue;
 pub(crate) mod recent;
@@ -72,5 +76,6 @@ pub use ecn::Ecn;
 pub use fast_open::{FastOpenConfig, FastOpenKey};
 pub use holding::HoldingLimits;
 pub use output::Output;
+pub use path_search::PathSearch;
 pub use sources::SourceLimits;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};

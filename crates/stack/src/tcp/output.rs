@@ -219,6 +219,9 @@ impl Stack {
         if tcb.in_flight() == 0 && tcb.unsent() > 0 {
             self.before_flight(index);
         }
+        if self.tcbs[index].flags.any(Flags::RARE) && !self.maybe_probe_path(index, path, tx) {
+            return Sent::NoFrame;
+        }
         if self.tcbs[index].unsent() > 0 {
             let sent = if self.tcbs[index].extension == BlockId::NONE {
                 self.send_unsent(index, u32::MAX, path, tx)
@@ -300,10 +303,10 @@ impl Stack {
             self.counters.walked += 1;
             let tcb = &self.tcbs[index];
             let segment = self.pool.header(id);
-            let next = segment.next;
             if segment.marks & Marks::SENT == 0 {
                 break;
             }
+            let next = segment.next;
             if segment.marks & Marks::LOST != 0 {
                 // RFC 5681-3.2c, RFC 6582-3.2c: the segment at SND.UNA, whatever the window says.
                 let due = id == tcb.snd_head
@@ -314,12 +317,8 @@ impl Stack {
                     return Sent::All;
                 }
                 let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));
-                if sent > u32::from(tcb.mss) {
-                    // It was queued before the MSS was what it is.
-                    let mss = tcb.mss;
-                    if send_queue::split(&mut self.tcbs[index], &mut self.pool, id, mss) {
-                        continue;
-                    }
+                if sent > u32::from(tcb.mss) && self.split_lost(index, id) {
+                    continue;
                 }
                 if !self.send_block(index, id, 0, sent as u16, path, tx) {
                     return Sent::NoFrame;

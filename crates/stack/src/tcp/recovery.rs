@@ -14,7 +14,7 @@ use super::congestion::{Congestion, Signal};
 use super::extension::{self, Bits, Extension};
 use super::rack::{self, DUP_ACKS_LOSS};
 use super::scoreboard::{self, Delivered, Moment};
-use super::{ecn, undo};
+use super::{ecn, path_search, rare, undo};
 use crate::arrival::Arrival;
 use crate::event::Event;
 use crate::seq::Seq;
@@ -61,9 +61,17 @@ impl Stack {
         if let Some(rtt_us) = seen.rtt_us {
             tcb.measure_rtt(rtt_us);
         }
+        if loss.rare != BlockId::NONE
+            && let Some(rare) = rare::of_mut(&mut self.pool, &self.tcbs[index])
+        {
+            path_search::note_arrived(&mut self.tcbs[index], &mut rare.search, self.now.tick);
+        }
         let tcb = &self.tcbs[index];
         let (was_recovering, cwnd) = (tcb.flags.any(Flags::RECOVERY), tcb.cwnd);
         let found = self.judge(index, &mut loss, &seen, moment);
+        if found.any && loss.rare != BlockId::NONE {
+            self.maybe_mend_probe(index, &mut loss);
+        }
         self.counters.walked += u64::from(seen.steps + found.steps);
         // RFC 6582-3.2d: the acknowledgment that ends recovery sets the window, and opens it no
         // further; nor does one that undoes a timeout. Slow start goes on (RFC 5681-3.1a).
@@ -206,6 +214,27 @@ impl Stack {
         }
     }
 
+    /// What is lost may be a probe of the path: it is sent again in smaller segments, and the
+    /// window stays as it is.
+    #[cold]
+    fn maybe_mend_probe(&mut self, index: u32, loss: &mut Extension) {
+        let tcb = &mut self.tcbs[index];
+        if tcb.snd_head == BlockId::NONE {
+            return;
+        }
+        let head_len = self.pool.header(tcb.snd_head).len;
+        let Some(rare) = rare::of_mut(&mut self.pool, tcb) else { return };
+        if !path_search::is_probe_lost(tcb, loss, &mut rare.search, head_len) {
+            return;
+        }
+        loss.mends = 1;
+        save(tcb, loss);
+        let threshold = tcb.ssthresh_segments;
+        tcb.set_ssthresh(tcb.cwnd);
+        loss.prior_ssthresh_segments = threshold;
+        begin(tcb, loss);
+    }
+
     /// The reordering timer ran out (RFC 8985 6.3). True when it was this one.
     pub(super) fn reorder_timeout(&mut self, index: u32) -> bool {
         let id = self.tcbs[index].extension;
@@ -217,6 +246,10 @@ impl Stack {
         loss.set(Bits::REORDER_TIMER, false);
         let tcb = &mut self.tcbs[index];
         let found = rack::detect(tcb, &mut self.pool, &mut loss, now_us);
+        if found.any && loss.rare != BlockId::NONE {
+            self.maybe_mend_probe(index, &mut loss);
+        }
+        let tcb = &mut self.tcbs[index];
         if found.any && !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
             save(tcb, &mut loss);
             enter(tcb, &mut loss, congestion);
@@ -262,6 +295,11 @@ impl Stack {
             let loss = extension::of_mut(&mut self.pool, tcb.extension);
             (loss.sacked, loss.lost) = marked;
             loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
+            loss.mends = 0;
+            if let Some(rare) = rare::of_mut(&mut self.pool, tcb) {
+                path_search::give_up_probe(&mut rare.search);
+            }
+            let loss = extension::of_mut(&mut self.pool, tcb.extension);
             if first {
                 save(tcb, loss);
                 let (past, flight) = (&mut loss.avoidance, tcb.in_flight());
@@ -303,13 +341,16 @@ impl Stack {
     /// on, and what was too large once more.
     pub(crate) fn lower_mss(&mut self, index: u32, mtu: u16) {
         // A router that does not say how much, or says nonsense, is taken to mean the least that
-        // IPv4 hosts must take; below that we do not go (RFC 9293 3.9.1, RFC 8201 4).
+        // IPv4 hosts must take; below that we do not go, nor up (RFC 8899-3.6b, RFC 8201 4).
         let is_v4 = self.tcbs[index].remote >> 32 == 0xffff;
         let (floor, headers) = if is_v4 { (576, 40) } else { (1280, 60) };
         let tcb = &mut self.tcbs[index];
         let options =
             if tcb.flags.any(Flags::TIMESTAMPS) { super::active::tcp_timestamps_len() } else { 0 };
         let mss = mtu.max(floor) - headers - options;
+        if let Some(rare) = rare::of_mut(&mut self.pool, tcb) {
+            path_search::note_limit(&mut rare.search, mss);
+        }
         if mss >= tcb.mss {
             return;
         }
@@ -388,8 +429,13 @@ fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
         tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, tcb.cwnd, flight));
         ecn::note_cut(tcb, &mut loss.steering);
     }
+    begin(tcb, loss);
+}
+
+/// The same, after the decision on the window.
+fn begin(tcb: &mut Tcb, loss: &mut Extension) {
     loss.recover = tcb.snd_nxt;
-    loss.prr_flight = flight.max(1);
+    loss.prr_flight = tcb.in_flight().max(1);
     loss.prr_delivered = 0;
     loss.prr_out = 0;
     loss.frto = 0;
@@ -442,6 +488,7 @@ fn leave(tcb: &mut Tcb, loss: &mut Extension) {
             let flight = tcb.in_flight().max(u32::from(tcb.mss));
             tcb.cwnd = tcb.cwnd.min(flight + u32::from(tcb.mss));
         }
+        path_search::after_recovery(tcb, loss);
         rack::recovered(loss);
     }
     tcb.dup_acks = 0;

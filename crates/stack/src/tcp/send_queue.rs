@@ -193,6 +193,88 @@ fn grow_tail(tcb: &Tcb, pool: &mut Pool<Segment>, more: usize) -> bool {
     true
 }
 
+/// Makes the first unsent block one of `size` octets: it takes in the octets of those behind it.
+/// False when it cannot: part of it was sent, there are too many small ones, a record ends between
+/// them, or no block is free.
+pub(crate) fn widen(tcb: &mut Tcb, pool: &mut Pool<Segment>, size: u16) -> bool {
+    let first = tcb.snd_unsent;
+    let whole = usize::from(size);
+    if first == BlockId::NONE || pool.header(first).seq != tcb.snd_nxt || whole > pool.payload_max()
+    {
+        return false;
+    }
+    if pool.header(first).len >= size {
+        let fits = pool.header(first).len == size || split(tcb, pool, first, size);
+        tcb.snd_unsent = first;
+        return fits;
+    }
+    let Some(payload) = pool.alloc(whole) else { return false };
+    // One more than those whose octets are all taken in.
+    let (mut id, mut done, mut blocks) = (first, 0, 0);
+    while done < whole && id != BlockId::NONE && blocks < WIDEN_BLOCKS_MAX {
+        let segment = *pool.header(id);
+        let len = usize::from(segment.len).min(whole - done);
+        copy_octets(pool, id, payload, done, len);
+        done += len;
+        if segment.marks & Marks::RECORD != 0 || len < usize::from(segment.len) {
+            break;
+        }
+        (id, blocks) = (segment.next, blocks + 1);
+    }
+    if done < whole || pool.payload(payload).len() < whole {
+        pool.free(payload);
+        return false;
+    }
+    take_in(tcb, pool, first, payload, size);
+    true
+}
+
+/// The first `size` octets of the queue from block `first` on are in `payload` now.
+fn take_in(tcb: &mut Tcb, pool: &mut Pool<Segment>, first: BlockId, payload: BlockId, size: u16) {
+    let segment = *pool.header(first);
+    let (mut left, mut next, mut last) = (size - segment.len.min(size), segment.next, segment);
+    while left > 0 && next != BlockId::NONE {
+        let id = next;
+        let block = pool.header_mut(id);
+        if block.len > left {
+            block.seq += u32::from(left);
+            block.offset += left;
+            block.len -= left;
+            last.marks &= !(Marks::PUSH | Marks::RECORD);
+            break;
+        }
+        left -= block.len;
+        (next, last) = (block.next, *block);
+        if tcb.snd_tail == id {
+            tcb.snd_tail = first;
+        }
+        release(pool, id);
+    }
+    if segment.marks & Marks::SHARED != 0 {
+        pool.free(segment.shared);
+    }
+    let ends = last.marks & (Marks::PUSH | Marks::RECORD);
+    let block = pool.header_mut(first);
+    block.marks = Marks::SHARED | Marks::GROWN | ends;
+    (block.shared, block.offset, block.len, block.next) = (payload, 0, size, next);
+    block.small_before = 0;
+}
+
+/// Copies the first `len` octets of a block's payload to place `at` of another's.
+fn copy_octets(pool: &mut Pool<Segment>, from: BlockId, to: BlockId, at: usize, len: usize) {
+    let mut done = 0;
+    while done < len {
+        let mut piece = [0; 256];
+        let piece = &mut piece[..(len - done).min(256)];
+        piece.copy_from_slice(octets(pool, from, done, piece.len()));
+        let room = pool.payload_mut(to);
+        let end = (at + done + piece.len()).min(room.len());
+        let start = (at + done).min(end);
+        room[start..end].copy_from_slice(&piece[..end - start]);
+        done += piece.len();
+    }
+}
+
 /// Puts a filled block at the end of the chain.
 fn link(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId) {
     let small_before = small_before(tcb, pool);
@@ -322,3 +404,6 @@ pub(crate) fn octets(pool: &Pool<Segment>, id: BlockId, skip: usize, len: usize)
     let holder = if segment.marks & Marks::SHARED == 0 { id } else { segment.shared };
     &pool.payload(holder)[start..start + len]
 }
+
+/// Blocks that a probe of the path is made of, at most.
+const WIDEN_BLOCKS_MAX: usize = 64;

@@ -206,6 +206,7 @@ impl Stack {
         }
         self.advise_of_trouble(index, event);
         self.counters.timeouts += 1;
+        self.suspect_black_hole(index);
         self.congestion_on_timeout(index);
         let rto_ms = self.rto_ms(&self.tcbs[index]);
         self.set_deadline(index, left_ms.map_or(rto_ms, |left| left.min(rto_ms)));

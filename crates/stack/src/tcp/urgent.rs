@@ -1,19 +1,19 @@
 //! Urgent data (RFC 9293 3.8.5, RFC 6093): a pointer ahead in the stream, both ways. The octets
 //! themselves are octets like all others.
 //!
-//! Hardly any connection has any, so the pointers are in the extension, which stays for as long as
-//! one of them says something. Segments with the URG bit take the way through the receive queue:
-//! how far the urgent data goes can then be told from what the application has not consumed.
+//! Hardly any connection has any, so the pointers are in a block of the pool (`tcp::rare`), which
+//! stays for as long as one of them says something. Segments with the URG bit take the way through
+//! the receive queue: how far the urgent data goes can then be told from what the application has
+//! not consumed.
 
 use super::arrives::Step;
-use super::extension;
+use super::rare::{self, Rare};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::{Event, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State, Tcb};
-use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -36,17 +36,18 @@ impl Stack {
     /// SEND of urgent data (RFC 9293 MUST-30), of any length (RFC 9293 MUST-31). Takes nothing when
     /// there is no room to remember the pointer.
     pub fn send_urgent(&mut self, index: u32, bytes: &[u8]) -> usize {
-        if !self.open_extension(index) {
+        if self.open_rare(index).is_none() {
             self.want_writable(index);
             return 0;
         }
         let taken = self.send(index, bytes);
-        if taken > 0 {
-            let tcb = &mut self.tcbs[index];
+        let tcb = &mut self.tcbs[index];
+        if let Some(rare) = rare::of_mut(&mut self.pool, tcb)
+            && taken > 0
+        {
             tcb.flags.set(Flags::RARE);
-            let urgent = &mut extension::of_mut(&mut self.pool, tcb.extension).urgent;
-            urgent.snd_up = tcb.snd_end;
-            urgent.sends = 1;
+            rare.urgent.snd_up = tcb.snd_end;
+            rare.urgent.sends = 1;
         }
         taken
     }
@@ -54,10 +55,7 @@ impl Stack {
     /// Octets from the first one not consumed to the end of the peer's urgent data.
     pub fn urgent_ahead(&self, index: u32) -> usize {
         let tcb = &self.tcbs[index];
-        if !tcb.flags.any(Flags::RARE) || tcb.extension == BlockId::NONE {
-            return 0;
-        }
-        let urgent = extension::of(&self.pool, tcb.extension).urgent;
+        let Some(Rare { urgent, .. }) = rare::of(&self.pool, tcb) else { return 0 };
         let read = first_unread(tcb);
         let ahead = urgent.receives != 0 && urgent.rcv_up.gt(read);
         if ahead { urgent.rcv_up.since(read) as usize } else { 0 }
@@ -75,11 +73,8 @@ impl Stack {
     ) -> (tcp::Flags, u16) {
         self.settle_urgent(index);
         let tcb = &self.tcbs[index];
-        if !tcb.flags.any(Flags::RARE) || flags.contains(tcp::Flags::RST) {
-            return (flags, 0);
-        }
-        let urgent = extension::of(&self.pool, tcb.extension).urgent;
-        if urgent.sends == 0 || seq.ge(urgent.snd_up) {
+        let Some(Rare { urgent, .. }) = rare::of(&self.pool, tcb) else { return (flags, 0) };
+        if flags.contains(tcp::Flags::RST) || urgent.sends == 0 || seq.ge(urgent.snd_up) {
             return (flags, 0);
         }
         (flags | tcp::Flags::URG, urgent.snd_up.since(seq).min(u32::from(u16::MAX)) as u16)
@@ -122,11 +117,11 @@ impl Stack {
         if !takes || pointer.le(read) {
             return true;
         }
-        if !self.open_extension(index) {
+        if self.open_rare(index).is_none() {
             return false;
         }
         let tcb = &mut self.tcbs[index];
-        let urgent = &mut extension::of_mut(&mut self.pool, tcb.extension).urgent;
+        let Some(Rare { urgent, .. }) = rare::of_mut(&mut self.pool, tcb) else { return false };
         if urgent.receives == 0 || pointer.gt(urgent.rcv_up) {
             urgent.rcv_up = pointer;
             urgent.receives = 1;
@@ -147,21 +142,21 @@ impl Stack {
         }
     }
 
-    /// Forgets pointers that were reached, and with the last of them that there were any.
+    /// Forgets pointers that were reached, and with the last of them that there were any, unless
+    /// the search for the path's segment size needs the extension too.
     #[cold]
     pub(super) fn settle_urgent(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
-        if tcb.extension == BlockId::NONE {
+        let Some(Rare { urgent, search }) = rare::of_mut(&mut self.pool, tcb) else {
             return tcb.flags.clear(Flags::RARE);
-        }
-        let urgent = &mut extension::of_mut(&mut self.pool, tcb.extension).urgent;
+        };
         if tcb.snd_una.ge(urgent.snd_up) {
             urgent.sends = 0;
         }
         if urgent.rcv_up.le(first_unread(tcb)) {
             urgent.receives = 0;
         }
-        if urgent.sends != 0 || urgent.receives != 0 {
+        if urgent.sends != 0 || urgent.receives != 0 || search.goes_on() {
             return;
         }
         tcb.flags.clear(Flags::RARE);
