@@ -140,6 +140,11 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "ADDRESS/BITS", requires = "per_source")]
     pub(crate) trust: Vec<AddressArg>,
 
+    /// Take requests on the SYN of clients that were here before (TCP Fast Open, RFC 7413); one of
+    /// them may then be served twice
+    #[arg(long)]
+    pub(crate) fast_open: bool,
+
     /// A processor for each queue [default: the last ones]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Option<Vec<usize>>,

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use core::net::{IpAddr, SocketAddr};
 use crore::driver::xdp::LocalPorts;
 use crore::mem::{HugePages, Memory};
-use crore::{Core, Engine, Service, Snapshot, StackConfig, Stop};
+use crore::{Core, Engine, FastOpenKey, Service, Snapshot, StackConfig, Stop};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
@@ -104,6 +104,7 @@ where
             let mut engine =
                 Engine::new(settings.clone(), interface, service()?, &mut memory, seed)?;
             engine.listen(port);
+            engine.stack_mut().set_fast_open(port, options.fast_open);
             memory_bytes += memory.total_bytes();
             let learner = neighbours.as_mut().map(Neighbours::learner).transpose()?;
             ready.push((Core::new(engine, link, place), learner));
@@ -183,6 +184,13 @@ fn check_port_is_free(surroundings: &Surroundings, port: u16) -> Result<()> {
     Ok(())
 }
 
+/// A key for the life of the process.
+fn fast_open_key() -> FastOpenKey {
+    let mut key = [0; 16];
+    key.copy_from_slice(&crore::random_seed()[..16]);
+    FastOpenKey(key)
+}
+
 /// Settings of each core's stack.
 fn settings<S: Service>(
     options: &ServeOptions,
@@ -201,6 +209,10 @@ fn settings<S: Service>(
         let trusted = options.trust.iter().map(|range| (range.0.first, range.0.prefix_len));
         settings.sources.exempt = trusted.collect();
         settings.congestion = options.congestion.algorithm();
+        if options.fast_open {
+            // A client's next connection may be another core's: all need the same key.
+            settings.fast_open.keys = [Some(fast_open_key()), None];
+        }
         settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
         settings
     };
