@@ -67,7 +67,8 @@ fn axes(svg: &mut String, left: f64, congestion: Congestion) {
         let y = y1 + 16.0 * (n as f64 + 1.0);
         let _ = writeln!(
             svg,
-            "<text x=\"{x1:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{rtt_ms} ms</text>"
+            "<text x=\"{x1:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{rtt_ms} \
+             ms</text>"
         );
     }
 }

@@ -32,6 +32,7 @@ fn assert_arrived(world: &mut World, octets: usize) {
     assert_eq!(received, octets as u64, "{}", world.story());
 }
 
+/// RFC 8985-5.2a, RFC 6675-5b.
 #[test]
 fn a_lost_segment_is_sent_again_after_one_round_trip() {
     for timestamps in [true, false] {
@@ -44,6 +45,7 @@ fn a_lost_segment_is_sent_again_after_one_round_trip() {
     }
 }
 
+/// RFC 8985-5.2b, RFC 8985-9.2: times tell of it, which counts of duplicates cannot.
 #[test]
 fn a_lost_retransmission_is_found_out_without_a_timeout() {
     let mut world = quiet_pair(|_| {});
@@ -61,6 +63,8 @@ fn a_lost_retransmission_is_found_out_without_a_timeout() {
     assert_eq!(world.counters(0).timeouts, 0);
 }
 
+/// RFC 8985-7.3a, RFC 8985-7.3c, RFC 8985-7.3d: one probe, and what its acknowledgment reports
+/// shows the losses before it.
 #[test]
 fn the_tail_of_a_flight_is_probed_for() {
     let mut world = quiet_pair(|_| {});
@@ -69,6 +73,55 @@ fn the_tail_of_a_flight_is_probed_for() {
     assert_arrived(&mut world, 100 + 10 * MSS);
     assert_eq!(world.counters(0).tail_probes, 1);
     assert_eq!(world.counters(0).timeouts, 0);
+}
+
+/// RFC 8985-7.3e: the retransmission timer is behind the probe.
+#[test]
+fn a_lost_probe_is_followed_by_the_timeout() {
+    let mut world = quiet_pair(|_| {});
+    world.send(0, 10 * MSS);
+    world.run_for(60 * RTT_US, lose(&[9, 10, 11]));
+    assert_arrived(&mut world, 100 + 10 * MSS);
+    assert_eq!((world.counters(0).tail_probes, world.counters(0).timeouts), (1, 1));
+}
+
+/// RFC 8985-7.4a, RFC 8985-7.4b: a probe that repaired the only loss takes its share of the window;
+/// one that the peer reports as a duplicate takes nothing.
+#[test]
+fn a_loss_that_a_probe_repairs_is_one() {
+    for lost in [true, false] {
+        let mut world = quiet_pair(|_| {});
+        world.send(0, 10 * MSS);
+        // All acknowledgments are lost, and with them the last segment, or no segment.
+        let (mut lose, quiet_until_us) = (lose(&[10]), world.now_us + 3 * RTT_US / 2);
+        world.run_for(8 * RTT_US, |seen| match lose(seen) {
+            Fate::Lost if lost => Fate::Lost,
+            _ if seen.from == 1 && seen.at_us < quiet_until_us => Fate::Lost,
+            _ => Fate::Arrives,
+        });
+        let before = world.cwnd(0);
+        world.send(0, MSS);
+        world.run_for(8 * RTT_US, |_| Fate::Arrives);
+        assert_eq!(world.counters(0).tail_probes, 1);
+        assert_eq!(world.counters(0).timeouts, 0);
+        assert_eq!(world.cwnd(0) < before, lost, "{before} {} {}", world.cwnd(0), world.story());
+    }
+}
+
+/// RFC 8985-9.3a, RFC 6937-3a: what is found to be lost goes again as acknowledgments come in.
+#[test]
+fn losses_are_repaired_at_the_pace_of_acknowledgments() {
+    let mut world = quiet_pair(|_| {});
+    world.send(0, 60 * MSS);
+    world.run_for(10 * RTT_US, lose(&[12, 13, 14, 15, 16, 17, 18, 19]));
+    assert_arrived(&mut world, 100 + 60 * MSS);
+    assert_eq!(world.counters(0).timeouts, 0);
+    let data: Vec<&Seen> = world.seen.iter().filter(|s| s.from == 0 && s.len > 0).collect();
+    let again = |n: usize| data[..n].iter().any(|s| s.header.seq == data[n].header.seq);
+    let repeats: Vec<u64> = (0..data.len()).filter(|&n| again(n)).map(|n| data[n].at_us).collect();
+    assert_eq!(repeats.len(), 8);
+    let most = repeats.iter().map(|at| repeats.iter().filter(|other| *other == at).count()).max();
+    assert!(most <= Some(2), "{most:?} at once");
 }
 
 #[test]
@@ -84,6 +137,7 @@ fn a_segment_that_is_overtaken_is_not_sent_again() {
     assert_eq!(world.counters(0).retransmits, 0);
 }
 
+/// RFC 5682-2.1b, RFC 5682-2.1c, RFC 9438-4.9.1.
 #[test]
 fn a_timeout_that_came_too_early_is_undone() {
     // With timestamps by their echo, without them because what was not sent again arrives.
@@ -118,7 +172,7 @@ fn duplicates_without_sack_let_new_segments_go_and_then_the_lost_one() {
     assert_arrived(&mut world, 100 + 30 * MSS);
     let counters = world.counters(0);
     assert_eq!((counters.fast_retransmits, counters.retransmits, counters.timeouts), (1, 1, 0));
-    // RFC 3042: two new segments before the retransmission.
+    // RFC 3042-2a, RFC 3042-2b: two new segments before the retransmission.
     let sent: Vec<u32> =
         world.seen.iter().filter(|s| s.from == 0 && s.len > 0).map(|s| s.header.seq).collect();
     let first = sent[0];
@@ -126,6 +180,7 @@ fn duplicates_without_sack_let_new_segments_go_and_then_the_lost_one() {
     assert_eq!(again, 12, "ten, two of limited transmit, then the first again");
 }
 
+/// RFC 2883-4a.
 #[test]
 fn a_segment_that_arrives_twice_is_reported() {
     let mut world = quiet_pair(|_| {});
@@ -141,6 +196,7 @@ fn a_segment_that_arrives_twice_is_reported() {
     assert_eq!((right.wrapping_sub(left) as usize, right), (MSS, ack));
 }
 
+/// RFC 6928-2a, RFC 6928-2c.
 #[test]
 fn after_idleness_the_window_is_the_initial_one_and_nothing_is_owned() {
     let mut world = quiet_pair(|_| {});

@@ -72,7 +72,7 @@ fn the_blocks_reported_lately_are_repeated() {
     assert_eq!(early(401, 100), [(401, 501), (601, 701), (201, 301), (801, 901)]);
     assert_eq!(early(301, 100), [(201, 501), (601, 701), (801, 901)]);
     assert_eq!(early(901, 50), [(801, 951), (201, 501), (601, 701)]);
-    // RFC 2883 4.2: the octets that came again, then the block that they are in.
+    // RFC 2883-4b: the octets that came again, then the block that they are in.
     assert_eq!(early(851, 150), [(851, 951), (801, 1001), (201, 501), (601, 701)]);
 }
 
@@ -106,8 +106,8 @@ fn what_was_thrown_away_is_not_reported() {
     assert_eq!(blocks(&mut peer), []);
 }
 
-/// RFC 2018-5a, RFC 2018-8c: what is reported is not sent again, but kept: RFC 2018-5c: after a
-/// timeout the first segment goes out, reported or not.
+/// RFC 2018-5a, RFC 2018-8c, RFC 6675-5.1a: what is reported is not sent again, but kept: RFC
+/// 2018-5c: after a timeout the first segment goes out, reported or not.
 #[test]
 fn reports_are_noted_and_not_trusted_for_ever() {
     let mut peer = Peer::new(on);

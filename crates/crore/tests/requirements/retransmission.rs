@@ -2,7 +2,7 @@
 
 use crate::segments::{Peer, ack, syn};
 use crore::{Congestion, StackConfig, Trouble};
-use crore_wire::tcp::Flags;
+use crore_wire::tcp::{Flags, Options};
 
 /// A connection of the engine's whose SYN took `rtt_ms` to be answered.
 fn with_rtt(rtt_ms: u64, tweak: impl Fn(&mut StackConfig)) -> Peer {
@@ -276,4 +276,34 @@ fn octets_queued_in_syn_sent_go_again_in_smaller_segments() {
     peer.says(ack(1, 1401));
     peer.wait_ms(1000);
     assert_eq!(peer.engine.stack().blocks_in_use(), 0);
+}
+
+/// RFC 6675-5.1b, RFC 6582-3.2e: duplicates of what was in flight at a timeout begin no recovery.
+#[test]
+fn after_a_timeout_duplicates_are_old_news() {
+    let mut peer = Peer::accepted(|_| {});
+    peer.app_sends_many(10 * 1460);
+    assert_eq!(peer.hear_all().len(), 10);
+    peer.wait_ms(300);
+    assert_eq!(peer.hear_all().len(), 1, "the first again");
+    peer.says(ack(1, 1 + 2 * 1460));
+    for _ in 0..5 {
+        peer.says(ack(1, 1 + 2 * 1460));
+    }
+    let counters = peer.engine.stack().counters();
+    assert_eq!((counters.timeouts, counters.fast_retransmits), (1, 0));
+}
+
+/// RFC 3042-2c: where SACK is agreed on, duplicates that report nothing let nothing go.
+#[test]
+fn bare_duplicates_beside_sack_are_ignored() {
+    let options = Options { mss: Some(1460), sack_permitted: true, ..Options::NONE };
+    let mut peer = Peer::accepted_after(|config| config.sack = true, syn().options(options));
+    peer.app_sends_many(30 * 1460);
+    assert_eq!(peer.hear_all().len(), 10);
+    for _ in 0..5 {
+        peer.says(ack(1, 1));
+    }
+    peer.hears(&[]);
+    assert_eq!(peer.engine.stack().counters().fast_retransmits, 0);
 }

@@ -139,7 +139,8 @@ impl Stack {
         }
     }
 
-    /// On a connection without an extension. With SACK reports count, and nothing else.
+    /// On a connection without an extension. With SACK reports count, and nothing else
+    /// (RFC 3042-2c).
     fn maybe_duplicate_ack(&mut self, index: u32, arrival: &Arrival) {
         let tcb = &mut self.tcbs[index];
         let counts = !tcb.flags.any(Flags::SACK | Flags::LOSS);
@@ -150,8 +151,8 @@ impl Stack {
         if tcb.dup_acks == DUP_ACKS_LOSS {
             self.third_duplicate(index);
         } else {
-            // Limited transmit (RFC 3042, RFC 5681-3.2a): the segment has left the network, a new
-            // one may go.
+            // Limited transmit (RFC 3042-2a, RFC 3042-2b, RFC 5681-3.2a): the segment has left the
+            // network, a new one may go.
             self.queue_output(index);
         }
     }

@@ -287,7 +287,7 @@ impl Stack {
         if quick_acks {
             tcb.flags.set(Flags::QUICK);
         }
-        // RFC 5681-3.1c, as RFC 6928 2 has it: one segment after more than one lost SYN.
+        // RFC 5681-3.1c, RFC 6928-2a, RFC 6928-2b: one segment after more than one lost SYN.
         let segments = if syn_timeouts > 1 { 1 } else { initial };
         tcb.cwnd = segments * u32::from(tcb.mss);
         if syn_timeouts > 0 && tcb.srtt_us8 == 0 {

@@ -112,7 +112,7 @@ impl Stack {
             // RFC 2018-4d: as many as fit; the timestamps take the room of one.
             let fit = tcp::SACK_BLOCKS_MAX - usize::from(options.timestamps.is_some());
             if let Some((left, right)) = report.duplicate {
-                // RFC 2883 4: the duplicate's report comes first.
+                // RFC 2883-4a, RFC 2883-4b: the duplicate's report comes first.
                 blocks[0] = (left.0, right.0);
                 first = 1;
             }

@@ -283,8 +283,8 @@ impl Stack {
         }
     }
 
-    /// Blocks marked as lost, as long as the congestion window has room. The peer's window does
-    /// not count: it may have shrunk (RFC 9293 SHLD-16, MAY-7).
+    /// Blocks marked as lost, as long as the congestion window has room (RFC 6675-5c, RFC
+    /// 8985-9.3a). The peer's window does not count: it may have shrunk (RFC 9293 SHLD-16, MAY-7).
     fn send_lost(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.extension != BlockId::NONE {
@@ -468,6 +468,7 @@ impl Stack {
         }
         let segment = self.pool.header_mut(id);
         let end = seq + u32::from(len);
+        // RFC 8985-5.2b, RFC 8985-7.3d.
         segment.sent_at_us = now_us;
         segment.marks |= Marks::SENT;
         if again {

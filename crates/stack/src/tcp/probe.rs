@@ -15,7 +15,8 @@ use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
 
 impl Stack {
-    /// After how many milliseconds to probe; `None`: the retransmission timer is as good.
+    /// After how many milliseconds to probe (RFC 8985-7.2b); `None`: the retransmission timer is as
+    /// good.
     #[inline]
     pub(super) fn probe_timeout_ms(&self, tcb: &Tcb, rto_ms: u32) -> Option<u32> {
         // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
@@ -51,6 +52,7 @@ impl Stack {
             && !tcb.flags.any(barred)
             && tcb.state() > State::SynReceived
             && tcb.backoff == 0;
+        // RFC 8985-7.3a.
         let under_way = tcb.extension != BlockId::NONE
             && extension::of(&self.pool, tcb.extension).has(Bits::PROBE);
         apt && !under_way
@@ -64,6 +66,7 @@ impl Stack {
             return self.start_timer(index);
         }
         self.probe_now(index, tx);
+        // RFC 8985-7.3e.
         self.start_rto(index);
     }
 
@@ -93,7 +96,7 @@ impl Stack {
         age_us >= tcb.srtt_us8 / 4
     }
 
-    /// Sends the probe; says whether it was a retransmission. `None`: nothing went.
+    /// Sends the probe (RFC 8985-7.3c); says whether it was a retransmission. `None`: nothing went.
     fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
         let path = self.path_of(index, tx)?;
         let tcb = &self.tcbs[index];
@@ -121,8 +124,8 @@ impl Stack {
         self.send_block(index, id, 0, len, &path, tx).then_some(true)
     }
 
-    /// RFC 8985 7.4.2: what the acknowledgment says of the probe. One that repaired a loss without
-    /// any other sign of it takes its share of the window.
+    /// RFC 8985-7.4a, RFC 8985-7.4b: what the acknowledgment says of the probe. One that repaired a
+    /// loss without any other sign of it takes its share of the window.
     pub(super) fn end_of_probe(
         &mut self,
         index: u32,

@@ -62,7 +62,8 @@ pub(super) fn detect(
     found
 }
 
-/// Step 4 of RFC 8985 6.2: how long a segment may be overtaken by later ones without being lost.
+/// Step 4 of RFC 8985 6.2: how long a segment may be overtaken by later ones without being lost
+/// (RFC 8985-3.3a, RFC 8985-3.3b, RFC 8985-3.3d).
 fn window_us(tcb: &Tcb, loss: &Extension) -> u32 {
     if !loss.has(Bits::REORDERS) {
         let recovering = tcb.flags.any(Flags::RECOVERY | Flags::LOSS);
@@ -76,7 +77,7 @@ fn window_us(tcb: &Tcb, loss: &Extension) -> u32 {
 }
 
 /// A duplicate that the peer reports: something was sent again for nothing. The window grows by a
-/// step, at most once a round trip, and stays for 16 recoveries (RFC 8985 6.2 step 4).
+/// step, at most once a round trip, and stays for 16 recoveries (RFC 8985-3.3c).
 pub(super) fn widen(tcb: &Tcb, loss: &mut Extension) {
     let in_round = loss.has(Bits::DSACK_ROUND) && tcb.snd_una.lt(loss.dsack_round);
     if !in_round {
@@ -100,3 +101,6 @@ pub(super) const DUP_ACKS_LOSS: u8 = 3;
 
 const REORDER_STEPS_MAX: u8 = 20;
 const REORDER_PERSISTS: u8 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,7 @@ impl Stack {
         if tcb.flags.any(Flags::RECOVERY | Flags::LOSS) && tcb.snd_una.ge(loss.recover) {
             leave(tcb, loss);
         }
+        // RFC 8985-5.2a, RFC 8985-9.2: by time, with SACK.
         if tcb.flags.any(Flags::SACK) {
             return rack::detect(tcb, &mut self.pool, loss, moment.now_us);
         }
@@ -235,7 +236,7 @@ impl Stack {
         begin(tcb, loss);
     }
 
-    /// The reordering timer ran out (RFC 8985 6.3). True when it was this one.
+    /// The reordering timer ran out (RFC 8985-6.3). True when it was this one.
     pub(super) fn reorder_timeout(&mut self, index: u32) -> bool {
         let id = self.tcbs[index].extension;
         if id == BlockId::NONE || !extension::of(&self.pool, id).has(Bits::REORDER_TIMER) {
@@ -306,8 +307,9 @@ impl Stack {
                 tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, tcb.cwnd, flight));
             }
             ecn::note_cut(tcb, &mut loss.steering);
-            // RFC 5682 2.1 step 1: not when the segment was sent again before.
+            // RFC 5682-2.1a: not when the segment was sent again before.
             loss.frto = u8::from(first && self.config.frto);
+            // RFC 6675-5.1b.
             loss.recover = tcb.snd_nxt;
         } else if first {
             tcb.set_ssthresh(tcb.in_flight() / 2);
@@ -420,7 +422,7 @@ pub(super) fn save(tcb: &Tcb, loss: &mut Extension) {
     loss.set(Bits::STAMPED, false);
 }
 
-/// Fast recovery begins (RFC 5681-3.2b, RFC 6675 5 step 4, RFC 6937).
+/// Fast recovery begins (RFC 5681-3.2b, RFC 6675 5 step 4).
 fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     let flight = tcb.in_flight();
     // RFC 3168-6.1.2d: what was sent before a reduction for marks is no reason for another one.
@@ -445,8 +447,9 @@ fn begin(tcb: &mut Tcb, loss: &mut Extension) {
     tcb.flags.set(Flags::RECOVERY);
 }
 
-/// Proportional rate reduction (RFC 6937 3.1): in recovery as many octets go out as arrive, times
-/// the reduction; `progress`: this acknowledgment shows no further loss.
+/// Proportional rate reduction (RFC 6937-3a, RFC 6937-3b, RFC 8985-9.3b): in recovery as many
+/// octets go out as arrive, times the reduction; `progress`: this acknowledgment shows no further
+/// loss.
 fn pace_recovery(tcb: &mut Tcb, loss: &mut Extension, delivered: u32, progress: bool) {
     let (mss, ssthresh) = (u32::from(tcb.mss), tcb.ssthresh_octets());
     let fin = u32::from(tcb.flags.any(Flags::FIN_SENT));
@@ -479,7 +482,7 @@ fn keep_near(tcb: &Tcb, loss: &mut Extension) {
     }
 }
 
-/// Recovery is over (RFC 6582-3.2d, RFC 5681-3.2d).
+/// Recovery is over (RFC 6582-3.2d, RFC 5681-3.2d, RFC 6675-5b, RFC 6937-3c).
 fn leave(tcb: &mut Tcb, loss: &mut Extension) {
     if tcb.flags.any(Flags::RECOVERY) {
         tcb.cwnd = tcb.ssthresh_octets();

@@ -211,7 +211,7 @@ pub(super) fn mark_lost(
 
 /// Takes all that is in flight and not reported to be lost. A reported head means that the peer
 /// does not keep what it reports: then nothing of it counts (RFC 2018 8), and the head goes again
-/// in any case (RFC 2018-5c).
+/// in any case (RFC 2018-5c, RFC 6675-5.1a).
 pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>) -> (u32, u32) {
     let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
     let reneged = id != BlockId::NONE && pool.header(id).marks & Marks::SACKED != 0;
@@ -242,7 +242,7 @@ pub(super) fn clear_lost(tcb: &Tcb, pool: &mut Pool<Segment>) {
 }
 
 impl Stack {
-    /// Octets in the network, as far as we know (RFC 6675 4, "pipe").
+    /// Octets in the network, as far as we know (RFC 6675-4, "pipe").
     #[inline]
     pub(super) fn pipe(&self, tcb: &Tcb) -> u32 {
         // A FIN takes no room: counted, it would keep a window of one segment shut.

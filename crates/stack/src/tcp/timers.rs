@@ -366,7 +366,7 @@ impl Stack {
     }
 
     /// (Re)starts the retransmission timer (RFC 6298 5.1, 5.3, 5.6, and 5), or the tail loss
-    /// probe's in its place.
+    /// probe's in its place (RFC 8985-7.2a).
     #[inline]
     pub(super) fn start_timer(&mut self, index: u32) {
         let tcb = &self.tcbs[index];

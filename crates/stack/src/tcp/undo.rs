@@ -56,7 +56,7 @@ impl Stack {
         }
     }
 
-    /// RFC 5682 3.1 step 3 b: what arrives was not sent again, so the timeout came too early.
+    /// RFC 5682-2.1c: what arrives was not sent again, so the timeout came too early.
     fn is_late(&self, index: u32, loss: &Extension, seen: &Delivered) -> bool {
         let tcb = &self.tcbs[index];
         // Without SACK the acknowledgment of a retransmission covers what arrived long ago.
@@ -64,7 +64,7 @@ impl Stack {
         loss.frto > 0 && tcb.flags.any(Flags::LOSS) && seen.original && told
     }
 
-    /// RFC 5682 2.1 and 3.1, steps 2 and 3.
+    /// RFC 5682-2.1b, RFC 5682-2.1d.
     fn frto(&mut self, index: u32, loss: &mut Extension, seen: &Delivered) {
         let tcb = &mut self.tcbs[index];
         match loss.frto {
@@ -80,7 +80,7 @@ impl Stack {
     }
 }
 
-/// RFC 2883 4: the first block is a duplicate's report when it lies before the acknowledgment, or
+/// RFC 2883-5: the first block is a duplicate's report when it lies before the acknowledgment, or
 /// within the second block.
 pub(super) fn is_duplicate_report(
     ack: Seq,
@@ -112,3 +112,6 @@ const FRTO_TIMED_OUT: u8 = 1;
 pub(super) const FRTO_PROBES: u8 = 2;
 /// An older echo is none, but a timestamp that was never ours.
 const ECHO_AGE_MAX_MS: u32 = 1 << 24;
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Stack {
         }
     }
 
-    /// `HyStart++`: is the first slow start over (RFC 9406-4.3e)?
+    /// `HyStart++`: is the first slow start over (RFC 9406-4.3e, RFC 9438-4.10)?
     pub(super) fn watch_rounds(&mut self, index: u32, loss: &mut Extension, rtt_us: Option<u32>) {
         let tcb = &mut self.tcbs[index];
         if tcb.ssthresh_segments != u16::MAX || !self.config.hystart {
@@ -91,7 +91,7 @@ impl Stack {
         } else if newly > 0
             && let Some(loss) = loss
         {
-            // RFC 9438 5.8: time in which the application held back does not count.
+            // RFC 9438-5.8: time in which the application held back does not count.
             loss.avoidance.epoch_ms = 0;
         }
     }
@@ -117,7 +117,7 @@ impl Stack {
     }
 
     /// Nothing was in flight for a retransmission timeout: what the window says of the path is old
-    /// (RFC 5681-4.1). An idle connection owns nothing, so the extension goes as well.
+    /// (RFC 5681-4.1, RFC 6928-2c). An idle connection owns nothing, so the extension goes as well.
     pub(super) fn restart_after_idle(&mut self, index: u32) {
         self.idle_extension(index);
         let initial = self.config.initial_window_segments;

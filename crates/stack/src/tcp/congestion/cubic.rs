@@ -10,8 +10,8 @@
 
 use super::{Avoidance, Signal, Step, scaled};
 
-/// RFC 9438 4.6 and 4.7: seven tenths remain; a flow that did not get back to its last plateau
-/// makes room for others by a lower one. RFC 8511-3.1a: after a mark 0.85 remain.
+/// RFC 9438-4.6, RFC 9438-4.7, RFC 9438-4.8: seven tenths remain; a flow that did not get back to
+/// its last plateau makes room for others by a lower one. RFC 8511-3.1a: after a mark 0.85 remain.
 pub(super) fn reduced(past: &mut Avoidance, signal: Signal, cwnd: u32, flight: u32) -> u32 {
     past.w_max_octets = if cwnd < past.w_max_octets { scaled(cwnd, 17, 20) } else { cwnd };
     past.epoch_ms = 0;
@@ -21,7 +21,7 @@ pub(super) fn reduced(past: &mut Avoidance, signal: Signal, cwnd: u32, flight: u
     }
 }
 
-/// RFC 9438 4.2 to 4.5.
+/// RFC 9438-4.2.
 pub(super) fn growth(past: &mut Avoidance, step: &Step) -> u32 {
     if past.epoch_ms == 0 {
         begin_epoch(past, step);
@@ -30,10 +30,10 @@ pub(super) fn growth(past: &mut Avoidance, step: &Step) -> u32 {
     let cwnd = step.cwnd.max(1);
     let elapsed_ms = step.now_ms.wrapping_sub(past.epoch_ms);
     if curve(past, step.mss, elapsed_ms) < friendly {
-        // 4.3: where NewReno would have more, we have as much.
+        // RFC 9438-4.3: where NewReno would have more, we have as much.
         return friendly.saturating_sub(cwnd).min(step.newly);
     }
-    // 4.4, 4.5: towards where the curve is a round trip from now, by half at most.
+    // RFC 9438-4.4: towards where the curve is a round trip from now, by half at most.
     let target = curve(past, step.mss, elapsed_ms.wrapping_add(step.srtt_ms));
     let target = target.clamp(cwnd, cwnd.saturating_add(cwnd / 2));
     (u64::from(target - cwnd) * u64::from(step.newly) / u64::from(cwnd)) as u32

@@ -85,7 +85,7 @@ impl Congestion {
         }
     }
 
-    /// A reduction from `cwnd` turned out to be for nothing (RFC 9438 4.9.1).
+    /// A reduction from `cwnd` turned out to be for nothing (RFC 9438-4.9.1).
     pub(crate) fn undone(self, past: &mut Avoidance, cwnd: u32) {
         if self == Congestion::Cubic {
             past.w_max_octets = past.w_max_octets.max(cwnd);

@@ -41,6 +41,7 @@ fn newreno_halves_and_gains_a_segment_a_round_trip() {
     assert!(cwnd.abs_diff(110 * MSS) < MSS, "{}", cwnd / MSS);
 }
 
+/// RFC 9438-4.2, RFC 9438-4.6.
 #[test]
 fn cubic_is_back_at_the_plateau_after_k_and_goes_beyond() {
     let mut past = Avoidance::default();
@@ -55,6 +56,7 @@ fn cubic_is_back_at_the_plateau_after_k_and_goes_beyond() {
     assert!((1015 * MSS..1035 * MSS).contains(&cwnd), "{}", cwnd / MSS);
 }
 
+/// RFC 9438-4.7.
 #[test]
 fn a_second_loss_below_the_plateau_makes_room_for_others() {
     let mut past = Avoidance::default();
@@ -63,6 +65,7 @@ fn a_second_loss_below_the_plateau_makes_room_for_others() {
     assert_eq!(past.w_max_octets, 680 * MSS);
 }
 
+/// RFC 9438-4.3.
 #[test]
 fn on_a_short_path_cubic_gets_what_newreno_gets() {
     let mut past = Avoidance::default();
@@ -80,6 +83,7 @@ fn without_a_past_cubic_grows_like_newreno() {
     assert_eq!(growth, MSS / 10);
 }
 
+/// RFC 9438-4.4.
 #[test]
 fn extreme_numbers_do_not_overflow() {
     let mut past = Avoidance::default();
