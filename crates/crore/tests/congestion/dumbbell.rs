@@ -216,8 +216,6 @@ impl Host {
         config.ecn = if settings.ecn { Ecn::Offer } else { Ecn::Off };
         config.snd_buf_bytes = 4 << 20;
         config.rcv_buf_bytes = 4 << 20;
-        // Senders are measured here: receivers keep all that their windows let in.
-        config.out_of_order_blocks_max = 4096;
         config.pool = [(160, 1 << 11), (480, 1 << 10), (2016, 1 << 13)]
             .map(|(payload_bytes, count)| PoolClass { payload_bytes, count });
         let ours = IpAddr::from([10, flow as u8, 0, side as u8 + 1]);
