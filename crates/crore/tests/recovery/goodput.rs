@@ -9,7 +9,6 @@ fn goodput(rtt_us: u64, loss_per_mille: u64, seconds: u64) -> f64 {
     let mut world = World::new(path, |_, config| {
         config.snd_buf_bytes = 4 << 20;
         config.rcv_buf_bytes = 4 << 20;
-        // It is the sender that is measured: a receiver that keeps all that its window lets in.
     });
     world.keeps_seen = false;
     world.service(1).endless = true;
