@@ -3,7 +3,7 @@
 use crate::states::States;
 use core::net::SocketAddr;
 use crore_mem::Pod;
-use crore_stack::{BlockId, Flags, Stack, State};
+use crore_stack::{BlockId, Flags, Stack, State, Tcb};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The name of a connection on its core, for as long as it lives: a slot and its generation.
@@ -172,6 +172,11 @@ impl<S: Pod> Conn<'_, S> {
     /// Open the peer's first octets come before: until then its address is what it claims.
     pub fn is_established(&self) -> bool {
         self.stack.tcb(self.index).state() == State::Established
+    }
+
+    /// The control block, to look at: for tests, simulators and reports.
+    pub fn tcb(&self) -> &Tcb {
+        self.stack.tcb(self.index)
     }
 
     /// The time of this turn, in microseconds since the engine started.

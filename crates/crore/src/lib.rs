@@ -43,7 +43,7 @@ pub use crore_stack::{
     AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
     FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PathSearch, PoolMarks,
     Pressure, ReassemblyLimits, Refusal, SourceLimits, Stack, StackConfig, StackError, State,
-    Trouble,
+    Station, Transitions, Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};

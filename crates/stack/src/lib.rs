@@ -26,6 +26,7 @@ extern crate alloc;
 
 mod arrival;
 mod budget;
+mod check;
 mod config;
 mod counters;
 mod event;
@@ -46,6 +47,7 @@ mod stack;
 mod survey;
 mod tcb;
 mod tcp;
+mod transitions;
 pub mod wheel;
 mod wire_key;
 
@@ -67,3 +69,4 @@ pub use tcp::{
     APP_TIMER_MAX_MS, Congestion, ConnectError, Ecn, FastOpenConfig, FastOpenKey, HoldingLimits,
     Output, PathSearch, Refusal, SendEnd, SourceLimits,
 };
+pub use transitions::{Station, Transitions};

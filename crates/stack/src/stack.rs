@@ -31,6 +31,7 @@ use crate::tcp::send_queue::Segment;
 use crate::tcp::sources::{Sources, Tokens};
 use crate::tcp::time_wait::TimeWaits;
 use crate::tcp::timers::DUE_MAX;
+use crate::transitions::{Station, Transitions};
 use crate::wheel::{Due, Wheel};
 use crate::wire_key::Endpoints;
 use alloc::boxed::Box;
@@ -95,6 +96,7 @@ pub struct Stack {
     pub(crate) ts_offset: u32,
     pub(crate) ephemeral_next: u32,
     pub(crate) counters: Counters,
+    pub(crate) transitions: Transitions,
 }
 
 /// Why a stack cannot be made.
@@ -185,6 +187,7 @@ impl Stack {
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
             counters: Counters::default(),
+            transitions: Transitions::default(),
             config,
         })
     }
@@ -294,6 +297,11 @@ impl Stack {
         &self.counters
     }
 
+    /// The arrows of the state diagram that connections took so far.
+    pub fn transitions(&self) -> &Transitions {
+        &self.transitions
+    }
+
     /// The settings.
     pub fn config(&self) -> &StackConfig {
         &self.config
@@ -332,6 +340,7 @@ impl Stack {
     /// Starts to accept connections to `port` on all our addresses. Connections of that port, open
     /// or opening, are none of its business (RFC 9293 MUST-41, MUST-42).
     pub fn listen(&mut self, port: u16) {
+        self.transitions.took(Station::Closed, Station::Listen);
         self.listening[usize::from(port >> 6)] |= 1 << (port & 63);
     }
 
@@ -355,6 +364,7 @@ impl Stack {
     /// Accepts no more connections to `port`. Half-open ones are forgotten: their peers get a
     /// reset when they go on (RFC 9293 3.10.4, CLOSE in LISTEN).
     pub fn unlisten(&mut self, port: u16) {
+        self.transitions.took(Station::Listen, Station::Closed);
         self.listening[usize::from(port >> 6)] &= !(1 << (port & 63));
         self.set_fast_open(port, false);
         self.forget_half_open(port);
@@ -420,21 +430,6 @@ impl Stack {
         }
         self.stranger_replies -= 1;
         true
-    }
-
-    /// Checks every invariant of every connection, and that no frame went without being counted;
-    /// for the simulator, between turns.
-    pub fn check(&self) {
-        let mut granted = 0;
-        for index in self.tcbs.live() {
-            self.tcbs[index].check();
-            granted += self.check_extension(&self.tcbs[index]);
-        }
-        assert_eq!(granted, self.bytes_granted(), "what is granted is somebody's");
-        let records = self.tcbs.len() + self.half_open() + self.time_wait();
-        assert!(self.flows.len() <= records, "no flow without a record");
-        let fates = self.counters.frames_taken() + self.counters.frames_dropped();
-        assert_eq!(self.counters.rx_frames, fates, "one fate a frame: {:?}", self.counters);
     }
 }
 

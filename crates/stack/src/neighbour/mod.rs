@@ -49,6 +49,11 @@ pub struct Neighbours {
     next_due: u32,
     next_round: u32,
     asks_known: bool,
+    /// Nobody is asked, and none was used since the last round: a round would change nothing that
+    /// matters before the next use.
+    settled: bool,
+    /// The same, of the round that is under way.
+    settles: bool,
 }
 
 /// What to do about a frame for a neighbour.
@@ -78,6 +83,8 @@ impl Neighbours {
             next_due: 0,
             next_round: 0,
             asks_known: true,
+            settled: true,
+            settles: true,
         })
     }
 
@@ -89,6 +96,11 @@ impl Neighbours {
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// True when [`Neighbours::due`] has nothing to do until somebody is looked for or used.
+    pub fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// The index of `address`.
@@ -115,8 +127,15 @@ impl Neighbours {
         if entry.in_use == 0 {
             entry.in_use = 1;
             entry.wanted = 1;
+            self.unsettle();
+            return self.entries.get(index).map(|entry| entry.mac);
         }
         Some(entry.mac)
+    }
+
+    #[cold]
+    fn unsettle(&mut self) {
+        (self.settled, self.settles) = (false, false);
     }
 
     /// Leaves it to others whether a neighbour is still there, as on a link whose kernel has a
@@ -128,6 +147,7 @@ impl Neighbours {
 
     /// Finds out how to reach `address`.
     pub fn resolve(&mut self, address: u128, now: u32) -> Resolution {
+        self.unsettle();
         let Some(index) = self.lookup(address) else {
             let Some(index) = self.room(now, Claim::Wanted) else { return Resolution::Full };
             self.occupy(index, address, now);
@@ -242,16 +262,23 @@ impl Neighbours {
                 return;
             }
             self.next_round = now.wrapping_add(ROUND_MS);
+            self.settles = true;
         }
         let end = self.next_due.saturating_add(budget).min(self.used);
         for index in self.next_due..end {
-            match step(&mut self.entries[index], now, self.asks_known) {
+            let entry = &mut self.entries[index];
+            self.settles &=
+                entry.in_use == 0 && !matches!(entry.state, INCOMPLETE | PROBE | FAILED);
+            match step(entry, now, self.asks_known) {
                 Step::Nothing => {}
                 Step::Ask => ask(index, &self.entries[index]),
                 Step::Forget => self.vacate(index),
             }
         }
         self.next_due = if end == self.used { 0 } else { end };
+        if self.next_due == 0 {
+            self.settled = self.settles;
+        }
     }
 
     /// A free entry: one never used, one free again, or one whose neighbour is given up.

@@ -9,6 +9,7 @@ use crate::event::{Event, What};
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
+use crate::transitions::Station;
 use crore_mem::BlockId;
 
 impl Stack {
@@ -76,11 +77,16 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         tcb.flags.clear(Flags::TIMED);
         let syn_timeouts = core::mem::take(&mut tcb.backoff);
+        // It held the time of the last SYN. That one was sent at least twice, alone and with an
+        // acknowledgment: it is no sample (RFC 6298-3a, Karn).
+        tcb.srtt_us8 = 0;
         tcb.snd_wl1 = Seq(arrival.seq);
         self.establish(index, syn_timeouts);
         self.counters.connected += 1;
         self.queue_output(index);
         event.what.set(What::CONNECTED);
+        // RFC 9293 3.10.4: a CLOSE in SYN-RECEIVED waited for this.
+        self.queue_output(index);
         Step::On
     }
 
@@ -205,6 +211,7 @@ impl Stack {
         match tcb.state() {
             State::FinWait1 => {
                 tcb.set_state(State::FinWait2);
+                self.transitions.took(Station::FinWait1, Station::FinWait2);
                 tcb.flags.clear(Flags::TIMED);
                 self.idle_extension(index);
                 if self.is_tuned(index) {
@@ -241,7 +248,8 @@ impl Tcb {
     /// Takes in one round-trip time (RFC 6298 2.2, 2.3).
     #[inline]
     pub(super) fn measure_rtt(&mut self, rtt_us: u32) {
-        let rtt = rtt_us.clamp(1, 1 << 28);
+        // Eighths of two minutes are below 2^31: the clock may have leapt.
+        let rtt = rtt_us.clamp(1, 1 << 27);
         if self.srtt_us8 == 0 {
             self.srtt_us8 = rtt << 3;
             self.rttvar_us4 = rtt << 1;

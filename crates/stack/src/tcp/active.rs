@@ -9,6 +9,7 @@ use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
+use crate::transitions::Station;
 use crate::wire_key::Endpoints;
 use core::net::{IpAddr, SocketAddr};
 use crore_mem::{BlockId, Slot};
@@ -118,6 +119,7 @@ impl Stack {
         let tcb = &mut self.tcbs[index];
         tcb.clear_for(endpoints);
         tcb.set_state(State::SynSent);
+        self.transitions.took(Station::Closed, Station::SynSent);
         if nodelay {
             tcb.flags.set(Flags::NODELAY);
         }
@@ -202,6 +204,7 @@ impl Stack {
             tcb.srtt_us8 = 0;
             tcb.set_state(State::SynReceived);
             tcb.snd_nxt = tcb.snd_una;
+            self.transitions.took(Station::SynSent, Station::SynReceived);
         }
         self.queue_output(index);
         Step::On
@@ -283,6 +286,10 @@ impl Stack {
         let tick = self.now.tick;
         self.begin_small(index);
         let tcb = &mut self.tcbs[index];
+        // A passive open's SYN-RECEIVED was a record of its own.
+        let is_passive = tcb.state() == State::Closed;
+        let before = if is_passive { Station::SynReceived } else { tcb.state().into() };
+        self.transitions.took(before, Station::Established);
         tcb.set_state(State::Established);
         if quick_acks {
             tcb.flags.set(Flags::QUICK);

@@ -11,6 +11,7 @@ use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, State};
+use crate::transitions::Station;
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp;
@@ -23,6 +24,7 @@ impl Stack {
             return;
         }
         self.unlist(index, None);
+        self.transitions.end(self.tcbs[index].state().into(), Station::Closed, why);
         self.detach(index, why, event);
     }
 
@@ -60,6 +62,7 @@ impl Stack {
             let record = self.time_waits.insert(&endpoints, rcv_nxt, ts_recent, tick, wait);
             self.unlist(index, Some(Record::TimeWait(record)));
         }
+        self.transitions.took(self.tcbs[index].state().into(), Station::TimeWait);
         self.detach(index, Closed::Finished, event);
     }
 
@@ -171,6 +174,7 @@ impl Stack {
         if is_syn && newer && self.is_listening(arrival.local_port) {
             self.flows.remove(arrival.hash, Record::TimeWait(index).id());
             self.time_waits.remove(index);
+            self.transitions.took(Station::TimeWait, Station::Listen);
             return self.syn_to_listener(arrival, frame, frame_number, events, tx);
         }
         self.counters.drop(Drop::TimeWait);
@@ -191,6 +195,7 @@ impl Stack {
         let hash = self.hash_of(&endpoints);
         self.flows.remove(hash, Record::TimeWait(index).id());
         self.time_waits.remove(index);
+        self.transitions.took(Station::TimeWait, Station::Closed);
         true
     }
 

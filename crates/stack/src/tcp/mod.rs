@@ -46,6 +46,7 @@ pub(crate) mod fast_open;
 pub(crate) mod half_open;
 mod header;
 pub(crate) mod holding;
+mod no_path;
 mod output;
 mod pacing;
 mod passive;

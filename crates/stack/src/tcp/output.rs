@@ -123,22 +123,6 @@ impl Stack {
         Sent::All
     }
 
-    /// The next hop has no hardware address yet. Asking goes on by itself; the connection looks
-    /// again when a timer runs out, and gives up when the asking failed while it opens.
-    fn path_unknown(&mut self, index: u32, events: &mut Events) -> Sent {
-        let opening = self.tcbs[index].state() == State::SynSent;
-        if opening && self.next_hop_failed(index) {
-            let generation = self.tcbs[index].generation;
-            let mut event = Event { index, generation, ..Event::default() };
-            self.finish(index, Closed::Unreachable, &mut event);
-            events.push(event);
-            return Sent::All;
-        }
-        self.tcbs[index].flags.set(Flags::STARVED);
-        self.set_deadline(index, PATH_RETRY_MS);
-        Sent::NoPath
-    }
-
     /// SYN of an active open, or SYN-ACK of a simultaneous one. The MSS is always on it (RFC 9293
     /// MUST-14, SHLD-5, MAY-3), SACK-permitted and the window's shift nowhere else (RFC 2018-2);
     /// its own window is not shifted (RFC 7323-2.2c). Without ACK there is no timestamp to echo
@@ -306,7 +290,6 @@ impl Stack {
             if segment.marks & Marks::SENT == 0 {
                 break;
             }
-            let next = segment.next;
             if segment.marks & Marks::LOST != 0 {
                 // RFC 5681-3.2c, RFC 6582-3.2c: the segment at SND.UNA, whatever the window says.
                 let due = id == tcb.snd_head
@@ -317,8 +300,13 @@ impl Stack {
                     return Sent::All;
                 }
                 let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));
-                if sent > u32::from(tcb.mss) && self.split_lost(index, id) {
-                    continue;
+                if sent > u32::from(tcb.mss) {
+                    if self.split_lost(index, id) {
+                        continue;
+                    }
+                    if self.went_lately(index, id) {
+                        return Sent::All;
+                    }
                 }
                 if !self.send_block(index, id, 0, sent as u16, path, tx) {
                     return Sent::NoFrame;
@@ -329,7 +317,7 @@ impl Stack {
                     return Sent::All;
                 }
             }
-            id = next;
+            id = self.pool.header(id).next;
         }
         Sent::All
     }
@@ -536,11 +524,13 @@ impl Stack {
         tcb.snd_nxt = tcb.snd_end + 1;
         tcb.flags.clear(Flags::FIN_LOST);
         tcb.flags.set(Flags::FIN_SENT);
-        match tcb.state() {
-            State::Established => tcb.set_state(State::FinWait1),
-            State::CloseWait => tcb.set_state(State::LastAck),
-            _ => {}
-        }
+        let (from, to) = match tcb.state() {
+            State::Established => (State::Established, State::FinWait1),
+            State::CloseWait => (State::CloseWait, State::LastAck),
+            _ => return,
+        };
+        tcb.set_state(to);
+        self.transitions.took(from.into(), to.into());
     }
 
     /// An acknowledgment, now or after the delay.
@@ -583,6 +573,3 @@ const SACK_OPTION_MAX: u16 = 36;
 
 /// How far ahead in the output list control blocks are asked for.
 const PREFETCH_AHEAD: u32 = 4;
-
-/// How often a connection looks whether its next hop is known.
-const PATH_RETRY_MS: u32 = 4;

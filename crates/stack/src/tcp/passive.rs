@@ -14,12 +14,13 @@ use super::output::PathTo;
 use crate::arrival::Arrival;
 use crate::budget::Pressure;
 use crate::counters::Drop;
-use crate::event::{Event, Events, What};
+use crate::event::{Closed, Event, Events, What};
 use crate::record::Record;
 use crate::secret::{self, SynOptions};
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign};
+use crate::transitions::Station;
 use crate::wire_key::Endpoints;
 use crore_mem::frames::TxBurst;
 use crore_wire::{ethernet, tcp};
@@ -160,6 +161,7 @@ impl Stack {
         }
         self.note_half_opened(arrival.remote);
         self.counters.handshakes_in += 1;
+        self.transitions.took(Station::Listen, Station::SynReceived);
         let key = arrival.endpoints().key(&self.addresses);
         let iss = Seq(self.secrets.isn(&key, self.now.us));
         let (options, scales) = self.options_of_syn(header);
@@ -405,6 +407,7 @@ impl Stack {
         // RFC 5961-3.2a: only an exact hit counts.
         if seq == irs + 1 {
             self.drop_half_open(index, arrival.hash);
+            self.transitions.end(Station::SynReceived, Station::Listen, Closed::Reset);
             self.counters.resets_in += 1;
             self.counters.handshakes_in += 1;
             return;
@@ -463,6 +466,7 @@ impl Stack {
             return self.refuse(reason, arrival, frame, tx);
         }
         self.counters.cookies_accepted += 1;
+        self.transitions.took(Station::Listen, Station::SynReceived);
         self.accept(&agreed, None, arrival, frame, frame_number, events, tx);
     }
 
@@ -575,6 +579,7 @@ impl Stack {
                 let endpoints = record.endpoints();
                 let hash = self.hash_of(&endpoints);
                 self.drop_half_open(index, hash);
+                self.transitions.end(Station::SynReceived, Station::Listen, Closed::TimedOut);
                 self.counters.half_open_expired += 1;
                 continue;
             }

@@ -190,12 +190,14 @@ impl Stack {
         tcb.rcv_nxt += 1;
         tcb.flags.set(Flags::PEER_FIN | Flags::ACK_NOW);
         event.what.set(What::PEER_CLOSED);
-        match tcb.state() {
-            State::Established => tcb.set_state(State::CloseWait),
-            State::FinWait1 => tcb.set_state(State::Closing),
+        let (from, to) = match tcb.state() {
+            State::Established => (State::Established, State::CloseWait),
+            State::FinWait1 => (State::FinWait1, State::Closing),
             // FIN-WAIT-2 ends as soon as the FIN is acknowledged: see `settle`.
-            _ => {}
-        }
+            _ => return,
+        };
+        tcb.set_state(to);
+        self.transitions.took(from.into(), to.into());
     }
 
     /// Every second full segment is acknowledged at once (RFC 9293 SHLD-19, RFC 5681-4.2b), others

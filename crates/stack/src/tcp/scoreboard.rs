@@ -242,6 +242,16 @@ pub(super) fn clear_lost(tcb: &Tcb, pool: &mut Pool<Segment>) {
 }
 
 impl Stack {
+    /// True when the first part of a lost block, for whose rest no block is free, went less than a
+    /// timeout ago: it would go in each turn.
+    #[cold]
+    pub(super) fn went_lately(&self, index: u32, id: BlockId) -> bool {
+        let segment = self.pool.header(id);
+        let age_us = (self.now.us as u32).wrapping_sub(segment.sent_at_us);
+        let waits_us = self.rto_ms(&self.tcbs[index]).saturating_mul(1000);
+        segment.marks & Marks::RESENT != 0 && age_us < waits_us
+    }
+
     /// Octets in the network, as far as we know (RFC 6675-4, "pipe").
     #[inline]
     pub(super) fn pipe(&self, tcb: &Tcb) -> u32 {

@@ -39,6 +39,8 @@ pub(crate) struct TimeWaits {
     live: u32,
     /// Records between `oldest` and `next`, live or freed early.
     span: u32,
+    /// The longest wait of any record, in steps of 64 ms.
+    longest: u16,
 }
 
 impl TimeWait {
@@ -56,7 +58,7 @@ impl TimeWait {
 impl TimeWaits {
     pub(crate) fn new(memory: &mut Memory, max: u32) -> Result<Self, MemoryError> {
         let ring = memory.table("time-wait", 1, max)?;
-        Ok(Self { ring, next: 0, oldest: 0, live: 0, span: 0 })
+        Ok(Self { ring, next: 0, oldest: 0, live: 0, span: 0, longest: 0 })
     }
 
     /// Live records.
@@ -95,10 +97,28 @@ impl TimeWaits {
                 self.pop_oldest();
                 continue;
             }
-            let left = record.expires.wrapping_sub(coarse(tick)) as i16;
-            return (left <= 0 || self.is_full()).then_some(self.oldest);
+            let is_due = self.left(record.expires, tick) == 0;
+            return (is_due || self.is_full()).then_some(self.oldest);
         }
         None
+    }
+
+    /// In how many milliseconds the oldest record is due; `None`: there is none.
+    pub(crate) fn next_due_ms(&self, tick: u32) -> Option<u32> {
+        if self.live == 0 {
+            return None;
+        }
+        let record = &self.ring[self.oldest];
+        // One that was freed early is skipped soon.
+        let steps = if record.expires == 0 { 1 } else { self.left(record.expires, tick) };
+        Some((u32::from(steps) << 6).saturating_sub(tick & 63))
+    }
+
+    /// Steps of 64 ms until a record expires. None waits for longer than was asked for: the clock
+    /// has leapt, as that of a machine that was suspended.
+    fn left(&self, expires: u16, tick: u32) -> u16 {
+        let left = expires.wrapping_sub(coarse(tick));
+        if left <= self.longest { left } else { 0 }
     }
 
     fn pop_oldest(&mut self) {
@@ -116,6 +136,7 @@ impl TimeWaits {
         ms: u32,
     ) -> u32 {
         debug_assert!(!self.is_full());
+        self.longest = self.longest.max(coarse(ms).saturating_add(2));
         let index = self.next;
         self.ring[index] = TimeWait {
             remote: [endpoints.remote as u64, (endpoints.remote >> 64) as u64],

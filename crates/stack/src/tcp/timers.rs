@@ -77,13 +77,9 @@ impl Stack {
             return Some(wheel.map_or(RECENT_MS, |ms| ms.min(RECENT_MS)));
         }
         let pieces = self.reassembly.as_ref().is_some_and(|reassembly| !reassembly.is_empty());
-        let records = self.half_open() > 0 || self.time_wait() > 0 || pieces;
-        let coarse = records || !self.neighbours.is_empty();
-        match (wheel, coarse) {
-            (Some(ms), true) => Some(ms.min(COARSE_MS)),
-            (None, true) => Some(COARSE_MS),
-            (ms, false) => ms,
-        }
+        let swept = self.half_open() > 0 || pieces || !self.neighbours.is_settled();
+        let time_wait = self.time_waits.next_due_ms(self.now.tick);
+        wheel.into_iter().chain(swept.then_some(SWEEP_MS)).chain(time_wait).min()
     }
 
     fn timer_due(&mut self, entry: Due, events: &mut Events, tx: &mut TxBurst) {
@@ -281,12 +277,7 @@ impl Stack {
         }
         let idle_ms = self.keepalive_idle_ms();
         let probes = self.config.keepalive_probes;
-        let tcb = &mut self.tcbs[index];
-        let open = matches!(
-            tcb.state(),
-            State::Established | State::CloseWait | State::FinWait2 | State::FinWait1
-        );
-        if !open || tcb.in_flight() > 0 || tcb.flags.any(Flags::PERSIST) {
+        if !asks_the_quiet(&self.tcbs[index]) {
             return;
         }
         if !self.keepalive_is_due(index, idle_ms) {
@@ -332,7 +323,6 @@ impl Stack {
         let paced = self.paced_until(&self.tcbs[index]);
         let config = &self.config;
         let tcb = &mut self.tcbs[index];
-        let closed = tcb.state() == State::Closed;
         let mut earliest: Option<u32> = None;
         let mut consider = |at: u32| {
             let sooner = earliest.is_none_or(|e| (at.wrapping_sub(e) as i32) < 0);
@@ -354,7 +344,8 @@ impl Stack {
             let ahead = tcb.app_deadline.wrapping_sub((tick >> 6) as u16) as i16;
             consider((tick & !63).wrapping_add((ahead.max(0) as u32) << 6));
         }
-        if tcb.flags.any(Flags::KEEPALIVE) && !closed {
+        // While something is in flight its own timer runs, and keepalive is looked at after it.
+        if tcb.flags.any(Flags::KEEPALIVE) && asks_the_quiet(tcb) {
             let quiet = u32::from(((tick >> 10) as u16).wrapping_sub(tcb.heard_at)) << 10;
             let sent = if tcb.flags.any(Flags::PROBING) { u32::from(tcb.backoff) } else { 0 };
             let due = idle + sent * config.keepalive_interval_ms;
@@ -513,5 +504,15 @@ const RECENT_BURST: u32 = 64;
 /// A timer this much longer than the wait can wait: the move itself may be late.
 const RECENT_SLACK_MS: u32 = 12;
 
+/// True for a connection that keepalive is for: open, and owed nothing by the peer (RFC 9293
+/// MUST-26).
+fn asks_the_quiet(tcb: &Tcb) -> bool {
+    let open = matches!(
+        tcb.state(),
+        State::Established | State::CloseWait | State::FinWait2 | State::FinWait1
+    );
+    open && tcb.in_flight() == 0 && !tcb.flags.any(Flags::PERSIST)
+}
+
 /// How often records without an entry in the wheel are looked at.
-const COARSE_MS: u32 = 64;
+const SWEEP_MS: u32 = 64;

@@ -23,6 +23,7 @@ use crate::secret::fast_open_cookie;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State};
+use crate::transitions::Station;
 use crore_mem::frames::TxBurst;
 use crore_wire::tcp::{self, FastOpen, FastOpenCookie};
 
@@ -166,6 +167,7 @@ impl Stack {
         let tick = self.now.tick;
         let tcb = &mut self.tcbs[index];
         tcb.set_state(State::FastOpened);
+        self.transitions.took(Station::Listen, Station::SynReceived);
         // The window of a SYN is never scaled (RFC 7323-2.2c).
         tcb.snd_wnd = u32::from(arrival.window);
         tcb.snd_wnd_max = (tcb.snd_wnd >> tcb.snd_scale()).max(1) as u16;
