@@ -163,7 +163,7 @@ const ROOMS: &[Room] = &[
     Room {
         package: "crore-sim",
         ours: &["crore-wire", "crore-mem", "crore-stack", "crore"],
-        outside: &["anyhow", "clap", "rand_chacha", "rand_core"],
+        outside: &["anyhow", "clap", "rand_chacha", "rand_core", "serde", "serde_json"],
         tests: &["proptest"],
     },
     Room {

@@ -3,22 +3,27 @@
 //! The book is the one thing that both hosts share: it knows what one side sent, so it can judge
 //! what the other side gets.
 
-use crate::mix::address;
+use crate::addresses::{address, nobody};
 use crate::pattern;
 use crate::script::{Kind, Script};
 use crore::{Closed, ConnId};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// All sessions of a run.
 pub(crate) struct Book {
     pub(crate) sessions: Vec<Session>,
-    /// Sessions by the opener's and the acceptor's endpoint, the newest of each.
-    tuples: HashMap<(SocketAddr, SocketAddr), u32>,
+    /// Sessions by the opener's and the acceptor's endpoint, with the opener's initial sequence
+    /// number: a tuple's next user may be there while segments of the last one still come.
+    tuples: HashMap<(SocketAddr, SocketAddr), Vec<(u32, u32)>>,
     /// The first thing that went wrong.
     failure: Option<String>,
     /// Connections accepted that no session stands for, see [`Book::accepted`].
     pub(crate) ghosts: u64,
+    /// How often each host moved to other addresses.
+    pub(crate) moved: Vec<u8>,
+    /// Sessions from this one on are over.
+    open: usize,
     /// What happened, for the trace: drained by the run.
     pub(crate) lines: Option<Vec<String>>,
 }
@@ -32,13 +37,12 @@ pub(crate) struct Session {
 impl Session {
     /// True when nothing more will happen to it.
     fn is_over(&self) -> bool {
-        let ended = |side: usize| matches!(self.sides[side].stage, Stage::Closed(_));
-        let opener = self.script.opener;
+        let ended = |side: usize| self.sides[side].stage.has_ended();
         if self.script.kind == Kind::BothOpen {
             return ended(0) && ended(1);
         }
-        let never = self.sides[1 - opener].stage == Stage::Unopened;
-        ended(opener) && (never || ended(1 - opener))
+        let never = self.sides[1].stage == Stage::Unopened;
+        ended(0) && (never || ended(1))
     }
 }
 
@@ -66,6 +70,11 @@ pub(crate) struct Progress {
     pub(crate) closed_own: bool,
     /// It called `abort`.
     pub(crate) aborted: bool,
+    /// When it was opened, and when it ended, in the run's time.
+    pub(crate) opened_us: Option<u64>,
+    /// It was open, and not only opening.
+    pub(crate) was_open: bool,
+    pub(crate) ended_us: Option<u64>,
 }
 
 /// Where a side is in the legal order of calls.
@@ -82,6 +91,8 @@ pub(crate) enum Stage {
     PeerClosed,
     /// After `closed`.
     Closed(Closed),
+    /// Its host was switched off.
+    Lost,
 }
 
 impl Stage {
@@ -89,19 +100,31 @@ impl Stage {
         matches!(self, Stage::Open | Stage::PeerClosed)
     }
 
-    fn has_begun_and_not_ended(self) -> bool {
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Stage::Closed(_) | Stage::Lost)
+    }
+
+    /// It ended before its time, so that the peer's end may be early as well.
+    pub(crate) fn was_cut_short(self) -> bool {
+        self == Stage::Lost || matches!(self, Stage::Closed(why) if why != Closed::Finished)
+    }
+
+    pub(crate) fn has_begun_and_not_ended(self) -> bool {
         self == Stage::Opening || self.is_open()
     }
 }
 
 impl Book {
-    pub(crate) fn new(scripts: Vec<Script>, has_trace: bool) -> Self {
-        let sessions = scripts
-            .into_iter()
+    pub(crate) fn new(scripts: &[Script], hosts: usize, has_trace: bool) -> Self {
+        let sessions: Vec<Session> = scripts
+            .iter()
+            .cloned()
             .map(|script| Session { script, sides: [Progress::default(), Progress::default()] })
             .collect();
         let lines = has_trace.then(Vec::new);
-        Self { sessions, tuples: HashMap::new(), failure: None, ghosts: 0, lines }
+        let open = sessions.len();
+        let moved = vec![0; hosts];
+        Self { sessions, tuples: HashMap::new(), failure: None, ghosts: 0, moved, open, lines }
     }
 
     /// Notes that something is wrong; the first note counts.
@@ -125,24 +148,39 @@ impl Book {
     /// The remote endpoint that `side` opens to, and the local one if the script names it.
     pub(crate) fn endpoints(&self, session: u32, side: usize) -> (SocketAddr, Option<SocketAddr>) {
         let script = &self.sessions[session as usize].script;
-        let host = |side: usize| address(side, script.address[side], script.over_v6);
-        let port = match script.kind {
-            Kind::Listener | Kind::Nobody => LISTENING_PORT,
-            Kind::ClosedPort => 81,
-            Kind::BothOpen => script.local_port.unwrap_or_default(),
+        let host = |side: usize| {
+            let n = script.hosts[side];
+            address(n, self.moved[n], script.address[side], script.over_v6)
         };
-        let to = match (script.kind, host(1 - side)) {
-            (Kind::Nobody, IpAddr::V4(v4)) => IpAddr::V4((v4.to_bits() | 0x80).into()),
-            (Kind::Nobody, IpAddr::V6(v6)) => IpAddr::V6((v6.to_bits() | 0x8000).into()),
-            (_, to) => to,
+        let (to, port) = match script.kind {
+            Kind::Listener => (host(1 - side), LISTENING_PORT),
+            Kind::ClosedPort => (host(1 - side), 81),
+            Kind::BothOpen => (host(1 - side), script.local_port.unwrap_or_default()),
+            Kind::Nobody => {
+                let k = script.address[1];
+                (nobody(script.hosts[1 - side], k, script.over_v6), LISTENING_PORT)
+            }
         };
         let local = script.local_port.map(|port| SocketAddr::new(host(side), port));
         (SocketAddr::new(to, port), local)
     }
 
+    /// Endpoints of a session's connection, opener's first; `None` while it has none.
+    pub(crate) fn tuple_of(&self, session: u32) -> Option<(SocketAddr, SocketAddr)> {
+        let is_of = |users: &[(u32, u32)]| users.iter().any(|&(user, _)| user == session);
+        self.tuples.iter().filter(|(_, users)| is_of(users)).map(|(&tuple, _)| tuple).min()
+    }
+
     /// `side` opened the session's connection, from `local` to `remote`.
-    pub(crate) fn opening(&mut self, session: u32, side: usize, tuple: (SocketAddr, SocketAddr)) {
-        self.tuples.insert(tuple, session);
+    pub(crate) fn opening(
+        &mut self,
+        session: u32,
+        side: usize,
+        tuple: (SocketAddr, SocketAddr),
+        iss: u32,
+        now_us: u64,
+    ) {
+        self.tuples.entry(tuple).or_default().push((session, iss));
         let progress = &mut self.sessions[session as usize].sides[side];
         if progress.stage != Stage::Unopened {
             let stage = progress.stage;
@@ -150,36 +188,53 @@ impl Book {
             return;
         }
         progress.stage = Stage::Opening;
+        progress.opened_us = Some(now_us);
         self.say(|| format!("       [{session}.{side}] connect"));
     }
 
-    /// The session that a connection accepted by `side` is of. `None`: an old duplicate with a
+    /// The session that a connection accepted by `host` is of. `None`: an old duplicate with a
     /// valid cookie made a connection that its opener has long left; see RFC 4987 3.6.
     pub(crate) fn accepted(
         &mut self,
-        side: usize,
+        host: usize,
         tuple: (SocketAddr, SocketAddr),
+        rcv_nxt: u32,
         may_be_ghost: bool,
     ) -> Option<u32> {
-        let session = self.tuples.get(&tuple).copied();
+        // What came with the handshake's last segment is counted already.
+        let is_of = |iss: u32| rcv_nxt.wrapping_sub(iss) <= SEGMENT_MAX;
+        let users = self.tuples.get(&tuple).into_iter().flatten();
+        let users = users.filter(|&&(_, iss)| is_of(iss));
+        // One tuple's numbers go up with time (RFC 6528): the last that began before is it.
+        let session = users.min_by_key(|&&(_, iss)| rcv_nxt.wrapping_sub(iss));
+        let session = session.map(|&(session, _)| session);
         let fresh = session.filter(|&session| {
             let session = &self.sessions[session as usize];
-            session.script.opener == 1 - side && session.sides[side].stage == Stage::Unopened
+            session.script.hosts[1] == host && session.sides[1].stage == Stage::Unopened
         });
         if fresh.is_none() {
             self.ghosts += 1;
             if !may_be_ghost {
-                self.fail(format!("side {side} accepted {tuple:?}, session {session:?}, again"));
+                self.fail(format!("host {host} accepted {tuple:?}, session {session:?}, again"));
             }
         }
         fresh
     }
 
     /// A side's `accepted` or `connected` call.
-    pub(crate) fn opened(&mut self, session: u32, side: usize, conn: ConnId, from: Stage) {
+    pub(crate) fn opened(
+        &mut self,
+        session: u32,
+        side: usize,
+        conn: ConnId,
+        from: Stage,
+        now_us: u64,
+    ) {
         let progress = &mut self.sessions[session as usize].sides[side];
         let stage = progress.stage;
         progress.stage = Stage::Open;
+        progress.was_open = true;
+        progress.opened_us.get_or_insert(now_us);
         progress.conn = Some(conn);
         if stage != from {
             self.fail(format!("session {session}.{side}: opened in stage {stage:?}"));
@@ -228,13 +283,14 @@ impl Book {
     }
 
     /// A side's last call.
-    pub(crate) fn closed(&mut self, session: u32, side: usize, why: Closed) {
+    pub(crate) fn closed(&mut self, session: u32, side: usize, why: Closed, now_us: u64) {
         let entry = &mut self.sessions[session as usize];
         let bytes = [0, 1].map(|side| entry.script.sides[side].send_bytes);
         let mine = &mut entry.sides[side];
         let stage = mine.stage;
         mine.stage = Stage::Closed(why);
         mine.conn = None;
+        mine.ended_us = Some(now_us);
         let all = mine.sent == bytes[side] && mine.received == bytes[1 - side];
         let proper = stage == Stage::PeerClosed && mine.closed_own && all;
         let (sent, received) = (mine.sent, mine.received);
@@ -251,9 +307,28 @@ impl Book {
         self.say(|| format!("       [{session}.{side}] closed {why:?}"));
     }
 
+    /// A host was switched off: its sides of sessions are no more.
+    pub(crate) fn lost(&mut self, host: usize, now_us: u64) {
+        for session in &mut self.sessions {
+            if !session.script.hosts.contains(&host) {
+                continue;
+            }
+            let progress = &mut session.sides[session.script.side_on(host)];
+            if progress.stage.has_begun_and_not_ended() {
+                progress.stage = Stage::Lost;
+                progress.conn = None;
+                progress.ended_us = Some(now_us);
+            }
+        }
+    }
+
     /// True when nothing more will happen to any session.
-    pub(crate) fn all_over(&self) -> bool {
-        self.sessions.iter().all(Session::is_over)
+    pub(crate) fn all_over(&mut self) -> bool {
+        // From the end, so that most calls look at one session only.
+        while self.open > 0 && self.sessions[self.open - 1].is_over() {
+            self.open -= 1;
+        }
+        self.open == 0
     }
 
     /// The sessions that are not over, for a failure's text.
@@ -271,6 +346,9 @@ impl Book {
         text
     }
 }
+
+/// Sequence numbers that one segment can take.
+const SEGMENT_MAX: u32 = 1 << 17;
 
 /// The port that both hosts listen on.
 pub(crate) const LISTENING_PORT: u16 = 80;

@@ -16,10 +16,14 @@ pub(crate) enum Purpose {
     Mix,
     /// The fate of each frame.
     Wire,
-    /// What the application of one host does; 0 or 1.
+    /// Who forges what.
+    Forger,
+    /// What the application of one host does.
     Player(usize),
-    /// What a host's secrets come from; 0 or 1.
-    Secrets(usize),
+    /// What a host's secrets come from, after so many restarts.
+    Secrets(usize, u64),
+    /// What a liar does.
+    Liar(usize),
 }
 
 impl Luck {
@@ -28,8 +32,10 @@ impl Luck {
         rng.set_stream(match purpose {
             Purpose::Mix => 1,
             Purpose::Wire => 2,
-            Purpose::Player(side) => 4 + side as u64,
-            Purpose::Secrets(side) => 8 + side as u64,
+            Purpose::Forger => 3,
+            Purpose::Player(n) => 1 << 8 | n as u64,
+            Purpose::Liar(n) => 2 << 8 | n as u64,
+            Purpose::Secrets(n, restarts) => (4 + restarts) << 8 | n as u64,
         });
         Self(rng)
     }

@@ -12,19 +12,26 @@
 //! | SACK reports what was sent and not acknowledged | 2018 3 |
 //! | what arrives in order is answered within half a second | 9293 3.8.6.3 |
 //! | into silence, the same octets are sent less and less often | 6298 5.5 |
+//! | who gets a FIN again says again that it has it | 9293 3.10.7.4, 3.6.1 |
+//! | who refuses the answer to its SYN does not ask again | 9293 3.10.7.3 |
+//!
+//! What liars do, and what is done to them, is not judged here: they break all of these rules.
 
-use crate::segment::Segment;
-use crate::wire::Flight;
+use crate::addresses;
+use crate::network::Flight;
+use crate::network::segment::Segment;
 use crore_wire::tcp;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// All connections seen.
 pub(crate) struct Observer {
-    /// The hosts that have room for all that arrives, and a way back.
-    answers: [bool; 2],
-    /// The hosts do not lose each other's link address: no segment waits for it.
+    /// The hosts that have room for all that arrives, a way back, and time.
+    answers: Vec<bool>,
+    /// No host loses sight of another, or of time: segments go out when they are due.
     has_ways: bool,
+    /// Nodes from this number on are liars.
+    liars_from: usize,
     flows: HashMap<(SocketAddr, SocketAddr), Flow>,
 }
 
@@ -34,10 +41,14 @@ struct Flow {
     ways: [Way; 2],
     /// Openings of two connections mixed: nothing can be said for sure.
     is_mixed: bool,
+    /// Somebody else took part in it, or one side forgot it and may meet what is left of it:
+    /// nothing ever can.
+    is_tainted: bool,
 }
 
 /// One direction: what its sender said.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was said so far, each independent")]
 struct Way {
     /// The initial sequence number; `None` before its SYN.
     start: Option<u32>,
@@ -58,6 +69,10 @@ struct Way {
     is_over: bool,
     /// When its sender last heard of the other one.
     heard_us: u64,
+    /// Since when a FIN that had arrived before waits for an answer.
+    fin_again_us: Option<u64>,
+    /// It refused the answer to its SYN.
+    refused_answer: bool,
     resends: Resends,
 }
 
@@ -69,38 +84,68 @@ struct Resends {
 }
 
 impl Observer {
-    pub(crate) fn new(answers: [bool; 2], has_ways: bool) -> Self {
-        Self { answers, has_ways, flows: HashMap::new() }
+    pub(crate) fn new(answers: Vec<bool>, has_ways: bool, liars_from: usize) -> Self {
+        Self { answers, has_ways, liars_from, flows: HashMap::new() }
     }
 
-    /// A frame arrives at its host; an error says what that one should have done before.
-    pub(crate) fn arrived(&mut self, now_us: u64, flight: &Flight) -> Result<(), String> {
+    /// A frame arrives at host `to`; an error says what that one should have done before.
+    pub(crate) fn arrived(
+        &mut self,
+        now_us: u64,
+        to: usize,
+        flight: &Flight,
+    ) -> Result<(), String> {
         let Some(segment) = Segment::parse(&flight.frame) else { return Ok(()) };
         let (tuple, sender) = ordered(&segment);
         let Some(flow) = self.flows.get_mut(&tuple) else { return Ok(()) };
         flow.ways[1 - sender].heard_us = now_us;
-        if flow.is_mixed || !self.answers[flight.to] || !flight.is_intact {
+        if flow.is_mixed || flow.is_tainted || !self.answers[to] || !flight.is_intact {
             return Ok(());
         }
-        let judged = flow.ways[1 - sender].owes(now_us, &segment);
+        let [low, high] = &mut flow.ways;
+        let (sender, receiver) = if sender == 0 { (low, high) } else { (high, low) };
+        let owes = receiver.owes(now_us, &segment);
+        let judged = owes.and_then(|()| receiver.owes_for_fin(now_us, sender, &segment));
         judged.map_err(|what| format!("{} to {}: {what}", segment.to, segment.from))
     }
 
     /// A host sent a frame; an error says which rule it breaks.
     pub(crate) fn sent(&mut self, now_us: u64, frame: &[u8]) -> Result<(), String> {
         let Some(segment) = Segment::parse(frame) else { return Ok(()) };
+        let node = addresses::place_of(segment.to.ip()).map(|place| place.node);
+        if node.is_none_or(|node| node >= self.liars_from) {
+            return Ok(());
+        }
         let (tuple, sender) = ordered(&segment);
         let flow = self.flows.entry(tuple).or_default();
         if segment.header.flags.contains(tcp::Flags::RST) {
-            flow.ways[0].is_over = true;
-            flow.ways[1].is_over = true;
+            flow.reset(sender, &segment.header);
             return Ok(());
         }
+        let told = |what| format!("{} -> {}: {what}", segment.from, segment.to);
         if segment.header.flags.contains(tcp::Flags::SYN) {
-            flow.syn(sender, &segment.header);
+            flow.syn(sender, &segment.header).map_err(told)?;
         }
-        let judged = flow.judge(now_us, sender, &segment, self.has_ways);
-        judged.map_err(|what| format!("{} -> {}: {what}", segment.from, segment.to))
+        flow.judge(now_us, sender, &segment, self.has_ways).map_err(told)
+    }
+
+    /// Somebody sends a segment in the name of another.
+    pub(crate) fn forged(&mut self, frame: &[u8]) {
+        if let Some(segment) = Segment::parse(frame)
+            && segment.header.flags.contains(tcp::Flags::SYN)
+        {
+            self.flows.entry(ordered(&segment).0).or_default().is_tainted = true;
+        }
+    }
+
+    /// A host forgot everything: what was said on its connections binds it no more.
+    pub(crate) fn forgot(&mut self, host: usize) {
+        let is_at = |end: &SocketAddr| {
+            addresses::place_of(end.ip()).is_some_and(|place| place.node == host)
+        };
+        for (_, flow) in self.flows.iter_mut().filter(|((a, b), _)| is_at(a) || is_at(b)) {
+            flow.is_tainted = true;
+        }
     }
 }
 
@@ -111,18 +156,35 @@ fn ordered(segment: &Segment<'_>) -> ((SocketAddr, SocketAddr), usize) {
 }
 
 impl Flow {
+    /// Nothing is expected of a connection after a reset.
+    fn reset(&mut self, sender: usize, header: &tcp::Header) {
+        self.ways[0].is_over = true;
+        self.ways[1].is_over = true;
+        let way = &mut self.ways[sender];
+        // RFC 9293 3.10.7.3: the reset has the number that the refused acknowledgment had. Here it
+        // is the one that acknowledges the SYN.
+        let bare = !header.flags.contains(tcp::Flags::ACK);
+        way.refused_answer = bare
+            && way.is_active
+            && way.acked.is_none()
+            && way.start.is_some_and(|start| header.seq == start.wrapping_add(1));
+    }
+
     /// A SYN begins a connection, unless it is the one that was sent before.
-    fn syn(&mut self, sender: usize, header: &tcp::Header) {
+    fn syn(&mut self, sender: usize, header: &tcp::Header) -> Result<(), String> {
         let answers = header.flags.contains(tcp::Flags::ACK);
         if self.ways[sender].start == Some(header.seq) {
-            return;
+            if self.ways[sender].refused_answer && !self.is_mixed && !self.is_tainted {
+                return Err("asks once more, after it refused the answer to its SYN".into());
+            }
+            return Ok(());
         }
         let peer_opens_too =
             self.ways[1 - sender].is_active && self.ways[1 - sender].acked.is_none();
         if answers {
             self.is_mixed |= self.ways[sender].start.is_some();
         } else if self.ways[sender].start.is_some() || !peer_opens_too {
-            *self = Self::default();
+            *self = Self { is_tainted: self.is_tainted, ..Self::default() };
         }
         let way = &mut self.ways[sender];
         way.start = Some(header.seq);
@@ -130,6 +192,7 @@ impl Flow {
         way.end = header.seq.wrapping_add(1);
         way.scale = header.options.window_scale;
         way.mss = header.options.mss.unwrap_or(536);
+        Ok(())
     }
 
     fn judge(
@@ -140,7 +203,7 @@ impl Flow {
         has_ways: bool,
     ) -> Result<(), String> {
         let known = self.ways.iter().all(|way| way.start.is_some() && !way.is_over);
-        if self.is_mixed || !known {
+        if self.is_mixed || self.is_tainted || !known {
             return Ok(());
         }
         let [low, high] = &mut self.ways;
@@ -205,6 +268,7 @@ impl Way {
             return Err(format!("takes an acknowledgment of {taken_back} octets back"));
         }
         self.owed_us = None;
+        self.fin_again_us = None;
         self.acked = Some(header.ack);
         let blocks = header.options.sack.as_slice();
         for (n, &(left, right)) in blocks.iter().enumerate() {
@@ -234,6 +298,28 @@ impl Way {
         let late_us = now_us - owed_us;
         if late_us > ACK_WITHIN_US {
             return Err(format!("octets in order had no answer for {late_us} us"));
+        }
+        Ok(())
+    }
+
+    /// A FIN that is acknowledged arrives again: its sender did not hear of it. It must be told,
+    /// also from TIME-WAIT; of segments without octets two a second are answered.
+    fn owes_for_fin(
+        &mut self,
+        now_us: u64,
+        sender: &Way,
+        segment: &Segment<'_>,
+    ) -> Result<(), String> {
+        let header = &segment.header;
+        let end = header.seq.wrapping_add(segment.payload.len() as u32).wrapping_add(1);
+        let knows = self.acked.is_some_and(|acked| acked == end) && sender.end == end;
+        if !header.flags.contains(tcp::Flags::FIN) || !knows || self.is_over {
+            return Ok(());
+        }
+        let since_us = *self.fin_again_us.get_or_insert(now_us);
+        if now_us - since_us > FIN_ANSWER_WITHIN_US {
+            let waited_us = now_us - since_us;
+            return Err(format!("a FIN that came again has no answer after {waited_us} us"));
         }
         Ok(())
     }
@@ -301,6 +387,9 @@ const ACK_WITHIN_US: u64 = 700_000;
 
 /// A turn serves a timer some time after it ran out: so much shorter may the next pause be.
 const LATE_US: u64 = 2_000;
+
+/// More than a second, in which two answers are allowed, and half of one.
+const FIN_ANSWER_WITHIN_US: u64 = 1_600_000;
 
 /// Pauses this long are long enough (the shortest `rto_max_ms` of a run, and some).
 const LONG_PAUSE_US: u64 = 9_000_000;

@@ -1,27 +1,33 @@
-//! What the applications of one session will do: drawn beforehand, played by [`crate::player`].
+//! What the applications of one session will do: data, drawn beforehand by [`crate::mix`], played
+//! by [`crate::player`].
 
 use crate::luck::Luck;
+use serde::{Deserialize, Serialize};
 
 /// One session: what happens between one opening and the end of both its sides.
-#[derive(Clone, Debug)]
-pub(crate) struct Script {
-    pub(crate) kind: Kind,
-    /// The host that opens; the other one accepts.
-    pub(crate) opener: usize,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Script {
+    /// What the opening will meet.
+    pub kind: Kind,
+    /// The hosts of both sides: side 0 opens, side 1 accepts.
+    pub hosts: [usize; 2],
     /// When it opens.
-    pub(crate) at_us: u64,
-    pub(crate) over_v6: bool,
+    pub at_us: u64,
+    /// IPv6, else IPv4.
+    pub over_v6: bool,
     /// The port to open from; `None`: the stack picks.
-    pub(crate) local_port: Option<u16>,
+    pub local_port: Option<u16>,
     /// Which of a host's addresses.
-    pub(crate) address: [u8; 2],
+    pub address: [u8; 2],
+    /// The opener closes after so long, when it is not open by then.
+    pub gives_up_ms: Option<u64>,
     /// What each side does.
-    pub(crate) sides: [Side; 2],
+    pub sides: [Side; 2],
 }
 
 /// What the opening will meet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Kind {
     /// A listener.
     Listener,
     /// The other side's own opening of the very same connection.
@@ -33,37 +39,40 @@ pub(crate) enum Kind {
 }
 
 /// What one side of a session does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "traits that are drawn each by itself")]
-pub(crate) struct Side {
+pub struct Side {
     /// Octets it sends in all.
-    pub(crate) send_bytes: u64,
+    pub send_bytes: u64,
     /// Octets it hands over in one call.
-    pub(crate) chunk_bytes: usize,
-    /// How often, in a thousand chunks, it pauses, and how long at most.
-    pub(crate) pause_per_mille: u32,
-    pub(crate) pause_ms: u64,
+    pub chunk_bytes: usize,
+    /// How often, in a thousand chunks, it pauses.
+    pub pause_per_mille: u32,
+    /// And how long at most.
+    pub pause_ms: u64,
     /// Octets it consumes in one call.
-    pub(crate) read_bytes: usize,
+    pub read_bytes: usize,
     /// How often, in a thousand calls, it consumes nothing for as long as a pause.
-    pub(crate) stall_per_mille: u32,
+    pub stall_per_mille: u32,
     /// Sends as many octets as it consumes, and consumes what it could send.
-    pub(crate) echoes: bool,
+    pub echoes: bool,
     /// Waits for the peer's first octet (or its end) before it sends.
-    pub(crate) waits: bool,
-    pub(crate) closes: Closes,
+    pub waits: bool,
+    /// When it closes.
+    pub closes: Closes,
     /// Aborts once it sent and received so many octets.
-    pub(crate) aborts_at: Option<u64>,
+    pub aborts_at: Option<u64>,
     /// Queues chunks as shared payloads.
-    pub(crate) shares: bool,
+    pub shares: bool,
     /// Pauses by the connection's timer instead of by the service's turn.
-    pub(crate) uses_timer: bool,
-    pub(crate) nodelay: Option<bool>,
+    pub uses_timer: bool,
+    /// Nagle's algorithm, where the application decides on it.
+    pub nodelay: Option<bool>,
 }
 
 /// What a side closes after.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Closes {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Closes {
     /// As soon as it sent all; it goes on receiving.
     Sent,
     /// When it sent all and received all.
@@ -73,42 +82,50 @@ pub(crate) enum Closes {
 }
 
 /// The bounds that a run sets to its scripts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) send_bytes_max: u64,
     /// Openings happen in this time.
     pub(crate) spread_us: u64,
     pub(crate) aborts_per_mille: u32,
-    /// The accepting host may forget the opening (cookies): the opener must speak first.
-    pub(crate) opener_speaks: [bool; 2],
+    pub(crate) gives_up_per_mille: u32,
+    pub(crate) v6_per_mille: u32,
+    /// Sessions that meet no listener: both open, a closed port, nobody.
+    pub(crate) odd_kinds: bool,
+    /// A few ports again and again.
+    pub(crate) reuses_ports: bool,
+    /// Hosts that may forget an opening (cookies): who opens to them must speak first.
+    pub(crate) forgets: Vec<bool>,
 }
 
 impl Script {
     pub(crate) fn draw(luck: &mut Luck, bounds: &Bounds, number: usize) -> Self {
-        let kind = match luck.below(40) {
-            0 => Kind::ClosedPort,
-            1 => Kind::Nobody,
-            2 | 3 => Kind::BothOpen,
+        let kind = match luck.below(if bounds.odd_kinds { 30 } else { 60 }) {
+            0 if bounds.odd_kinds => Kind::ClosedPort,
+            1 if bounds.odd_kinds => Kind::Nobody,
+            2 | 3 if bounds.odd_kinds => Kind::BothOpen,
             _ => Kind::Listener,
         };
-        let opener = luck.below(2) as usize;
+        let hosts = bounds.forgets.len() as u64;
+        let opener = luck.below(hosts) as usize;
+        let other = (opener + 1 + luck.below(hosts - 1) as usize) % bounds.forgets.len();
         let mut sides = [Side::draw(luck, bounds), Side::draw(luck, bounds)];
-        make_terminating(luck, &mut sides, opener);
-        if bounds.opener_speaks[1 - opener] {
-            let side = &mut sides[opener];
+        make_terminating(luck, &mut sides);
+        if bounds.forgets[other] {
+            let side = &mut sides[0];
             side.waits = false;
             side.echoes = false;
             side.send_bytes = side.send_bytes.max(1);
         }
-        if sides[opener].echoes {
-            sides[opener].send_bytes = sides[1 - opener].send_bytes;
-        } else if sides[1 - opener].echoes {
-            sides[1 - opener].send_bytes = sides[opener].send_bytes;
+        if sides[0].echoes {
+            sides[0].send_bytes = sides[1].send_bytes;
+        } else if sides[1].echoes {
+            sides[1].send_bytes = sides[0].send_bytes;
         }
         // A port of a small set, so that tuples come back while their last users linger. Not with
         // cookies: an old duplicate's valid cookie could not be told from the tuple's next user.
-        let few_ports = luck.chance(300).then(|| 2000 + luck.below(6) as u16);
-        let few_ports = few_ports.filter(|_| !bounds.opener_speaks[1 - opener]);
+        let few_ports = (bounds.reuses_ports && luck.chance(600)).then(|| 2000 + luck.below(6));
+        let few_ports = few_ports.filter(|_| !bounds.forgets[other]).map(|port| port as u16);
         let local_port = match kind {
             // A tuple of its own on both sides.
             Kind::BothOpen => Some(3000 + number as u16),
@@ -116,13 +133,19 @@ impl Script {
         };
         Self {
             kind,
-            opener,
+            hosts: [opener, other],
             at_us: luck.below(bounds.spread_us + 1),
-            over_v6: luck.chance(400),
+            over_v6: luck.chance(bounds.v6_per_mille),
             local_port,
             address: [luck.below(2) as u8, luck.below(2) as u8],
+            gives_up_ms: luck.chance(bounds.gives_up_per_mille).then(|| luck.scaled(1, 3000)),
             sides,
         }
+    }
+
+    /// Which side of the session is played on `host`; the session is between two hosts.
+    pub(crate) fn side_on(&self, host: usize) -> usize {
+        usize::from(self.hosts[0] != host)
     }
 }
 
@@ -158,9 +181,9 @@ impl Side {
 }
 
 /// Takes away what would let both sides wait for each other for ever.
-fn make_terminating(luck: &mut Luck, sides: &mut [Side; 2], opener: usize) {
+pub(crate) fn make_terminating(luck: &mut Luck, sides: &mut [Side; 2]) {
     if sides[0].echoes && sides[1].echoes {
-        sides[opener].echoes = false;
+        sides[0].echoes = false;
     }
     for side in sides.iter_mut().filter(|side| side.echoes) {
         side.waits = true;

@@ -1,7 +1,7 @@
 //! What a run looks like to a reader: a line for each frame and each call.
 
-use crate::segment::Segment;
-use crate::wire::Fate;
+use crate::network::segment::Segment;
+use crate::network::{Fate, Traced};
 use crore_wire::tcp;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,40 +9,39 @@ use std::net::SocketAddr;
 
 /// Prints lines with times since the run's start and sequence numbers since each stream's.
 pub(crate) struct Trace {
-    start_us: u64,
     /// Initial sequence numbers by the sender's and the receiver's endpoint.
     starts: HashMap<(SocketAddr, SocketAddr), u32>,
 }
 
 impl Trace {
-    pub(crate) fn new(start_us: u64) -> Self {
-        Self { start_us, starts: HashMap::new() }
+    pub(crate) fn new() -> Self {
+        Self { starts: HashMap::new() }
     }
 
     /// A line of another source.
-    pub(crate) fn line(&self, now_us: u64, line: &str) {
-        println!("{:>12.3} {line}", self.ms(now_us));
+    pub(crate) fn line(now_us: u64, line: &str) {
+        println!("{:>12.3} {line}", ms(now_us));
     }
 
-    fn ms(&self, at_us: u64) -> f64 {
-        (at_us - self.start_us) as f64 / 1000.0
-    }
-
-    /// A frame that host `from` sent, and what became of it.
-    pub(crate) fn frame(&mut self, now_us: u64, from: usize, frame: &[u8], fate: Fate) {
-        let arrow = if from == 0 { "0 -> 1" } else { "0 <- 1" };
-        let fate = match fate {
-            Fate::Arrives(at_us) => format!("arrives {:.3}", self.ms(at_us)),
+    /// A frame on a lane, and what became of it.
+    pub(crate) fn frame(&mut self, now_us: u64, traced: &Traced) {
+        let name = |node: Option<usize>| node.map_or_else(|| "-".into(), |n| n.to_string());
+        let (from, to) = (name(traced.from), name(traced.to));
+        let fate = match traced.fate {
+            Fate::Arrives(at_us) => format!("arrives {:.3}", ms(at_us)),
             Fate::Twice(first_us, second_us) => {
-                format!("arrives {:.3} and {:.3}", self.ms(first_us), self.ms(second_us))
+                format!("arrives {:.3} and {:.3}", ms(first_us), ms(second_us))
             }
-            Fate::Corrupted(at_us) => format!("corrupted, arrives {:.3}", self.ms(at_us)),
-            Fate::Split(at_us) => format!("split, arrives {:.3}", self.ms(at_us)),
+            Fate::Corrupted(at_us) => format!("corrupted, arrives {:.3}", ms(at_us)),
+            Fate::Split(at_us) => format!("split, arrives {:.3}", ms(at_us)),
             Fate::Lost => "lost".into(),
             Fate::NoRoom => "no room in the queue".into(),
+            Fate::Cut => "cut off".into(),
+            Fate::TooBig => "too big for the next link".into(),
+            Fate::Nobody => "for nobody".into(),
         };
-        let segment = self.segment(frame).unwrap_or_else(|| "not TCP".into());
-        println!("{:>12.3} {arrow} {segment} | {fate}", self.ms(now_us));
+        let segment = self.segment(&traced.frame).unwrap_or_else(|| "not TCP".into());
+        println!("{:>12.3} {from} -> {to} {segment} | {fate}", ms(now_us));
     }
 
     fn segment(&mut self, frame: &[u8]) -> Option<String> {
@@ -70,6 +69,10 @@ impl Trace {
         }
         Some(text)
     }
+}
+
+fn ms(at_us: u64) -> f64 {
+    at_us as f64 / 1000.0
 }
 
 fn flag_names(flags: tcp::Flags) -> String {
