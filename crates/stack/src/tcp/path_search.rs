@@ -250,9 +250,9 @@ pub(super) fn is_probe_lost(
         && loss.lost == u32::from(head_len)
         && !tcb.flags.any(Flags::RECOVERY | Flags::LOSS);
     if is_it {
-        give_up_probe(search)
+        give_up_probe(search);
     } else {
-        search.size = 0
+        search.size = 0;
     }
     is_it
 }
