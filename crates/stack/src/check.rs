@@ -69,6 +69,8 @@ impl Stack {
         if tcb.extension != BlockId::NONE {
             assert!(own.insert(tcb.extension), "an extension that is another's as well");
         }
+        let rare = self.rare_block(tcb);
+        assert!(rare == BlockId::NONE || own.insert(rare), "rare things that are another's too");
         for head in [tcb.snd_head, tcb.rcv_queue] {
             let mut id = head;
             while id != BlockId::NONE {

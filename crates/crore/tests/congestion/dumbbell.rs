@@ -180,7 +180,7 @@ impl Dumbbell {
 
     fn carry(&mut self, from: usize, mut frame: Vec<u8>) {
         let delay_us = self.flows[from / 2].rtt_us / 2;
-        let at_us = if from % 2 == 0 {
+        let at_us = if from.is_multiple_of(2) {
             if self.is_unlucky() {
                 return;
             }
@@ -263,7 +263,7 @@ impl Host {
 /// Sets CE in an ECN-capable IPv4 packet, and its header's checksum (RFC 3168 5, RFC 1624).
 fn mark(frame: &mut [u8]) {
     let ip = &mut frame[14..];
-    if ip[0] != 0x45 || ip[1] & 3 == 0 {
+    if ip[0] != 0x45 || ip[1].trailing_zeros() >= 2 {
         return;
     }
     ip[1] |= 3;

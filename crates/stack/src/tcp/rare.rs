@@ -37,6 +37,14 @@ impl Stack {
         }
         of_mut(&mut self.pool, &self.tcbs[index])
     }
+
+    /// The block, to be accounted for.
+    pub(crate) fn rare_block(&self, tcb: &Tcb) -> BlockId {
+        match tcb.extension {
+            BlockId::NONE => BlockId::NONE,
+            id => extension::of(&self.pool, id).rare,
+        }
+    }
 }
 
 /// The rare things of a connection that has any.
