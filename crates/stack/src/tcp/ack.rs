@@ -186,6 +186,9 @@ impl Stack {
         if was_shut && tcb.flags.any(Flags::LOSS) {
             self.window_reopened(index);
         }
+        if was_shut && self.tcbs[index].flags.any(Flags::PERSIST) {
+            self.take_back_probe(index);
+        }
         let tcb = &mut self.tcbs[index];
         let (probed, unsent) = (tcb.in_flight() > 0, tcb.unsent() > 0);
         if tcb.flags.any(Flags::PERSIST) {

@@ -1,6 +1,7 @@
 //! Windows that are shut, or too small to be used: they are probed (RFC 9293 3.8.6.1), and a peer
 //! that says nothing at all any more is given up.
 
+use super::send_queue::Marks;
 use crate::event::{Closed, Event};
 use crate::stack::Stack;
 use crate::tcb::Flags;
@@ -28,7 +29,9 @@ impl Stack {
         self.tcbs[index].backoff = self.tcbs[index].backoff.saturating_add(1).min(most);
         let left_ms = if answers { u32::MAX } else { self.patience_ms(index) };
         if left_ms == 0 {
-            self.send_reset(index, tx);
+            if self.config.habits.reset_given_up {
+                self.send_reset(index, tx);
+            }
             return self.finish(index, Closed::TimedOut, event);
         }
         if !answers {
@@ -52,6 +55,22 @@ impl Stack {
         // It may have been quiet for long when it was asked first.
         let asked_ms = self.timeouts_ms(tcb, tcb.backoff.saturating_sub(1));
         limit_ms.saturating_sub(self.quiet_ms(tcb).min(asked_ms))
+    }
+
+    /// The window opens and the octet that probed it is not acknowledged: it came to a shut door.
+    /// It goes at once with those after it, as if it had never gone; else Nagle's algorithm had
+    /// them wait for its own retransmission. Not where nothing could go at once: the peer may have
+    /// taken it after all, and what it acknowledges must not look unsent.
+    pub(super) fn take_back_probe(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        let all = tcb.unsent() + 1;
+        let fits = tcb.snd_wnd >= all.min(u32::from(tcb.mss)) && !tcb.flags.any(Flags::HELD);
+        if tcb.in_flight() != 1 || tcb.snd_head == BlockId::NONE || !fits {
+            return;
+        }
+        tcb.snd_nxt = tcb.snd_una;
+        tcb.snd_unsent = tcb.snd_head;
+        self.pool.header_mut(tcb.snd_head).marks &= !(Marks::SENT | Marks::RESENT);
     }
 
     fn probe_window(&mut self, index: u32, tx: &mut TxBurst) {
