@@ -268,3 +268,17 @@ fn a_syn_is_sent_again_for_three_minutes() {
     assert_eq!(at_s[..7], [0, 1, 3, 7, 15, 31, 63]);
     assert!(*at_s.last().unwrap() >= 120);
 }
+
+/// RFC 5482-3a, RFC 9293 3.10.8: the user timeout ends an opening as well, at its own time.
+#[test]
+fn the_user_timeout_ends_an_opening() {
+    let mut peer = Peer::new(|config| config.user_timeout_ms = Some(2000));
+    peer.connect().unwrap();
+    peer.turn();
+    peer.wait_in_steps(1990, 10);
+    peer.hears(&["S 0", "S 0"]);
+    assert!(peer.app().calls.is_empty(), "two seconds are not over");
+    peer.wait_in_steps(30, 10);
+    assert_eq!(peer.app().calls, ["closed TimedOut"]);
+    peer.hears(&[]);
+}

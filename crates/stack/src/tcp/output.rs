@@ -185,7 +185,7 @@ impl Stack {
         if first {
             tcb.srtt_us8 = now_us;
         }
-        self.start_timer(index);
+        self.start_syn_timer(index);
         Sent::All
     }
 

@@ -164,10 +164,12 @@ impl Stack {
     /// RFC 9293 MUST-22: like any other segment.
     fn syn_timeout(&mut self, index: u32, event: &mut Event) {
         let retries = self.config.syn_retries;
+        let waited_ms = self.waited_ms(index);
+        let too_long = self.config.user_timeout_ms.is_some_and(|limit_ms| waited_ms >= limit_ms);
         let tcb = &mut self.tcbs[index];
         if tcb.in_flight() > 0 {
             tcb.backoff = tcb.backoff.saturating_add(1);
-            if tcb.backoff > retries && !tcb.flags.any(Flags::PATIENT) {
+            if too_long || tcb.backoff > retries && !tcb.flags.any(Flags::PATIENT) {
                 return self.finish(index, Closed::TimedOut, event);
             }
             self.advise_of_trouble(index, event);
@@ -366,6 +368,16 @@ impl Stack {
             None => self.set_deadline(index, rto),
             Some(ms) => self.set_probe_deadline(index, ms),
         }
+    }
+
+    /// Starts the timer for a SYN that went. The user timeout counts for the opening as well
+    /// (RFC 9293 3.10.1, 3.10.8, RFC 5482-3a).
+    pub(super) fn start_syn_timer(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        let rto_ms = self.rto_ms(tcb);
+        let past_ms = tcb.backoff.checked_sub(1).map_or(0, |last| self.timeouts_ms(tcb, last));
+        let left_ms = self.config.user_timeout_ms.map(|limit| limit.saturating_sub(past_ms));
+        self.set_deadline(index, left_ms.map_or(rto_ms, |left| left.min(rto_ms)));
     }
 
     /// (Re)starts the retransmission timer itself.
