@@ -307,3 +307,20 @@ fn bare_duplicates_beside_sack_are_ignored() {
     peer.hears(&[]);
     assert_eq!(peer.engine.stack().counters().fast_retransmits, 0);
 }
+
+/// RFC 5682-2.1b: after a timeout the first acknowledgment that advances lets new segments go. RFC
+/// 5682-2.1d: a duplicate then says that the timeout was right: what was lost goes at once.
+#[test]
+fn a_duplicate_after_new_segments_says_that_the_timeout_was_right() {
+    let mut peer = Peer::accepted(|config| config.tail_loss_probes = false);
+    peer.says(ack(1, 1));
+    peer.app_sends_many(6 * 1460);
+    assert_eq!(peer.hear_all().len(), 6);
+    next_again_ms(&mut peer, 5000);
+    peer.app_sends_many(4 * 1460);
+    peer.says(ack(1, 1461));
+    let new: Vec<String> = peer.hear_all().iter().map(|heard| peer.told(heard)).collect();
+    assert_eq!(new, ["A 8761+1460 ack 1", "A 10221+1460 ack 1"]);
+    peer.says(ack(1, 1461));
+    peer.hears(&["A 1461+1460 ack 1"]);
+}

@@ -51,12 +51,8 @@ impl Stack {
             tcb.backoff = 0;
             tcb.flags.clear(Flags::PROBING | Flags::HELD);
             tcb.dup_acks = left_duplicates(tcb, newly);
-        } else if !tcb.flags.any(Flags::LOSS) && is_duplicate(tcb, arrival) {
-            // RFC 5681 3.2 step 4: not more than were out when recovery began. What went since was
-            // sent on the strength of duplicates itself.
-            let recovering = tcb.flags.any(Flags::RECOVERY);
-            let most = if recovering { loss.prr_flight } else { flight_before };
-            tcb.dup_acks = more_duplicates(tcb, most);
+        } else if is_duplicate(tcb, arrival) {
+            note_duplicate(tcb, &loss, flight_before);
         }
         if let Some(rtt_us) = seen.rtt_us {
             tcb.measure_rtt(rtt_us);
@@ -393,6 +389,20 @@ pub(super) fn is_duplicate(tcb: &Tcb, arrival: &Arrival) -> bool {
     // The answers to window probes say nothing of losses.
     let awaited = tcb.in_flight() > 0 && !tcb.flags.any(Flags::PERSIST);
     Seq(arrival.ack) == tcb.snd_una && awaited && !carries && window == tcb.snd_wnd
+}
+
+/// An acknowledgment that says nothing new.
+fn note_duplicate(tcb: &mut Tcb, loss: &Extension, flight: u32) {
+    if !tcb.flags.any(Flags::LOSS) {
+        // RFC 5681 3.2 step 4: not more than were out when recovery began. What went since was
+        // sent on the strength of duplicates itself.
+        let recovering = tcb.flags.any(Flags::RECOVERY);
+        tcb.dup_acks = more_duplicates(tcb, if recovering { loss.prr_flight } else { flight });
+    } else if loss.frto == undo::FRTO_PROBES {
+        // RFC 5682-2.1d, step 3a: the timeout was right. What was lost goes now, in slow start from
+        // a window of three segments: two that are new are out.
+        tcb.cwnd = tcb.cwnd.max(3 * u32::from(tcb.mss));
+    }
 }
 
 /// One more duplicate, as long as it can stand for a segment of the `flight`: a peer must not open
