@@ -78,11 +78,12 @@ impl World {
 
     /// The new descriptor and the peer.
     pub(crate) fn accept(&mut self, fd: i32) -> Result<(i32, SocketAddr), Stop> {
+        let first = self.sockets.first_ready(&self.host.stack, fd);
         let socket = self.sockets.socket_mut(fd)?;
         let Role::Listener(listener) = &mut socket.role else {
             return Err(Stop::Failed(libc::EINVAL));
         };
-        let Some(conn) = listener.ready.pop_front() else { return Err(Stop::Wait) };
+        let conn = first.and_then(|at| listener.ready.remove(at)).ok_or(Stop::Wait)?;
         let (family, options) = (socket.family, socket.options.clone());
         let new = self.add_socket(family, false)?;
         let stream = self.sockets.streams.get_mut(&conn).ok_or(libc::ECONNABORTED)?;

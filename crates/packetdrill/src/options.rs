@@ -33,6 +33,11 @@ impl Options {
         self.tcp.get(&libc::TCP_NOTSENT_LOWAT).map(|octets| *octets as u32).filter(|n| *n > 0)
     }
 
+    /// Connections are shown to `accept` with their first octets (`TCP_DEFER_ACCEPT`).
+    pub(crate) fn defers_accept(&self) -> bool {
+        self.tcp_on(libc::TCP_DEFER_ACCEPT)
+    }
+
     /// The key of a listener's own.
     pub(crate) fn fast_open_key(&self) -> Option<[u8; 16]> {
         self.fast_open_key
@@ -199,7 +204,8 @@ impl World {
         if tcp(libc::TCP_KEEPIDLE).is_some() || options.socket_on(libc::SO_KEEPALIVE) {
             config.keepalive_idle_ms = Some(tcp(libc::TCP_KEEPIDLE).unwrap_or(7200) as u32 * 1000);
             config.keepalive_interval_ms = tcp(libc::TCP_KEEPINTVL).unwrap_or(75) as u32 * 1000;
-            config.keepalive_probes = tcp(libc::TCP_KEEPCNT).unwrap_or(9) as u8;
+            let probes = if is_linux { 9 } else { 8 };
+            config.keepalive_probes = tcp(libc::TCP_KEEPCNT).unwrap_or(probes) as u8;
         }
         config.user_timeout_ms =
             tcp(libc::TCP_USER_TIMEOUT).map(|ms| ms as u32).filter(|ms| *ms > 0);
@@ -211,7 +217,6 @@ impl World {
             let stack = &mut self.host.stack;
             let nodelay = options.tcp_on(libc::TCP_NODELAY);
             stack.set_flag(conn.0, Flags::NODELAY, nodelay);
-            stack.set_keepalive(conn.0, options.socket_on(libc::SO_KEEPALIVE));
             stack.set_keepalive(conn.0, options.socket_on(libc::SO_KEEPALIVE));
             if nodelay && touched == libc::TCP_NODELAY || touched == libc::TCP_CORK {
                 stack.push(conn.0);

@@ -40,8 +40,8 @@ impl World {
         let mut ready = if socket.error.is_some() { libc::POLLERR } else { 0 };
         let conn = match &socket.role {
             Role::Idle => return Some(ready | libc::POLLOUT | libc::POLLHUP),
-            Role::Listener(listener) => {
-                let some = !listener.ready.is_empty();
+            Role::Listener(_) => {
+                let some = self.sockets.first_ready(&self.host.stack, fd).is_some();
                 return Some(if some { libc::POLLIN | libc::POLLRDNORM } else { 0 });
             }
             Role::Deferred(_) => return Some(ready | libc::POLLOUT | libc::POLLWRNORM),

@@ -157,6 +157,19 @@ impl Sockets {
         })
     }
 
+    /// The place in a listener's queue of the first connection that `accept` may show.
+    pub(crate) fn first_ready(&self, stack: &Stack, fd: i32) -> Option<usize> {
+        let socket = self.socket(fd).ok()?;
+        let Role::Listener(listener) = &socket.role else { return None };
+        let speaks = |conn: &Conn| {
+            let stream = self.streams.get(conn);
+            let over = stream.is_none_or(|stream| stream.peer_closed || stream.ended.is_some());
+            over || stack.unread(conn.0) > 0
+        };
+        let defers = socket.options.defers_accept();
+        listener.ready.iter().position(|conn| !defers || speaks(conn))
+    }
+
     /// News of a connection.
     pub(crate) fn hear(&mut self, stack: &mut Stack, news: &News<'_>) {
         self.changes += 1;
@@ -173,7 +186,10 @@ impl Sockets {
         stream.peer_closed |= what.any(What::PEER_CLOSED);
         let orphan = stream.owner == Owner::Nobody;
         let peer_had_closed = stream.peer_closed;
-        let fd = stream.fd();
+        // A listener that waits for octets hears of them.
+        let waits = stream.owner == Owner::Queue && !what.any(What::ACCEPTED);
+        let listens_on = stream.local.port();
+        let fd = if waits { None } else { stream.fd() };
         if what.any(What::CLOSED) {
             stream.ended = Some(event.why);
             if orphan {
@@ -181,6 +197,7 @@ impl Sockets {
                 stack.release(event.index);
             }
         }
+        let fd = if waits { self.listener_of(listens_on) } else { fd };
         let Some(Opened::Socket(socket)) = fd.and_then(|fd| self.opened.get_mut(&fd)) else {
             return;
         };

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Which flags the scripts of a directory get.
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite { directory: "linux", profile: "linux", ip: "ipv4", local: "192.168.0.2" },
     Suite { directory: "freebsd", profile: "freebsd", ip: "ipv4", local: "192.168.0.2" },
+    Suite { directory: "freebsd_v6", profile: "freebsd", ip: "ipv6", local: "fd3d:fa7b:d17d::2" },
     Suite { directory: "linux_v6", profile: "linux", ip: "ipv6", local: "fd3d:fa7b:d17d::2" },
 ];
 

@@ -68,11 +68,8 @@ const FLAG_LETTERS: [(char, u8); 8] =
     [('F', FIN), ('S', SYN), ('R', RST), ('P', PSH), ('.', ACK), ('U', 32), ('E', 64), ('W', 128)];
 
 pub(crate) fn inbound(text: &mut Text<'_>) -> Result<Inbound, String> {
-    if text.eat("icmpv6") {
-        return icmp_error(text, &ICMPV6_CODES).map(Inbound::Icmp);
-    }
     if text.eat("icmp") {
-        return icmp_error(text, &ICMPV4_CODES).map(Inbound::Icmp);
+        return icmp_error(text).map(Inbound::Icmp);
     }
     segment(text).map(|(segment, _)| Inbound::Tcp(segment))
 }
@@ -176,12 +173,12 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// `type code [mtu N] [range]`
-fn icmp_error(text: &mut Text<'_>, codes: &[(&str, u8, u8)]) -> Result<Icmp, String> {
+fn icmp_error(text: &mut Text<'_>) -> Result<Icmp, String> {
     let mut name = text.word();
     if name == "unreachable" {
         name = text.word();
     }
-    let known = codes.iter().find(|(known, ..)| *known == name);
+    let known = ICMP_CODES.iter().find(|(known, ..)| *known == name);
     let &(_, kind, code) = known.ok_or_else(|| text.unexpected("a kind of ICMP error"))?;
     let mtu = if text.eat("mtu") { text.number()? as u32 } else { 0 };
     text.expect("[")?;
@@ -190,7 +187,8 @@ fn icmp_error(text: &mut Text<'_>, codes: &[(&str, u8, u8)]) -> Result<Icmp, Str
     Ok(Icmp { kind, code, mtu, seq, len })
 }
 
-const ICMPV4_CODES: [(&str, u8, u8); 7] = [
+/// Of ICMP for IPv4, and the one of `ICMPv6` that our scripts need.
+const ICMP_CODES: [(&str, u8, u8); 8] = [
     ("net_unreachable", 3, 0),
     ("host_unreachable", 3, 1),
     ("protocol_unreachable", 3, 2),
@@ -198,12 +196,6 @@ const ICMPV4_CODES: [(&str, u8, u8); 7] = [
     ("frag_needed", 3, 4),
     ("source_quench", 4, 0),
     ("ttl_exceeded", 11, 0),
-];
-
-const ICMPV6_CODES: [(&str, u8, u8); 4] = [
-    ("net_unreachable", 1, 0),
-    ("addr_unreachable", 1, 3),
-    ("port_unreachable", 1, 4),
     ("packet_too_big", 2, 0),
 ];
 
