@@ -7,14 +7,18 @@
 //! A SYN cookie is an initial sequence number that holds what the SYN said (RFC 4987 3.6):
 //!
 //! ```text
-//!    31      27 26       24 23                   12 11           0
-//!   | minute   | MSS class | MAC of flow, minute,  | the same but |
-//!   |          |           | class and irs         | without irs  |
+//!    31        30       28 27                          12 11           0
+//!   | minute's | MSS class | MAC of flow, minute, class,  | another part |
+//!   | parity   |           | plus low half of irs         | of that MAC  |
 //! ```
 //!
 //! Both parts must be right to open a connection. The last alone says that the segment belongs to a
 //! handshake of ours, although it is not the one that completes it. It is in the low bits, because
 //! the acknowledgments of octets that follow differ there.
+//!
+//! The sum keeps all segments of the first window apart, of 65,535 octets at most: with a hash of
+//! `irs`, one segment in some thousands would be taken for the first when that one was lost, and
+//! the octets before it would be missing for ever.
 //!
 //! What does not fit is put in the lowest bits of the timestamp that goes with it, and comes back
 //! as its echo:
@@ -112,8 +116,8 @@ impl Secrets {
     pub fn cookie(&self, key: &FlowKey, irs: u32, mss_class: u8, tick_min: u32) -> u32 {
         let class = u32::from(mss_class) & MSS_CLASS_MASK;
         let minute = tick_min & MINUTE_MASK;
-        let flow = self.cookie_mac(key, &[tick_min, class]);
-        let syn = self.cookie_mac(key, &[tick_min, class, irs]);
+        let [flow, mask] = self.cookie_mac(key, tick_min, class);
+        let syn = mask.wrapping_add(irs) & SYN_MASK;
         minute << MINUTE_SHIFT | class << MSS_CLASS_SHIFT | syn << SYN_SHIFT | flow
     }
 
@@ -121,9 +125,9 @@ impl Secrets {
     /// most. The handshake's last segment has `irs + 1` as sequence number and `cookie + 1` as
     /// acknowledgment.
     pub fn check(&self, key: &FlowKey, irs: u32, cookie: u32, tick_min: u32) -> Option<u8> {
-        let (sent_min, class) = self.check_flow(key, cookie, tick_min)?;
-        let syn = self.cookie_mac(key, &[sent_min, class, irs]);
-        (syn == cookie >> SYN_SHIFT & MAC_MASK).then_some(class as u8)
+        let (class, mask) = self.check_flow(key, cookie, tick_min)?;
+        let syn = mask.wrapping_add(irs) & SYN_MASK;
+        (syn == cookie >> SYN_SHIFT & SYN_MASK).then_some(class as u8)
     }
 
     /// True when `cookie` is one that this flow was sent lately, whatever its SYN was.
@@ -131,17 +135,12 @@ impl Secrets {
         self.check_flow(key, cookie, tick_min).is_some()
     }
 
-    /// The minute a cookie was sent in and its MSS class, if age and flow are right.
+    /// The MSS class of a cookie and what was added to its `irs`, if age and flow are right.
     fn check_flow(&self, key: &FlowKey, cookie: u32, tick_min: u32) -> Option<(u32, u32)> {
-        let minute = cookie >> MINUTE_SHIFT;
-        let age = tick_min.wrapping_sub(minute) & MINUTE_MASK;
-        if age > COOKIE_AGE_MAX_MIN {
-            return None;
-        }
+        let age = tick_min.wrapping_sub(cookie >> MINUTE_SHIFT) & MINUTE_MASK;
         let class = cookie >> MSS_CLASS_SHIFT & MSS_CLASS_MASK;
-        let sent_min = tick_min.wrapping_sub(age);
-        let flow = self.cookie_mac(key, &[sent_min, class]);
-        (flow == cookie & MAC_MASK).then_some((sent_min, class))
+        let [flow, mask] = self.cookie_mac(key, tick_min.wrapping_sub(age), class);
+        (flow == cookie & FLOW_MASK).then_some((class, mask))
     }
 
     /// Where the search for a free local port begins, to be added to a counter that all connections
@@ -174,8 +173,10 @@ impl Secrets {
         FastOpenKey(key)
     }
 
-    fn cookie_mac(&self, key: &FlowKey, words: &[u32]) -> u32 {
-        hash_flow(self.cookie, key, words) as u32 & MAC_MASK
+    /// The part of a cookie that is its flow's, and what is added to `irs` for the other one.
+    fn cookie_mac(&self, key: &FlowKey, sent_min: u32, class: u32) -> [u32; 2] {
+        let mac = hash_flow(self.cookie, key, &[sent_min, class]);
+        [mac as u32 & FLOW_MASK, (mac >> 32) as u32]
     }
 }
 
@@ -266,14 +267,14 @@ fn hash_flow(secret: Key, key: &FlowKey, more: &[u32]) -> u64 {
 /// RFC 6528 3: the timer counts every 4 us.
 const ISN_TICK_US: u64 = 4;
 
-const MINUTE_SHIFT: u32 = 27;
-const MINUTE_MASK: u32 = 31;
-const MSS_CLASS_SHIFT: u32 = 24;
+const MINUTE_SHIFT: u32 = 31;
+/// A cookie is good in the minute it was made in, and in the next one: one bit tells them apart.
+const MINUTE_MASK: u32 = 1;
+const MSS_CLASS_SHIFT: u32 = 28;
 const MSS_CLASS_MASK: u32 = 7;
 const SYN_SHIFT: u32 = 12;
-const MAC_MASK: u32 = 0xfff;
-/// A cookie is good in the minute it was made in, and in the next one.
-const COOKIE_AGE_MAX_MIN: u32 = 1;
+const SYN_MASK: u32 = 0xffff;
+const FLOW_MASK: u32 = 0xfff;
 
 /// The least; the defaults of RFC 9293 3.7.1 for IPv4 and IPv6; 1,500 bytes less what tunnels take,
 /// less IPv6, less IPv4; 9,000 bytes less IPv6.

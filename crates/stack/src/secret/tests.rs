@@ -82,6 +82,18 @@ fn a_cookie_is_good_for_its_flow_and_its_syn_only() {
     assert_eq!(other_host.check(&FLOW, 77, cookie, 5), None);
 }
 
+/// A segment of the first window is not taken for the first one of it, which was lost: the octets
+/// before it would be missing, and nobody would know.
+#[test]
+fn a_cookie_is_not_good_for_any_later_segment_of_its_window() {
+    let secrets = secrets();
+    let cookie = secrets.cookie(&FLOW, 77, 3, 5);
+    for later in 1..=u32::from(u16::MAX) {
+        let seen = secrets.check(&FLOW, 77 + later, cookie, 5);
+        assert_eq!(seen, None, "{later} octets on");
+    }
+}
+
 /// Octets that overtake the segment with the cookie are known by its flow; acknowledgments of
 /// octets that we sent since are not taken for it.
 #[test]
