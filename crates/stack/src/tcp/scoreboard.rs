@@ -61,12 +61,11 @@ pub(super) fn acknowledge(
         } else {
             seen.octets += octets;
         }
-        loss.lost -= if segment.marks & Marks::LOST != 0 { octets } else { 0 };
+        // The sum counts whole blocks: the rest of one that went in part is no longer lost either.
+        let settled = if ack == tcb.snd_nxt { u32::from(segment.len) } else { octets };
+        loss.lost -= if segment.marks & Marks::LOST != 0 { settled } else { 0 };
         if end.gt(ack) {
-            let segment = pool.header_mut(id);
-            segment.offset += octets as u16;
-            segment.len -= octets as u16;
-            segment.seq = ack;
+            send_queue::cut_front(pool.header_mut(id), ack, tcb.snd_nxt);
             break;
         }
         held_up |= segment.marks & Marks::RESENT != 0;

@@ -356,10 +356,7 @@ pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> 
         let end = segment.seq + u32::from(segment.len);
         if end.gt(ack) {
             if segment.seq.lt(ack) {
-                let octets = ack.since(segment.seq) as u16;
-                segment.offset += octets;
-                segment.len -= octets;
-                segment.seq = ack;
+                cut_front(segment, ack, tcb.snd_nxt);
             }
             break;
         }
@@ -373,6 +370,18 @@ pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> 
         release(pool, id);
     }
     sample.filter(|_| !resent)
+}
+
+/// Takes what lies before `ack` off a block. A block that went in part is one that did not go when
+/// that part is acknowledged: what was noted of the part says nothing of the rest.
+pub(super) fn cut_front(segment: &mut Segment, ack: Seq, snd_nxt: Seq) {
+    let octets = ack.since(segment.seq) as u16;
+    segment.offset += octets;
+    segment.len -= octets;
+    segment.seq = ack;
+    if ack == snd_nxt {
+        segment.marks &= !(Marks::SENT | Marks::SACKED | Marks::LOST | Marks::RESENT);
+    }
 }
 
 /// Gives a block back, and its share of a payload.
