@@ -241,6 +241,9 @@ impl StackConfig {
         if self.conns_max == 0 || self.conns_max > CONNS_LIMIT {
             return Err("conns_max must be between 1 and 2^30 - 1");
         }
+        if self.time_wait_ms > crate::tcp::time_wait::LONGEST_MS {
+            return Err("time_wait_ms must be at most 900000");
+        }
         if self.half_open_max == 0 || self.half_open_max > CONNS_LIMIT {
             return Err("half_open_max must be between 1 and 2^30 - 1");
         }

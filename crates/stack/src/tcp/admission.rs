@@ -109,6 +109,13 @@ impl Stack {
         self.sources.half_open_full(&self.config.sources, remote)
     }
 
+    /// True when a SYN would get no record now, but a cookie.
+    pub(super) fn answers_with_cookie(&self, remote: u128) -> bool {
+        self.config.always_cookies
+            || self.half_opens.slab.next_free().is_none()
+            || self.is_source_half_open_full(remote)
+    }
+
     /// A record was made for a SYN.
     pub(super) fn note_half_opened(&mut self, remote: u128) {
         let (limits, tick) = (&self.config.sources, self.now.tick);

@@ -2,7 +2,7 @@
 
 use super::arrives::{Step, segment_len};
 use super::header::Report;
-use super::time_wait::TimeWait;
+use super::time_wait::{Last, TimeWait};
 use super::{receive_queue, send_queue};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
@@ -53,13 +53,14 @@ impl Stack {
         }
         let tcb = &self.tcbs[index];
         let endpoints = tcb.endpoints();
-        let ts_recent = if tcb.flags.any(Flags::TIMESTAMPS) { tcb.ts_recent } else { 0 };
+        let timed = tcb.flags.any(Flags::TIMESTAMPS);
+        let last = if timed { Last::Timestamp(tcb.ts_recent) } else { Last::Sent(tcb.snd_nxt) };
         let (rcv_nxt, tick, wait) = (tcb.rcv_nxt, self.now.tick, self.config.time_wait_ms);
         if self.time_waits.is_full() {
             // The oldest could not be taken away in bounded work: this one goes without.
             self.unlist(index, None);
         } else {
-            let record = self.time_waits.insert(&endpoints, rcv_nxt, ts_recent, tick, wait);
+            let record = self.time_waits.insert(&endpoints, rcv_nxt, last, tick, wait);
             self.unlist(index, Some(Record::TimeWait(record)));
         }
         self.transitions.took(self.tcbs[index].state().into(), Station::TimeWait);
@@ -170,8 +171,9 @@ impl Stack {
         }
         let is_syn =
             arrival.flags.contains(tcp::Flags::SYN) && !arrival.flags.contains(tcp::Flags::ACK);
-        let newer = is_newer(&record, arrival, self.config.timestamps);
-        if is_syn && newer && self.is_listening(arrival.local_port) {
+        let timestamps_on = self.config.timestamps;
+        let newer = is_syn && is_newer(&record, arrival, timestamps_on, || self.iss_of(arrival));
+        if newer && self.is_listening(arrival.local_port) {
             self.flows.remove(arrival.hash, Record::TimeWait(index).id());
             self.time_waits.remove(index);
             self.transitions.took(Station::TimeWait, Station::Listen);
@@ -184,8 +186,19 @@ impl Stack {
         if arrival.flags.contains(tcp::Flags::ACK) && !bare && self.may_reply_to_stranger() {
             // The peer did not get our last acknowledgment.
             let ack = record.rcv_nxt;
-            self.reply_from_time_wait(arrival, frame, ack, record.ts_recent, tx);
+            let ts_recent = match record.last() {
+                Last::Timestamp(recent) => recent,
+                Last::Sent(_) => 0,
+            };
+            self.reply_from_time_wait(arrival, frame, ack, ts_recent, tx);
         }
+    }
+
+    /// The initial sequence number that a SYN would be answered with; `None`: it is a cookie's.
+    fn iss_of(&self, syn: &Arrival) -> Option<Seq> {
+        let key = syn.endpoints().key(&self.addresses);
+        let cookie = self.answers_with_cookie(syn.remote);
+        (!cookie).then(|| Seq(self.secrets.isn(&key, self.now.us)))
     }
 
     /// Forgets the oldest TIME-WAIT record if it is due or room is needed; false when none is.
@@ -208,17 +221,25 @@ impl Stack {
 }
 
 /// RFC 6191-2, RFC 9293 SHLD-4: may this SYN open a new incarnation of a connection in TIME-WAIT?
-/// By its timestamp when both have one; by its sequence number when that decides nothing; and at
-/// once when only the new one will have timestamps, which then tell old segments apart.
-fn is_newer(record: &TimeWait, syn: &Arrival, timestamps_on: bool) -> bool {
+/// By its timestamp when both have one, and at once when only the new one will have: timestamps
+/// tell the segments of either side apart. Without them both sides' numbers must be above the last
+/// ones (RFC 9293 MAY-2): the peer's by its SYN, ours by the clock that they follow, which a fast
+/// connection outruns; a cookie is anywhere. Of a connection that had timestamps our last number
+/// is not known.
+fn is_newer(
+    record: &TimeWait,
+    syn: &Arrival,
+    timestamps_on: bool,
+    iss: impl FnOnce() -> Option<Seq>,
+) -> bool {
     let higher = Seq(syn.seq).gt(record.rcv_nxt);
-    let timed = syn.has_timestamps && timestamps_on;
-    match (record.ts_recent != 0, timed) {
-        (true, true) => match syn.ts_value.wrapping_sub(record.ts_recent) as i32 {
+    match (record.last(), syn.has_timestamps && timestamps_on) {
+        (Last::Timestamp(recent), true) => match syn.ts_value.wrapping_sub(recent) as i32 {
             0 => higher,
             ahead => ahead > 0,
         },
-        (false, true) => true,
-        (_, false) => higher,
+        (Last::Timestamp(_), false) => false,
+        (Last::Sent(_), true) => true,
+        (Last::Sent(snd_nxt), false) => higher && iss().is_some_and(|iss| iss.gt(snd_nxt)),
     }
 }

@@ -121,10 +121,7 @@ impl Stack {
             return self.counters.drop(Drop::Malformed);
         };
         let mac = ethernet.src.0;
-        let full = self.config.always_cookies
-            || self.half_opens.slab.next_free().is_none()
-            || self.is_source_half_open_full(arrival.remote);
-        if full {
+        if self.answers_with_cookie(arrival.remote) {
             // RFC 7413 8.2: in a flood of SYNs there is no Fast Open.
             let dscp = self.dscp_for(arrival);
             return self.send_cookie(arrival, &header, mac, dscp, tx);

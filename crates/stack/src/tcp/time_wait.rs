@@ -20,12 +20,12 @@ pub(crate) struct TimeWait {
     remote_port: u16,
     local_port: u16,
     local_id: u16,
-    /// When it ends, in ticks of 64 ms; 0 marks a free record.
+    /// When it ends, in ticks of 64 ms, and [`TIMED`]; 0 marks a free record.
     expires: u16,
     /// RCV.NXT, the peer's FIN counted.
     pub rcv_nxt: Seq,
-    /// TS.Recent; 0 when the connection had no timestamps.
-    pub ts_recent: u32,
+    /// TS.Recent; or SND.NXT of a connection without timestamps.
+    last: u32,
 }
 
 const _: () = assert!(size_of::<TimeWait>() == 32);
@@ -53,6 +53,21 @@ impl TimeWait {
             local_id: self.local_id,
         }
     }
+
+    /// What tells old segments from new ones.
+    pub(crate) fn last(&self) -> Last {
+        let is_timed = self.expires & TIMED != 0;
+        if is_timed { Last::Timestamp(self.last) } else { Last::Sent(Seq(self.last)) }
+    }
+}
+
+/// The last that a connection in TIME-WAIT knew of what tells old segments from new ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Last {
+    /// TS.Recent.
+    Timestamp(u32),
+    /// SND.NXT. With timestamps it is not needed: they tell our segments apart as well.
+    Sent(Seq),
 }
 
 impl TimeWaits {
@@ -117,7 +132,7 @@ impl TimeWaits {
     /// Steps of 64 ms until a record expires. None waits for longer than was asked for: the clock
     /// has leapt, as that of a machine that was suspended.
     fn left(&self, expires: u16, tick: u32) -> u16 {
-        let left = expires.wrapping_sub(coarse(tick));
+        let left = expires.wrapping_sub(coarse(tick)) & !TIMED;
         if left <= self.longest { left } else { 0 }
     }
 
@@ -131,21 +146,25 @@ impl TimeWaits {
         &mut self,
         endpoints: &Endpoints,
         rcv_nxt: Seq,
-        ts_recent: u32,
+        last: Last,
         tick: u32,
         ms: u32,
     ) -> u32 {
         debug_assert!(!self.is_full());
         self.longest = self.longest.max(coarse(ms).saturating_add(2));
+        let (mark, last) = match last {
+            Last::Timestamp(recent) => (TIMED, recent),
+            Last::Sent(next) => (0, next.0),
+        };
         let index = self.next;
         self.ring[index] = TimeWait {
             remote: [endpoints.remote as u64, (endpoints.remote >> 64) as u64],
             remote_port: endpoints.remote_port,
             local_port: endpoints.local_port,
             local_id: endpoints.local_id,
-            expires: coarse(tick.wrapping_add(ms)).max(1),
+            expires: coarse(tick.wrapping_add(ms)).max(1) | mark,
             rcv_nxt,
-            ts_recent,
+            last,
         };
         self.next = if index + 1 == self.ring.len() { 0 } else { index + 1 };
         self.span += 1;
@@ -164,7 +183,13 @@ impl TimeWaits {
     }
 }
 
-/// Ticks of 1 ms to ticks of 64 ms.
+/// Ticks of 1 ms to ticks of 64 ms, of which 15 bits are kept: half an hour.
 fn coarse(tick: u32) -> u16 {
-    (tick >> 6) as u16
+    (tick >> 6) as u16 & !TIMED
 }
+
+/// In `expires`: the connection had timestamps.
+const TIMED: u16 = 1 << 15;
+
+/// The longest wait, well below the half hour after which ticks come round.
+pub(crate) const LONGEST_MS: u32 = 900_000;
