@@ -102,7 +102,9 @@ fn is_excused(mix: &Mix, forgot: &Forgot, session: &Session, side: usize, why: C
         }
         Closed::TimedOut => {
             let nobody = session.script.kind == Kind::Nobody;
-            let no_place = peer_cut && others.places;
+            // Who answers SYNs with cookies says nothing to octets that may have overtaken the
+            // segment with the cookie, also when that one's connection is over and its reset lost.
+            let no_place = peer_cut && (others.places || others.openings);
             let lost = peer.stage == Stage::Lost || misled;
             nobody || no_place || restarted || gone || leapt || lost
         }
@@ -115,13 +117,21 @@ fn overlaps(fault: &Fault, session: &Session) -> bool {
     let ended = session.sides.iter().map(|side| side.ended_us.unwrap_or(u64::MAX)).max();
     let moves = matches!(fault.what, What::Restart { moves: true, .. });
     // Neighbours remember an old hardware address for a while.
-    let lasts_us = if moves { MOVED_FOR_US } else { AFTER_US };
+    let cuts = matches!(fault.what, What::Cut { .. } | What::Partition { .. } | What::Stall { .. });
+    let lasts_us = match (moves, cuts) {
+        (true, _) => MOVED_FOR_US,
+        (_, true) => UNREACHABLE_FOR_US,
+        _ => AFTER_US,
+    };
     let begins_in_time = begun.unwrap_or(session.script.at_us) <= fault.end_us() + lasts_us;
     begins_in_time && ended.is_none_or(|ended_us| ended_us >= fault.at_us)
 }
 
 /// Segments that were under way, and what was held back, arrive for so long after a fault.
 const AFTER_US: u64 = 1_000_000;
+
+/// A neighbour that gave no answer to three questions is not asked again at once.
+const UNREACHABLE_FOR_US: u64 = 5_000_000;
 
 /// RFC 4861: 30 s until a neighbour is doubted, and three questions.
 const MOVED_FOR_US: u64 = 60_000_000;

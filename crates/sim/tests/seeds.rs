@@ -52,4 +52,12 @@ const FOUND: &[(u64, &str)] = &[
         273,
         "a tuple's next user got octets of its last one: numbers outran the clock, no timestamps",
     ),
+    (2727, "the unsent rest of a block whose sent part was lost stayed marked as lost"),
+    (12_237, "a cookie took a later segment for the first one, and its octets for those before"),
+    (3011, "the judge: a host with cookies is silent to what may have overtaken its cookie"),
+    (12_050, "the same"),
+    (3176, "the judge: a table of neighbours that was too small for the link"),
+    (8442, "the observer: TIME-WAIT's answer found no room on the link, once"),
+    (24_823, "the network: a frame cut down to its Ethernet header was to be corrupted"),
+    (5115, "the judge: who gave no answer is not asked again at once"),
 ];

@@ -39,11 +39,6 @@ struct Swarm {
 }
 
 impl Swarm {
-    /// Segments may come after later ones.
-    fn holds_back(&self) -> bool {
-        self.duplicate || self.ancient || self.reorder
-    }
-
     fn draw(luck: &mut Luck) -> Self {
         let has_faults = luck.chance(750);
         let mut on = |per_mille: u32| has_faults && luck.chance(per_mille);
@@ -123,13 +118,6 @@ pub(super) fn mix(seed: u64, luck: &mut Luck) -> Mix {
         }
     }
     keep_ancient_below_msl(&mut hosts);
-    if (swarm.few_ports || hosts.iter().any(|host| host.few_ports)) && swarm.holds_back() {
-        // Without timestamps, segments of a tuple's last user that come late can be taken for those
-        // of its next one: our TIME-WAIT does not know where its own numbers ended.
-        for host in &mut hosts {
-            host.timestamps = true;
-        }
-    }
     let spread_us = luck.scaled(1, 3_000_000);
     let bounds = Bounds {
         send_bytes_max: (600_000 / scale.sessions as u64).max(500),

@@ -105,7 +105,8 @@ impl HostMix {
         let mut config = StackConfig::for_connections(self.conns_max);
         config.half_open_max = self.half_open_max;
         config.time_wait_max = self.time_wait_max;
-        config.neighbours_max = 32;
+        // All addresses of all nodes on one link.
+        config.neighbours_max = 160;
         let [small, medium, large] = self.pool;
         config.pool = [
             PoolClass { payload_bytes: 160, count: small },

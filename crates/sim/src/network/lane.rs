@@ -162,7 +162,9 @@ fn corrupted(luck: &mut Luck, frame: &[u8]) -> Option<Box<[u8]>> {
         _ => return None,
     };
     let mut frame: Box<[u8]> = frame.into();
-    let at = luck.between(ip as u64, frame.len() as u64 - 1) as usize;
+    // Another lane may have left the Ethernet header only.
+    let last = frame.len().checked_sub(1).filter(|&last| last >= ip)?;
+    let at = luck.between(ip as u64, last as u64) as usize;
     if length.contains(&at) {
         return None;
     }
