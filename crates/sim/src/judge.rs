@@ -130,8 +130,8 @@ fn overlaps(fault: &Fault, session: &Session) -> bool {
 /// Segments that were under way, and what was held back, arrive for so long after a fault.
 const AFTER_US: u64 = 1_000_000;
 
-/// A neighbour that gave no answer to three questions is not asked again at once.
-const UNREACHABLE_FOR_US: u64 = 5_000_000;
+/// Three questions in three seconds without an answer, and no other one for five.
+const UNREACHABLE_FOR_US: u64 = 8_000_000;
 
 /// RFC 4861: 30 s until a neighbour is doubted, and three questions.
 const MOVED_FOR_US: u64 = 60_000_000;
