@@ -337,11 +337,8 @@ impl StackConfig {
     /// The shift of the window field that lets the largest receive buffer be advertised
     /// (RFC 7323 2.2).
     pub fn rcv_scale(&self) -> u8 {
-        let mut shift = self.window_scale_min;
-        while shift < 14 && self.rcv_buf_most() >> shift > 65_535 {
-            shift += 1;
-        }
-        shift
+        let bits = u32::BITS - self.rcv_buf_most().leading_zeros();
+        (bits.saturating_sub(u16::BITS) as u8).max(self.window_scale_min).min(14)
     }
 }
 

@@ -301,6 +301,5 @@ fn finish(path: &PathTo, header: &tcp::Header, len: usize, sum: Sum, segment: &m
         let (src, dst) = (Ipv6Addr::from_bits(path.local), Ipv6Addr::from_bits(path.remote));
         Sum::pseudo_v6(src, dst, Protocol::TCP, total as u32)
     };
-    let checksum = pseudo.add_sum(header.sum()).add_sum(sum).finish();
-    header.write(segment, checksum);
+    header.write_summed(segment, pseudo.add_sum(sum));
 }

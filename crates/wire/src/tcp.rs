@@ -14,6 +14,7 @@ pub use options::{
     FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie, OptionLayout, Options, SACK_BLOCKS_MAX,
     SackBlocks, Timestamps, WINDOW_SCALE_MAX,
 };
+use options::{OPTIONS_LEN_MAX, TIMESTAMPS_ONLY_LEN};
 
 /// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Header {
     /// was just written in, would stall the processor.
     #[inline]
     pub fn sum(&self) -> Sum {
-        let (first, second) = self.words();
+        let (first, second) = self.words(self.header_len());
         let sum = Sum::ZERO.add_u64(first).add_u64(second).add_u16(self.urgent);
         self.options.add_to(sum)
     }
@@ -92,25 +93,68 @@ impl Header {
     /// When `out` is shorter than [`Header::header_len`].
     #[inline]
     pub fn write(&self, out: &mut [u8], checksum: u16) -> usize {
+        let rest = self.write_fixed(out, self.words(self.header_len()), checksum);
+        MIN_HEADER_LEN + self.options.write(rest)
+    }
+
+    /// The same, with the checksum over the header and `rest`: the pseudo header and the payload.
+    /// What options there are is looked at once, which pays on every segment sent.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`Header::header_len`].
+    #[inline]
+    pub fn write_summed(&self, out: &mut [u8], rest: Sum) -> usize {
+        if !self.options.is_empty_but_timestamps() {
+            return self.write_summed_with_options(out, rest);
+        }
+        let timestamps = self.options.timestamps;
+        let len = MIN_HEADER_LEN + timestamps.map_or(0, |_| TIMESTAMPS_ONLY_LEN);
+        let words = self.words(len);
+        let sum = rest.add_u64(words.0).add_u64(words.1).add_u16(self.urgent);
+        let sum = timestamps.map_or(sum, |timestamps| options::add_timestamps(sum, timestamps));
+        let rest = self.write_fixed(out, words, sum.finish());
+        if let Some(timestamps) = timestamps {
+            options::write_timestamps(timestamps, rest);
+        }
+        len
+    }
+
+    fn write_summed_with_options(&self, out: &mut [u8], rest: Sum) -> usize {
+        let mut options = [0; OPTIONS_LEN_MAX];
+        let len = self.options.write(&mut options);
+        let words = self.words(MIN_HEADER_LEN + len);
+        let sum = rest.add_u64(words.0).add_u64(words.1).add_u16(self.urgent);
+        let checksum = sum.add_bytes(&options[..len]).finish();
+        self.write_fixed(out, words, checksum)[..len].copy_from_slice(&options[..len]);
+        MIN_HEADER_LEN + len
+    }
+
+    /// Writes all but the options; gives the room behind.
+    #[inline]
+    fn write_fixed<'a>(
+        &self,
+        out: &'a mut [u8],
+        (first, second): (u64, u64),
+        checksum: u16,
+    ) -> &'a mut [u8] {
         let Some((fixed, rest)) = out.split_first_chunk_mut::<MIN_HEADER_LEN>() else {
             panic!("no room for a TCP header");
         };
-        let (first, second) = self.words();
         let third = (u32::from(checksum) << 16) | u32::from(self.urgent);
         fixed[..8].copy_from_slice(&first.to_be_bytes());
         fixed[8..16].copy_from_slice(&second.to_be_bytes());
         fixed[16..].copy_from_slice(&third.to_be_bytes());
-        MIN_HEADER_LEN + self.options.write(rest)
+        rest
     }
 
     /// The first sixteen bytes, as two big-endian numbers.
     #[inline]
-    fn words(&self) -> (u64, u64) {
+    fn words(&self, header_len: usize) -> (u64, u64) {
         let first = (u64::from(self.src_port) << 48)
             | (u64::from(self.dst_port) << 32)
             | u64::from(self.seq);
         let second = (u64::from(self.ack) << 32)
-            | ((self.header_len() as u64 / 4) << 28)
+            | ((header_len as u64 / 4) << 28)
             | (u64::from(self.flags.0) << 16)
             | u64::from(self.window);
         (first, second)

@@ -94,6 +94,14 @@ impl Options {
     /// Bytes that [`Options::write`] writes: 0 to 40, a multiple of 4.
     #[inline]
     pub const fn written_len(&self) -> usize {
+        // What nearly every segment has, in line; the rest would bloat whoever writes a header.
+        if !self.is_empty_but_timestamps() {
+            return self.written_len_of_any();
+        }
+        if self.timestamps.is_some() { TIMESTAMPS_ONLY_LEN } else { 0 }
+    }
+
+    const fn written_len_of_any(&self) -> usize {
         let len = self.len_without_sack();
         match self.sack_blocks_written() {
             0 => len,
@@ -113,11 +121,7 @@ impl Options {
     pub fn write(&self, out: &mut [u8]) -> usize {
         match self.timestamps {
             Some(timestamps) if self.is_timestamps_only() => {
-                let Some(out) = out.first_chunk_mut::<TIMESTAMPS_ONLY_LEN>() else {
-                    panic!("no room for the timestamps option");
-                };
-                out[..4].copy_from_slice(&TIMESTAMPS_PREFIX.to_be_bytes());
-                out[4..].copy_from_slice(&timestamps.to_u64().to_be_bytes());
+                write_timestamps(timestamps, out);
                 TIMESTAMPS_ONLY_LEN
             }
             None if self.is_empty_but_timestamps() => 0,
@@ -129,9 +133,7 @@ impl Options {
     #[inline]
     pub(super) fn add_to(&self, sum: Sum) -> Sum {
         match self.timestamps {
-            Some(timestamps) if self.is_timestamps_only() => {
-                sum.add_u32(TIMESTAMPS_PREFIX).add_u64(timestamps.to_u64())
-            }
+            Some(timestamps) if self.is_timestamps_only() => add_timestamps(sum, timestamps),
             None if self.is_empty_but_timestamps() => sum,
             _ => {
                 let mut bytes = [0; OPTIONS_LEN_MAX];
@@ -141,8 +143,9 @@ impl Options {
         }
     }
 
+    /// True when there is nothing, or timestamps alone.
     #[inline]
-    const fn is_empty_but_timestamps(&self) -> bool {
+    pub(super) const fn is_empty_but_timestamps(&self) -> bool {
         self.mss.is_none()
             && self.window_scale.is_none()
             && !self.sack_permitted
@@ -302,6 +305,25 @@ fn parse_timestamps_only(b: &[u8; TIMESTAMPS_ONLY_LEN]) -> Option<Timestamps> {
 }
 
 /// Writes one word and gives the room behind it.
+/// Writes the timestamps option as it stands alone.
+///
+/// # Panics
+/// When `out` is shorter than it.
+#[inline]
+pub(super) fn write_timestamps(timestamps: Timestamps, out: &mut [u8]) {
+    let Some(out) = out.first_chunk_mut::<TIMESTAMPS_ONLY_LEN>() else {
+        panic!("no room for the timestamps option");
+    };
+    out[..4].copy_from_slice(&TIMESTAMPS_PREFIX.to_be_bytes());
+    out[4..].copy_from_slice(&timestamps.to_u64().to_be_bytes());
+}
+
+/// Adds what [`write_timestamps`] writes.
+#[inline]
+pub(super) fn add_timestamps(sum: Sum, timestamps: Timestamps) -> Sum {
+    sum.add_u32(TIMESTAMPS_PREFIX).add_u64(timestamps.to_u64())
+}
+
 fn put(out: &mut [u8], word: u32) -> &mut [u8] {
     let (place, rest) = out.split_at_mut(4);
     place.copy_from_slice(&word.to_be_bytes());
@@ -319,8 +341,8 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
-const OPTIONS_LEN_MAX: usize = 40;
-const TIMESTAMPS_ONLY_LEN: usize = 12;
+pub(super) const OPTIONS_LEN_MAX: usize = 40;
+pub(super) const TIMESTAMPS_ONLY_LEN: usize = 12;
 const TIMESTAMPS_PREFIX: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
 const SACK_AND_TIMESTAMPS: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
 

@@ -169,6 +169,19 @@ proptest! {
     }
 
     #[test]
+    fn a_header_with_its_checksum_is_the_header_and_its_checksum(
+        header in any_header(), payload in bytes(0..40), src: u32, dst: u32,
+    ) {
+        let (src, dst) = (Ipv4Addr::from_bits(src), Ipv4Addr::from_bits(dst));
+        let wanted = seal(&header, &payload, src, dst);
+        let pseudo = Sum::pseudo_v4(src, dst, Protocol::TCP, wanted.len() as u16);
+        let mut segment = vec![0; header.header_len()];
+        let len = header.write_summed(&mut segment, pseudo.add_bytes(&payload));
+        prop_assert_eq!(len, segment.len());
+        prop_assert_eq!(&segment[..], &wanted[..len]);
+    }
+
+    #[test]
     fn every_flipped_bit_of_a_sealed_segment_is_seen(
         header in any_header(), payload in bytes(0..40), src: u32, dst: u32,
     ) {
