@@ -190,6 +190,12 @@ const ROOMS: &[Room] = &[
         outside: &["zerocopy"],
         tests: &[],
     },
+    Room {
+        package: "crore-turn",
+        ours: &["crore-wire", "crore-mem", "crore"],
+        outside: &[],
+        tests: &[],
+    },
     Room { package: "crore-echo", ours: &["crore"], outside: &[], tests: &[] },
     Room {
         package: "crore-http",
