@@ -141,8 +141,9 @@ impl Stack {
     #[inline]
     pub fn rcv_buf_of(&self, index: u32) -> u32 {
         let buffer = self.config.rcv_buf_bytes;
-        if self.config.habits.rcv_buf_whole_segments {
-            return buffer.next_multiple_of(u32::from(self.tcbs[index].mss.max(1)));
+        let tcb = &self.tcbs[index];
+        if self.config.habits.rcv_buf_whole_segments && tcb.state() > State::SynSent {
+            return buffer.next_multiple_of(u32::from(tcb.mss.max(1)));
         }
         buffer
     }
