@@ -122,7 +122,8 @@ pub(crate) fn call(host: &mut Host, kind: u8, argument: u8) {
     host.with_conn(id, |conn| match what {
         1 => _ = Reader::send(conn, usize::from(argument)),
         2..=4 => _ = Reader::send(conn, usize::from(argument) * 40),
-        5 => conn.close(),
+        5 if argument & 8 == 0 => conn.close(),
+        5 => conn.close_both(),
         6 => conn.abort(),
         7 => conn.resume(),
         8 => conn.set_timer_ms((argument > 7).then_some(u32::from(argument) * 16)),
