@@ -93,6 +93,13 @@ fn apply_freebsd(name: &str, number: u64, config: &mut StackConfig) {
             config.window_scaling = number != 0 && number != 3;
         }
         "sack.enable" => config.sack = number != 0,
+        "ecn.enable" => {
+            config.ecn = match number {
+                0 => Ecn::Off,
+                1 => Ecn::Offer,
+                _ => Ecn::Accept,
+            };
+        }
         "keepidle" => config.keepalive_idle_ms = Some(number.min(1 << 30) as u32),
         "keepintvl" => config.keepalive_interval_ms = number.min(1 << 30) as u32,
         "keepcnt" => config.keepalive_probes = number.min(255) as u8,
