@@ -187,6 +187,11 @@ impl Player {
         let Some(conn) = progress.conn.filter(|_| progress.stage == Stage::Opening) else { return };
         let in_syn_received = turn.stack().tcb(conn.index).state() == crore::State::SynReceived;
         let Some(mut conn) = turn.conn(conn) else { return };
+        if in_syn_received && self.luck.chance(500) {
+            progress.aborted = true;
+            conn.abort();
+            return book.say(|| format!("       [{session}.0] aborts before it is open"));
+        }
         if in_syn_received {
             self.closed_in_syn_received += 1;
             // Nobody gets more than was sent by now, nor waits for it.

@@ -360,10 +360,9 @@ fn expectations(mix: &Mix) -> (Vec<bool>, bool) {
                 answers.fill(false);
                 has_ways = false;
             }
-            // What is too big is sent anew when a router says so: ICMP breaks the silence.
-            What::PathMtu { .. } => has_ways = false,
-            // So does the word that a host is gone (RFC 6069).
-            What::AddressGone { .. } => has_ways = false,
+            // ICMP breaks the silence: what is too big is sent anew when a router says so, and word
+            // that a host is gone takes a backoff back (RFC 6069).
+            What::PathMtu { .. } | What::AddressGone { .. } => has_ways = false,
             What::Cut { .. } | What::Restart { .. } => {
                 answers.fill(false);
                 has_ways = false;
