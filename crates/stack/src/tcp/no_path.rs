@@ -20,10 +20,12 @@ impl Stack {
         }
         let mut wait_ms = PATH_RETRY_MS;
         if failed {
-            // RFC 9293 3.8.3: what finds no way is as good as lost, and counts towards R2.
+            // RFC 9293 3.8.3: what finds no way is as good as lost, and counts towards R2; but not
+            // while the peer is heard: only its next hop leaves our questions unanswered.
             let retries = self.config.data_retries;
+            let heard = self.is_heard(&self.tcbs[index]);
             let tcb = &mut self.tcbs[index];
-            tcb.backoff = tcb.backoff.saturating_add(1);
+            tcb.backoff = tcb.backoff.saturating_add(u8::from(!heard));
             if tcb.backoff > retries && !tcb.flags.any(Flags::PATIENT) {
                 return self.give_up(index, Closed::TimedOut, events);
             }

@@ -24,7 +24,7 @@ impl Stack {
     /// does not is given up like one that acknowledges nothing.
     pub(super) fn persist_timeout(&mut self, index: u32, event: &mut Event, tx: &mut TxBurst) {
         let tcb = &self.tcbs[index];
-        let answers = self.quiet_ms(tcb) <= self.rto_ms(tcb) + super::timers::HEARD_STEP_MS;
+        let answers = self.is_heard(tcb);
         let most = if answers { ANSWERED_BACKOFF_MAX } else { u8::MAX };
         self.tcbs[index].backoff = self.tcbs[index].backoff.saturating_add(1).min(most);
         let left_ms = if answers { u32::MAX } else { self.patience_ms(index) };

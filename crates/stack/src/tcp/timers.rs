@@ -215,7 +215,12 @@ impl Stack {
     /// answered what was sent again, keeps the connection open for as long as it likes.
     fn shut_but_answers(&self, index: u32) -> bool {
         let tcb = &self.tcbs[index];
-        tcb.snd_wnd == 0 && self.quiet_ms(tcb) <= self.rto_ms(tcb) + HEARD_STEP_MS
+        tcb.snd_wnd == 0 && self.is_heard(tcb)
+    }
+
+    /// True when the peer said something within a timeout's time.
+    pub(super) fn is_heard(&self, tcb: &Tcb) -> bool {
+        self.quiet_ms(tcb) <= self.rto_ms(tcb) + HEARD_STEP_MS
     }
 
     /// For how long the peer was not heard, in steps of [`HEARD_STEP_MS`].
@@ -505,7 +510,7 @@ const KEEPALIVE_IDLE_MS: u32 = 2 * 60 * 60 * 1000;
 const R1_RETRIES: u8 = 3;
 
 /// The step in which it is noted when a peer was heard.
-pub(super) const HEARD_STEP_MS: u32 = 1024;
+const HEARD_STEP_MS: u32 = 1024;
 
 /// Timer entries handled in one call, at most.
 pub(crate) const DUE_MAX: usize = 64;
