@@ -16,19 +16,38 @@ fn defaults(path: Path) -> World {
 /// The share of the path's rate that is payload which arrives, after a warm-up.
 fn share_of(rate: u64, rtt_us: u64, warm_up_us: u64, us: u64) -> f64 {
     let path = Path { delay_us: rtt_us / 2, rate, queue_us: 10 * rtt_us };
-    let mut world = defaults(path);
+    share_over(&mut defaults(path), path, warm_up_us, us)
+}
+
+fn share_over(world: &mut World, path: Path, warm_up_us: u64, us: u64) -> f64 {
     world.service(1).endless = true;
     world.connect();
     world.run_for(warm_up_us, |_| Fate::Arrives);
     let before = world.service(0).received;
     world.run_for(us, |_| Fate::Arrives);
-    (world.service(0).received - before) as f64 * 1e6 / us as f64 / rate as f64
+    (world.service(0).received - before) as f64 * 1e6 / us as f64 / path.rate as f64
 }
 
 #[test]
 fn a_long_path_of_200_mbit_is_filled_from_the_defaults() {
     let share = share_of(25_000_000, 100_000, 3_000_000, 2_000_000);
     assert!(share >= 0.9, "{share:.3} of the rate");
+}
+
+/// A queue of a round trip overflows at the end of slow start, by hundreds of segments in
+/// thousands, and again when the window has grown. What lies deep in the queue is found, and
+/// repaired in a few round trips, with bounded work and no timeout.
+#[test]
+fn a_long_path_with_a_queue_of_one_round_trip_stays_filled() {
+    let path = Path { delay_us: 50_000, rate: 25_000_000, queue_us: 100_000 };
+    let mut world = defaults(path);
+    let share = share_over(&mut world, path, 2_000_000, 3_000_000);
+    let counters = world.counters(1);
+    assert!(share >= 0.8, "{share:.3} of the rate");
+    assert!(counters.fast_retransmits >= 2, "{}", counters.fast_retransmits);
+    assert_eq!(counters.timeouts, 0);
+    let steps = counters.walked / counters.segments_in;
+    assert!(steps < 100, "{steps} steps an acknowledgment");
 }
 
 /// `cargo test -p crore --release --test recovery -- --ignored --nocapture long_path`
@@ -188,7 +207,7 @@ fn nagle_and_delayed_acknowledgments_do_not_wait_for_each_other() {
 }
 
 /// A segment lost on a long path: the receiver keeps the thousands that come behind it, and its
-/// work for each of them does not grow with their number.
+/// work for each of them does not grow with their number, nor does the sender's for their reports.
 #[test]
 fn what_comes_behind_a_loss_is_kept_on_a_long_path() {
     let mut world = defaults(Path { delay_us: 50_000, rate: 25_000_000, queue_us: 1_000_000 });
@@ -196,6 +215,7 @@ fn what_comes_behind_a_loss_is_kept_on_a_long_path() {
     world.connect();
     world.run_for(1_300_000, |_| Fate::Arrives);
     let (walked, mut lost) = (world.counters(0).walked, false);
+    let sender_walked = world.counters(1).walked;
     world.run_for(1_000_000, |seen| {
         let hit = seen.from == 1 && !std::mem::replace(&mut lost, true);
         if hit { Fate::Lost } else { Fate::Arrives }
@@ -205,4 +225,8 @@ fn what_comes_behind_a_loss_is_kept_on_a_long_path() {
     assert_eq!(counters.dropped(crore::Drop::OutOfOrderFull), 0);
     let steps = (counters.walked - walked) / counters.out_of_order;
     assert!(steps < 20, "{steps} steps a segment");
+    let sender = world.counters(1);
+    assert_eq!((sender.retransmits, sender.timeouts, sender.fast_retransmits), (1, 0, 1));
+    let steps = (sender.walked - sender_walked) / counters.out_of_order;
+    assert!(steps < 20, "{steps} steps a report");
 }

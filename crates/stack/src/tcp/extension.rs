@@ -8,6 +8,7 @@
 use super::congestion::{Avoidance, HyStart};
 use super::fast_open::Opening;
 use super::pacing::Pacing;
+use super::scoreboard;
 use super::send_queue::{Marks, Segment};
 use super::tuning::Tuning;
 use crate::budget::charge;
@@ -32,6 +33,9 @@ pub(crate) struct Extension {
     pub(super) fack: Seq,
     /// That block, while `fack` is beyond SND.UNA.
     pub(super) cursor: BlockId,
+    /// Where walks over the queue go on, so that they need not begin at its head. Each is a block
+    /// that was sent, or none.
+    pub(super) places: Places,
     /// When the latest sent of all delivered segments was sent (`RACK.xmit_ts`), in microseconds.
     pub(super) rack_sent_us: u32,
     /// Its end (`RACK.end_seq`).
@@ -44,7 +48,8 @@ pub(crate) struct Extension {
     pub(super) dsack_round: Seq,
     /// SND.NXT at the tail loss probe that is under way (`TLP.end_seq`).
     pub(super) probe_end: Seq,
-    /// Octets delivered and sent since recovery began, and in flight then (RFC 6937).
+    /// Octets delivered and sent since recovery began, and in flight then (RFC 6937). When it is
+    /// over the last of them is a sequence number: until SND.UNA gets there it can be undone.
     pub(super) prr_delivered: u32,
     pub(super) prr_out: u32,
     pub(super) prr_flight: u32,
@@ -55,27 +60,51 @@ pub(crate) struct Extension {
     pub(super) prior_ssthresh_segments: u16,
     /// Retransmissions of this recovery that the peer did not report as duplicates.
     pub(super) undo_retransmits: u16,
-    /// Until SND.UNA gets here a finished recovery can be undone.
-    pub(super) undo_until: Seq,
     /// `RACK.reo_wnd_mult` and `RACK.reo_wnd_persist`.
     pub(super) reorder_steps: u8,
     pub(super) reorder_persists: u8,
-    /// Step of F-RTO (RFC 5682); 0: not in it.
-    pub(super) frto: u8,
+    /// Step of F-RTO (RFC 5682), or [`MENDS`]; 0: neither.
+    pub(super) course: u8,
     /// See [`Bits`].
     pub(super) bits: u8,
     pub(super) avoidance: Avoidance,
     /// See `tcp::rare`.
     pub(super) rare: BlockId,
-    /// 1: the recovery under way mends a probe of the path, and takes nothing off the window.
-    pub(super) mends: u8,
-    _reserved: [u8; 3],
     /// Of an opening with Fast Open.
     pub(super) opening: Opening,
     pub(super) steering: Steering,
     pub(super) tuning: Tuning,
     pub(super) hystart: HyStart,
     pub(super) pacing: Pacing,
+}
+
+/// Places in the send queue. None: the head.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(super) struct Places {
+    /// The first block of the lowest range that was reported last.
+    pub(super) reported: BlockId,
+    /// The first block that RACK did not get to look at.
+    pub(super) judged: BlockId,
+    /// No block before this one is marked [`Marks::LOST`].
+    pub(super) lost: BlockId,
+}
+
+impl Places {
+    pub(super) const HEAD: Self =
+        Self { reported: BlockId::NONE, judged: BlockId::NONE, lost: BlockId::NONE };
+
+    /// What ends at `ack` or before will be given back.
+    pub(super) fn forget_before(&mut self, pool: &Pool<Segment>, ack: Seq) {
+        for place in [&mut self.reported, &mut self.judged, &mut self.lost] {
+            if *place != BlockId::NONE {
+                let segment = pool.header(*place);
+                if (segment.seq + u32::from(segment.len)).le(ack) {
+                    *place = BlockId::NONE;
+                }
+            }
+        }
+    }
 }
 
 /// What is remembered of how the window was moved, besides by losses.
@@ -108,6 +137,10 @@ impl Bits {
     pub(super) const REORDER_TIMER: u8 = 1 << 7;
 }
 
+/// [`Extension::course`]: the recovery under way mends a probe of the path, and takes nothing off
+/// the window.
+pub(super) const MENDS: u8 = 3;
+
 const _: () = assert!(size_of::<Extension>() <= 160, "fits the smallest blocks");
 
 impl Extension {
@@ -131,6 +164,16 @@ impl Extension {
         }
     }
 
+    /// A block of `octets` was marked as lost.
+    pub(super) fn note_lost(&mut self, pool: &Pool<Segment>, id: BlockId, octets: u32) {
+        let place = self.places.lost;
+        let before = |place: BlockId| pool.header(id).seq.lt(pool.header(place).seq);
+        if self.lost == 0 || place != BlockId::NONE && before(place) {
+            self.places.lost = id;
+        }
+        self.lost += octets;
+    }
+
     fn new(tcb: &Tcb) -> Self {
         let mut loss = Self::new_zeroed();
         // RFC 6582-3.2a, and anew with each block: before what is in flight.
@@ -139,6 +182,7 @@ impl Extension {
         loss.hystart = HyStart::new(tcb.snd_nxt);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;
+        loss.places = Places::HEAD;
         loss.rare = BlockId::NONE;
         loss.min_rtt_us = u32::MAX;
         loss.reorder_steps = 1;
@@ -216,6 +260,13 @@ impl Stack {
             let segment = self.pool.header(loss.cursor);
             assert_eq!(segment.seq + u32::from(segment.len), loss.fack, "the cursor's end");
         }
+        let mut id = tcb.snd_head;
+        while loss.places.lost != BlockId::NONE && id != loss.places.lost {
+            let segment = self.pool.header(id);
+            assert_eq!(segment.marks & Marks::LOST, 0, "before the place of the first lost one");
+            id = segment.next;
+        }
+        scoreboard::check_runs(tcb, &self.pool);
         charge(loss.tuning.limit)
     }
 }

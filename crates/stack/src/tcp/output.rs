@@ -3,7 +3,7 @@
 use super::extension;
 use super::fast_open::OnSyn;
 use super::header::Report;
-use super::scoreboard::WALK_MAX;
+use super::scoreboard::{self, WALK_MAX};
 use super::send_queue::{self, Marks};
 use super::undo::FRTO_PROBES;
 use crate::config::Nagle;
@@ -273,26 +273,43 @@ impl Stack {
         let tcb = &self.tcbs[index];
         if tcb.extension != BlockId::NONE {
             let loss = extension::of(&self.pool, tcb.extension);
-            let waits = loss.frto == FRTO_PROBES && tcb.unsent() > 0;
+            let waits = loss.course == FRTO_PROBES && tcb.unsent() > 0;
             if loss.lost == 0 || waits {
                 return Sent::All;
             }
         }
-        let mut id = tcb.snd_head;
-        let mut pipe = self.pipe(tcb);
+        let mut at = self.first_lost(index);
+        let sent = self.send_lost_from(index, &mut at, path, tx);
+        self.note_first_lost(index, at);
+        sent
+    }
+
+    /// The same from block `id` on, which becomes the one where it ended.
+    fn send_lost_from(
+        &mut self,
+        index: u32,
+        id: &mut BlockId,
+        path: &PathTo,
+        tx: &mut TxBurst,
+    ) -> Sent {
+        let mut pipe = self.pipe(&self.tcbs[index]);
         // Bounded: what lies deeper goes when the head has moved on (CVE-2019-11478).
         let mut visits = 2 * WALK_MAX;
-        while id != BlockId::NONE && visits > 0 {
-            visits -= 1;
-            self.counters.walked += 1;
+        while *id != BlockId::NONE && visits > 0 {
             let tcb = &self.tcbs[index];
-            let segment = self.pool.header(id);
+            let segment = self.pool.header(*id);
             if segment.marks & Marks::SENT == 0 {
                 break;
             }
+            if segment.marks & Marks::SACKED != 0 {
+                *id = scoreboard::after_run(&mut self.pool, *id, &mut visits);
+                continue;
+            }
+            visits -= 1;
+            self.counters.walked += 1;
             if segment.marks & Marks::LOST != 0 {
                 // RFC 5681-3.2c, RFC 6582-3.2c: the segment at SND.UNA, whatever the window says.
-                let due = id == tcb.snd_head
+                let due = *id == tcb.snd_head
                     && segment.marks & Marks::RESENT == 0
                     && tcb.flags.any(Flags::RECOVERY)
                     && !tcb.flags.any(Flags::SACK);
@@ -301,23 +318,23 @@ impl Stack {
                 }
                 let sent = tcb.snd_nxt.since(segment.seq).min(u32::from(segment.len));
                 if sent > u32::from(tcb.mss) {
-                    if self.split_lost(index, id) {
+                    if self.split_lost(index, *id) {
                         continue;
                     }
-                    if self.went_lately(index, id) {
+                    if self.went_lately(index, *id) {
                         return Sent::All;
                     }
                 }
-                if !self.send_block(index, id, 0, sent as u16, path, tx) {
+                if !self.send_block(index, *id, 0, sent as u16, path, tx) {
                     return Sent::NoFrame;
                 }
                 pipe += sent;
-                if self.pool.header(id).marks & Marks::LOST != 0 {
+                if self.pool.header(*id).marks & Marks::LOST != 0 {
                     // No block was free for its other half.
                     return Sent::All;
                 }
             }
-            id = self.pool.header(id).next;
+            *id = self.pool.header(*id).next;
         }
         Sent::All
     }
@@ -456,8 +473,10 @@ impl Stack {
         }
         let segment = self.pool.header_mut(id);
         let end = seq + u32::from(len);
-        // RFC 8985-5.2b, RFC 8985-7.3d.
-        segment.sent_at_us = now_us;
+        // RFC 8985-5.2b, RFC 8985-7.3d. A block that was reported keeps something else there.
+        if segment.marks & Marks::SACKED == 0 {
+            segment.sent_at_us = now_us;
+        }
         segment.marks |= Marks::SENT;
         if again {
             segment.marks |= Marks::RESENT;
@@ -485,8 +504,11 @@ impl Stack {
                 tcb.snd_unsent = segment.next;
             }
         }
+        let renewed = again && id == tcb.snd_head && tcb.flags.any(Flags::RECOVERY);
         // A timer that ran before anything was in flight had another reason (RFC 6298 5.1).
-        if alone || !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
+        if renewed {
+            self.renew_timer(index);
+        } else if alone || !tcb.flags.any(Flags::TIMED) || tcb.flags.any(Flags::STARVED) {
             tcb.flags.clear(Flags::STARVED);
             self.start_timer(index);
         }

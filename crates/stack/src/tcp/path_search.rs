@@ -16,7 +16,7 @@
 //! connection is busy; the segments' size is all that is left of it then.
 
 use super::active::tcp_timestamps_len;
-use super::extension::{self, Extension};
+use super::extension::{self, Extension, MENDS};
 use super::output::PathTo;
 use super::rare;
 use super::send_queue;
@@ -259,7 +259,7 @@ pub(super) fn is_probe_lost(
 
 /// Recovery is over. One that mended a probe leaves the window and the threshold as they were.
 pub(super) fn after_recovery(tcb: &mut Tcb, loss: &mut Extension) {
-    if core::mem::take(&mut loss.mends) != 0 {
+    if loss.course == MENDS {
         tcb.cwnd = tcb.cwnd.max(loss.prior_cwnd);
         tcb.ssthresh_segments = loss.prior_ssthresh_segments;
     }

@@ -92,8 +92,9 @@ impl Stack {
         if tcb.unsent() > 0 || tcb.snd_head == BlockId::NONE {
             return true;
         }
-        let age_us = (self.now.us as u32).wrapping_sub(self.pool.header(tcb.snd_tail).sent_at_us);
-        age_us >= tcb.srtt_us8 / 4
+        let tail = self.pool.header(tcb.snd_tail);
+        let age_us = (self.now.us as u32).wrapping_sub(tail.sent_at_us);
+        tail.marks & Marks::SACKED != 0 || age_us >= tcb.srtt_us8 / 4
     }
 
     /// Sends the probe (RFC 8985-7.3c); says whether it was a retransmission. `None`: nothing went.

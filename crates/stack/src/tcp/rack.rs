@@ -2,7 +2,7 @@
 //! which the network may have changed their order is over.
 
 use super::extension::{Bits, Extension};
-use super::scoreboard::{self, WALK_MAX};
+use super::scoreboard;
 use super::send_queue::{Marks, Segment};
 use crate::tcb::{Flags, Tcb};
 use crore_mem::{BlockId, Pool};
@@ -31,34 +31,47 @@ pub(super) fn detect(
         return found;
     }
     let patience_us = loss.rack_rtt_us.saturating_add(window_us(tcb, loss));
-    let (mut id, mut visits) = (tcb.snd_head, WALK_MAX);
+    let place = loss.places.judged;
+    let start = if place == BlockId::NONE { tcb.snd_head } else { place };
+    let (mut id, mut visits) = (start, LOOK_MAX);
+    loss.places.judged = BlockId::NONE;
     while id != BlockId::NONE && visits > 0 {
         let segment = pool.header_mut(id);
         if segment.marks & Marks::SENT == 0 {
             break;
         }
-        let end = segment.seq + u32::from(segment.len);
-        if segment.marks & (Marks::SACKED | Marks::LOST) != 0 {
+        if segment.marks & Marks::SACKED != 0 {
+            id = scoreboard::after_run(pool, id, &mut visits);
+            loss.places.judged = if visits == 0 { id } else { BlockId::NONE };
+            continue;
+        }
+        let (seq, next, marks) = (segment.seq, segment.next, segment.marks);
+        let end = seq + u32::from(segment.len);
+        if segment.marks & Marks::LOST != 0 {
             // Known.
         } else if scoreboard::sent_after(loss.rack_sent_us, loss.rack_end, segment.sent_at_us, end)
         {
             let age_us = now_us.wrapping_sub(segment.sent_at_us);
             if age_us >= patience_us {
                 segment.marks |= Marks::LOST;
-                loss.lost += u32::from(segment.len);
                 found.any = true;
+                loss.note_lost(pool, id, end.since(seq));
             } else {
                 let left_us = patience_us - age_us;
                 found.wait_us = Some(found.wait_us.unwrap_or(0).max(left_us));
             }
-        } else if segment.marks & Marks::RESENT == 0 {
+        } else if marks & Marks::RESENT == 0 {
             // Sent once: all behind it were sent later still.
             break;
         }
-        id = segment.next;
+        id = next;
         visits -= 1;
+        if visits == 0 {
+            // The next acknowledgment goes on here.
+            loss.places.judged = id;
+        }
     }
-    found.steps = WALK_MAX - visits;
+    found.steps = LOOK_MAX - visits;
     found
 }
 
@@ -95,6 +108,9 @@ pub(super) fn recovered(loss: &mut Extension) {
         loss.reorder_steps = 1;
     }
 }
+
+/// Blocks that one acknowledgment makes us look at; holes, mostly.
+const LOOK_MAX: u32 = 128;
 
 /// Duplicate acknowledgments that prove a loss (RFC 5681 3.2).
 pub(super) const DUP_ACKS_LOSS: u8 = 3;

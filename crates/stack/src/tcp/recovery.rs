@@ -11,7 +11,7 @@
 //! window allows. What counts against the window is `pipe`.
 
 use super::congestion::{Congestion, Signal};
-use super::extension::{self, Bits, Extension};
+use super::extension::{self, Bits, Extension, MENDS, Places};
 use super::rack::{self, DUP_ACKS_LOSS};
 use super::scoreboard::{self, Delivered, Moment};
 use super::{ecn, path_search, rare, undo};
@@ -224,12 +224,12 @@ impl Stack {
         if !path_search::is_probe_lost(tcb, loss, &mut rare.search, head_len) {
             return;
         }
-        loss.mends = 1;
         save(tcb, loss);
         let threshold = tcb.ssthresh_segments;
         tcb.set_ssthresh(tcb.cwnd);
         loss.prior_ssthresh_segments = threshold;
         begin(tcb, loss);
+        loss.course = MENDS;
     }
 
     /// The reordering timer ran out (RFC 8985-6.3). True when it was this one.
@@ -286,13 +286,13 @@ impl Stack {
         let congestion = self.config.congestion;
         let remembers = self.open_extension(index);
         let tcb = &mut self.tcbs[index];
-        let marked = scoreboard::mark_all_lost(tcb, &mut self.pool);
+        let marked = scoreboard::mark_all_lost(tcb, &mut self.pool, self.now.us as u32);
         let first = !tcb.flags.any(Flags::LOSS | Flags::RECOVERY);
         if remembers {
             let loss = extension::of_mut(&mut self.pool, tcb.extension);
             (loss.sacked, loss.lost) = marked;
+            loss.places = Places::HEAD;
             loss.set(Bits::UNDO | Bits::PROBE | Bits::REORDER_TIMER, false);
-            loss.mends = 0;
             if let Some(rare) = rare::of_mut(&mut self.pool, tcb) {
                 path_search::give_up_probe(&mut rare.search);
             }
@@ -304,7 +304,7 @@ impl Stack {
             }
             ecn::note_cut(tcb, &mut loss.steering);
             // RFC 5682-2.1a: not when the segment was sent again before.
-            loss.frto = u8::from(first && self.config.frto);
+            loss.course = u8::from(first && self.config.frto);
             // RFC 6675-5.1b.
             loss.recover = tcb.snd_nxt;
         } else if first {
@@ -358,7 +358,7 @@ impl Stack {
             let tcb = &mut self.tcbs[index];
             let mut loss = *extension::of(&self.pool, tcb.extension);
             loss.set(Bits::UNDO, false);
-            loss.frto = 0;
+            loss.course = 0;
             loss.recover = tcb.snd_nxt;
             tcb.flags.clear(Flags::RECOVERY);
             tcb.flags.set(Flags::LOSS);
@@ -398,7 +398,7 @@ fn note_duplicate(tcb: &mut Tcb, loss: &Extension, flight: u32) {
         // sent on the strength of duplicates itself.
         let recovering = tcb.flags.any(Flags::RECOVERY);
         tcb.dup_acks = more_duplicates(tcb, if recovering { loss.prr_flight } else { flight });
-    } else if loss.frto == undo::FRTO_PROBES {
+    } else if loss.course == undo::FRTO_PROBES {
         // RFC 5682-2.1d, step 3a: the timeout was right. What was lost goes now, in slow start from
         // a window of three segments: two that are new are out.
         tcb.cwnd = tcb.cwnd.max(3 * u32::from(tcb.mss));
@@ -450,7 +450,7 @@ fn begin(tcb: &mut Tcb, loss: &mut Extension) {
     loss.prr_flight = tcb.in_flight().max(1);
     loss.prr_delivered = 0;
     loss.prr_out = 0;
-    loss.frto = 0;
+    loss.course = 0;
     if !tcb.flags.any(Flags::SACK) {
         tcb.cwnd = tcb.ssthresh_octets();
     }
@@ -505,8 +505,8 @@ fn leave(tcb: &mut Tcb, loss: &mut Extension) {
         rack::recovered(loss);
     }
     tcb.dup_acks = 0;
-    loss.frto = 0;
+    loss.course = 0;
     // One that was for nothing may still turn out to be, within a round trip.
-    loss.undo_until = tcb.snd_nxt;
+    loss.prr_flight = tcb.snd_nxt.0;
     tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
 }

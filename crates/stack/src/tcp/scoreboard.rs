@@ -48,6 +48,7 @@ pub(super) fn acknowledge(
     seen: &mut Delivered,
 ) {
     let (reported, mut held_up) = (seen.rtt_us, false);
+    loss.places.forget_before(pool, ack);
     while tcb.snd_head != BlockId::NONE {
         let id = tcb.snd_head;
         let segment = *pool.header(id);
@@ -85,8 +86,9 @@ pub(super) fn acknowledge(
     }
 }
 
-/// Marks what the peer reports to have. The work is bounded: what lies deeper in a long queue is
-/// found by a later report, when the queue's head has moved on (CVE-2019-11478).
+/// Marks what the peer reports to have. It reports what came last first (RFC 2018 4), so what is
+/// new is near what was reported last. The work is bounded: what lies further away in a long queue
+/// is found by a later report, when the queue's head has moved on (CVE-2019-11478).
 pub(super) fn mark_reported(
     tcb: &Tcb,
     pool: &mut Pool<Segment>,
@@ -102,6 +104,10 @@ pub(super) fn mark_reported(
     }
     let known = loss.fack.gt(tcb.snd_una) && loss.cursor != BlockId::NONE;
     let (fack, cursor) = (loss.fack, loss.cursor);
+    let near = loss.places.reported;
+    let near = near != BlockId::NONE && pool.header(near).seq.le(left);
+    let start = if near { loss.places.reported } else { tcb.snd_head };
+    loss.places.reported = BlockId::NONE;
     let mut mark = |mut id: BlockId, until: Seq| {
         let mut visits = WALK_MAX;
         while id != BlockId::NONE && visits > 0 {
@@ -109,15 +115,23 @@ pub(super) fn mark_reported(
             if segment.marks & Marks::SENT == 0 || segment.seq.ge(until) {
                 break;
             }
+            if loss.places.reported == BlockId::NONE && segment.seq.ge(left) {
+                loss.places.reported = id;
+            }
+            if segment.marks & Marks::SACKED != 0 {
+                id = after_run(pool, id, &mut visits);
+                continue;
+            }
             let (seq, end) = (segment.seq, segment.seq + u32::from(segment.len));
             let covered = |&(left, right): &(Seq, Seq)| seq.ge(left) && end.le(right);
-            if segment.marks & Marks::SACKED == 0 && ranges.iter().any(covered) {
+            if ranges.iter().any(covered) {
                 loss.lost -= if segment.marks & Marks::LOST != 0 { end.since(seq) } else { 0 };
                 loss.sacked += end.since(seq);
                 segment.marks = segment.marks & !Marks::LOST | Marks::SACKED;
                 seen.octets += end.since(seq);
                 seen.reported = true;
                 note_delivered(loss, segment, end, moment, seen);
+                segment.sent_at_us = zerocopy::transmute!(id);
                 if loss.fack == end {
                     loss.cursor = id;
                 }
@@ -129,13 +143,55 @@ pub(super) fn mark_reported(
     };
     if known {
         if left.lt(fack) {
-            mark(tcb.snd_head, right.earlier(fack));
+            mark(start, right.earlier(fack));
         }
         if right.gt(fack) {
             mark(cursor, right);
         }
     } else {
         mark(tcb.snd_head, right);
+    }
+}
+
+/// The block behind the run of reported blocks that `id` is in. What a flight of thousands has
+/// delivered behind one hole is one run: nobody asks any more when its blocks were sent, so each of
+/// them says in that place how far its run was known to go, and what is looked at is holes.
+///
+/// ```text
+///   [hole] ──> [reported] ──> [reported] ──> [reported] ──> [hole]
+///                 └─────────────────────────────^
+/// ```
+pub(super) fn after_run(pool: &mut Pool<Segment>, id: BlockId, visits: &mut u32) -> BlockId {
+    let (mut last, mut next) = (id, id);
+    while next != BlockId::NONE && *visits > 0 {
+        let segment = pool.header(next);
+        if segment.marks & Marks::SACKED == 0 {
+            break;
+        }
+        *visits -= 1;
+        let further: BlockId = zerocopy::transmute!(segment.sent_at_us);
+        last = next;
+        next = if further == next { segment.next } else { further };
+    }
+    pool.header_mut(id).sent_at_us = zerocopy::transmute!(last);
+    next
+}
+
+/// Each reported block knows a reported one of its run, itself or further on; for the simulator.
+pub(super) fn check_runs(tcb: &Tcb, pool: &Pool<Segment>) {
+    let (mut id, mut known) = (tcb.snd_head, BlockId::NONE);
+    while id != BlockId::NONE {
+        let segment = pool.header(id);
+        if segment.marks & Marks::SACKED != 0 {
+            let further: BlockId = zerocopy::transmute!(segment.sent_at_us);
+            let ahead = pool.header(further).seq.ge(segment.seq);
+            known = if known == BlockId::NONE || known == id { further } else { known };
+            assert!(ahead, "a run goes on");
+        } else {
+            assert_eq!(known, BlockId::NONE, "a run has no hole");
+        }
+        known = if known == id { BlockId::NONE } else { known };
+        id = segment.next;
     }
 }
 
@@ -204,14 +260,15 @@ pub(super) fn mark_lost(
     let segment = pool.header_mut(id);
     if segment.marks & Marks::SENT != 0 && segment.marks & (Marks::SACKED | Marks::LOST) == 0 {
         segment.marks |= Marks::LOST;
-        loss.lost += u32::from(segment.len);
+        let octets = u32::from(segment.len);
+        loss.note_lost(pool, id, octets);
     }
 }
 
 /// Takes all that is in flight and not reported to be lost. A reported head means that the peer
 /// does not keep what it reports: then nothing of it counts (RFC 2018 8), and the head goes again
 /// in any case (RFC 2018-5c, RFC 6675-5.1a).
-pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>) -> (u32, u32) {
+pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>, now_us: u32) -> (u32, u32) {
     let (mut id, mut sacked, mut lost) = (tcb.snd_head, 0, 0);
     let reneged = id != BlockId::NONE && pool.header(id).marks & Marks::SACKED != 0;
     while id != BlockId::NONE {
@@ -222,6 +279,11 @@ pub(super) fn mark_all_lost(tcb: &Tcb, pool: &mut Pool<Segment>) -> (u32, u32) {
         if segment.marks & Marks::SACKED != 0 && !reneged {
             sacked += u32::from(segment.len);
         } else {
+            if segment.marks & Marks::SACKED != 0 {
+                // When it was sent is not known any more: no sample, then.
+                segment.marks |= Marks::RESENT;
+                segment.sent_at_us = now_us;
+            }
             segment.marks = segment.marks & !Marks::SACKED | Marks::LOST;
             lost += u32::from(segment.len);
         }
@@ -249,6 +311,26 @@ impl Stack {
         let age_us = (self.now.us as u32).wrapping_sub(segment.sent_at_us);
         let waits_us = self.rto_ms(&self.tcbs[index]).saturating_mul(1000);
         segment.marks & Marks::RESENT != 0 && age_us < waits_us
+    }
+
+    /// Where to look for the first lost block.
+    pub(super) fn first_lost(&self, index: u32) -> BlockId {
+        let tcb = &self.tcbs[index];
+        if tcb.extension == BlockId::NONE {
+            return tcb.snd_head;
+        }
+        let place = extension::of(&self.pool, tcb.extension).places.lost;
+        if place == BlockId::NONE { tcb.snd_head } else { place }
+    }
+
+    /// No block before `at` is lost.
+    pub(super) fn note_first_lost(&mut self, index: u32, at: BlockId) {
+        let sent = at != BlockId::NONE && self.pool.header(at).marks & Marks::SENT != 0;
+        let id = self.tcbs[index].extension;
+        if id != BlockId::NONE {
+            let places = &mut extension::of_mut(&mut self.pool, id).places;
+            places.lost = if sent { at } else { BlockId::NONE };
+        }
     }
 
     /// Octets in the network, as far as we know (RFC 6675-4, "pipe").

@@ -24,7 +24,8 @@ pub(crate) struct Segment {
     pub shared: BlockId,
     /// Sequence number of the first octet still needed.
     pub seq: Seq,
-    /// Low 32 bits of the time it was sent last, in microseconds.
+    /// Low 32 bits of the time it was sent last, in microseconds. With [`Marks::SACKED`]: a later
+    /// block of the run that it is in, or itself.
     pub sent_at_us: u32,
     /// Where the first octet still needed lies in the payload.
     pub offset: u16,

@@ -391,6 +391,18 @@ impl Stack {
         self.set_deadline(index, rto);
     }
 
+    /// RFC 6675 6: the head goes again in recovery, and what would tell of it takes a round trip
+    /// from now on. A queue that was filling up makes that one longer than any which was measured,
+    /// by as much again after a round of slow start, and thousands of even samples leave no
+    /// variance.
+    #[cold]
+    pub(super) fn renew_timer(&mut self, index: u32) {
+        let tcb = &self.tcbs[index];
+        let two_trips_ms = tcb.srtt_us8 / 4 / 1000;
+        let rto = self.rto_ms(tcb).max(two_trips_ms);
+        self.set_deadline(index, rto);
+    }
+
     /// The timer was started for the first segment of a flight; more of them may deserve a probe.
     pub(super) fn maybe_time_probe(&mut self, index: u32) {
         let tcb = &self.tcbs[index];

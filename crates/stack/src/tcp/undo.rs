@@ -31,7 +31,7 @@ impl Stack {
         if !loss.has(Bits::UNDO) {
             return self.frto(index, loss, seen);
         }
-        if !recovering && tcb.snd_una.gt(loss.undo_until) {
+        if !recovering && tcb.snd_una.gt(Seq(loss.prr_flight)) {
             loss.set(Bits::UNDO, false);
             return;
         }
@@ -61,20 +61,20 @@ impl Stack {
         let tcb = &self.tcbs[index];
         // Without SACK the acknowledgment of a retransmission covers what arrived long ago.
         let told = tcb.flags.any(Flags::SACK) || !seen.resent;
-        loss.frto > 0 && tcb.flags.any(Flags::LOSS) && seen.original && told
+        loss.course > 0 && tcb.flags.any(Flags::LOSS) && seen.original && told
     }
 
     /// RFC 5682-2.1b, RFC 5682-2.1d.
     fn frto(&mut self, index: u32, loss: &mut Extension, seen: &Delivered) {
         let tcb = &mut self.tcbs[index];
-        match loss.frto {
+        match loss.course {
             FRTO_TIMED_OUT => {
                 // 2 b: new data instead of retransmissions, when there is any.
                 let advanced = seen.octets > 0 && !seen.reported;
                 let new_data = tcb.unsent() > 0 && tcb.snd_wnd > tcb.in_flight();
-                loss.frto = if advanced && new_data { FRTO_PROBES } else { 0 };
+                loss.course = if advanced && new_data { FRTO_PROBES } else { 0 };
             }
-            FRTO_PROBES => loss.frto = 0,
+            FRTO_PROBES => loss.course = 0,
             _ => {}
         }
     }
@@ -101,7 +101,7 @@ fn undo(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     tcb.dup_acks = 0;
     tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
     congestion.undone(&mut loss.avoidance, loss.prior_cwnd);
-    loss.frto = 0;
+    loss.course = 0;
     // What was sent again and what was not cannot be told apart any more: RACK begins anew.
     loss.set(Bits::UNDO | Bits::RACK, false);
 }
