@@ -107,8 +107,9 @@ impl Seen {
             from.filter(|judged| judged.is_corrupt).count() as u64
         };
         ensure!(corrupt(&self.far, true) == 0, "segments of the server left corrupt");
-        ensure!(corrupt(&self.near, false) == 0, "segments of the client left corrupt");
-        let arrived = (corrupt(&self.near, true), corrupt(&self.far, false));
+        // The kernel leaves the checksum of some to a device that is not there; that is its own.
+        let left = corrupt(&self.near, false);
+        let arrived = (corrupt(&self.near, true), corrupt(&self.far, false) - left);
         let injected = (self.counts.to_near.corrupted, self.counts.to_far.corrupted);
         ensure!(arrived == injected, "corrupt: {arrived:?} arrived, {injected:?} were injected");
         Ok(())
