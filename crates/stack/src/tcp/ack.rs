@@ -83,9 +83,8 @@ impl Stack {
         tcb.snd_wl1 = Seq(arrival.seq);
         self.establish(index, syn_timeouts);
         self.counters.connected += 1;
-        self.queue_output(index);
         event.what.set(What::CONNECTED);
-        // RFC 9293 3.10.4: a CLOSE in SYN-RECEIVED waited for this.
+        // What Fast Open did not get through, and a CLOSE (RFC 9293 3.10.4), waited for this.
         self.queue_output(index);
         Step::On
     }
