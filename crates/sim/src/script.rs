@@ -180,6 +180,23 @@ impl Side {
     }
 }
 
+/// An error when the two sides would wait for each other for ever: what [`make_terminating`] sees
+/// to when a script is drawn must hold when one was made smaller, too.
+pub(crate) fn check_terminates(sides: &[Side; 2]) -> Result<(), String> {
+    for (side, other) in [(&sides[0], &sides[1]), (&sides[1], &sides[0])] {
+        if side.echoes && (other.echoes || side.send_bytes != other.send_bytes) {
+            return Err("a side that echoes sends what the other one sends".to_string());
+        }
+        let both_wait = side.closes == Closes::PeerClosed && other.closes == Closes::PeerClosed
+            || side.waits && other.waits;
+        let gets_nothing = other.send_bytes == 0 && other.closes != Closes::Sent;
+        if both_wait || side.waits && gets_nothing {
+            return Err("each side waits for the other one".to_string());
+        }
+    }
+    Ok(())
+}
+
 /// Takes away what would let both sides wait for each other for ever.
 pub(crate) fn make_terminating(luck: &mut Luck, sides: &mut [Side; 2]) {
     if sides[0].echoes && sides[1].echoes {

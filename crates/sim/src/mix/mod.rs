@@ -14,7 +14,7 @@ pub use self::lane::LaneMix;
 use crate::fault::Fault;
 use crate::liar::LiarMix;
 use crate::luck::Luck;
-use crate::script::Script;
+use crate::script::{self, Script};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is decided before a run. Times are microseconds after its start.
@@ -100,6 +100,8 @@ impl Mix {
             if opener == other || opener >= self.hosts.len() || other >= self.hosts.len() {
                 return Err(format!("session {n} is between hosts {opener} and {other}"));
             }
+            script::check_terminates(&session.sides)
+                .map_err(|error| format!("session {n}: {error}"))?;
         }
         match self.faults.iter().find(|fault| fault.node() >= self.nodes()) {
             Some(fault) => Err(format!("a fault at a node that is not there: {fault:?}")),

@@ -28,6 +28,24 @@ fn the_budget_is_kept() {
     assert_eq!(asked, 10);
 }
 
+#[test]
+fn what_is_drawn_may_be_played() {
+    for seed in 0..2000 {
+        assert_eq!(Mix::draw(seed).check(), Ok(()), "seed {seed}");
+    }
+}
+
+/// Both sides would wait: what fails then is the mix, not the stack.
+#[test]
+fn a_side_that_echoes_sends_what_it_gets() {
+    let mut mixes = (0..1000).map(Mix::draw);
+    let echoes = |mix: &Mix| mix.sessions.iter().any(|session| session.sides[0].echoes);
+    let mut mix = mixes.find(echoes).expect("some sessions echo");
+    let session = mix.sessions.iter_mut().find(|session| session.sides[0].echoes).unwrap();
+    session.sides[0].send_bytes += 1;
+    assert!(mix.check().is_err());
+}
+
 fn large_mix() -> Mix {
     let mut mixes = (0..1000).map(Mix::draw);
     mixes.find(|mix| mix.sessions.len() > 20).expect("one in a thousand is large")
