@@ -61,4 +61,5 @@ const FOUND: &[(u64, &str)] = &[
     (24_823, "the network: a frame cut down to its Ethernet header was to be corrupted"),
     (42_526, "the observer: word that a host is gone shortens the pauses"),
     (5115, "the judge: who gave no answer is not asked again at once"),
+    (94_503, "no allowance for a quarter of every 71 minutes; the end of a wait was forgotten"),
 ];

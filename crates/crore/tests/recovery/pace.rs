@@ -6,12 +6,18 @@ use crore::StackConfig;
 
 /// A sender without end over 100 Mbit/s and 20 ms, with a queue of 100 ms: its first 1.5 seconds.
 fn bulk(hystart: bool) -> World {
+    bulk_from(1_000_000, hystart)
+}
+
+/// The same, by the hosts' clocks from `start_us` on.
+fn bulk_from(start_us: u64, hystart: bool) -> World {
     let path = Path { delay_us: RTT_US / 2, rate: 12_500_000, queue_us: 100_000 };
     let mut world = World::new(path, |_, config| {
         config.hystart = hystart;
         config.snd_buf_bytes = 4 << 20;
         config.rcv_buf_bytes = 4 << 20;
     });
+    world.now_us = start_us;
     world.keeps_seen = false;
     world.service(1).endless = true;
     world.connect();
@@ -27,6 +33,18 @@ fn slow_start_ends_when_round_trips_grow() {
     assert_eq!(without.counters(1).slow_starts_ended, 0);
     let (few, many) = (with.counters(1).retransmits, without.counters(1).retransmits);
     assert!(many > 500 && 10 * few < many, "{few} of {many} retransmits");
+}
+
+/// The pace counts with 32 bits of microseconds, which go round every 71 minutes: wherever they
+/// stand, a transfer begins with a full allowance.
+#[test]
+fn a_transfer_begins_at_full_pace_whatever_the_clock_says() {
+    let usual = bulk(true).service(0).received;
+    assert!(usual > 5_000_000, "{usual}");
+    for before_us in [2_000_000_000, 1_000_000_000, 100_000_000, 500_000] {
+        let received = bulk_from((1 << 32) - before_us, true).service(0).received;
+        assert!(received * 10 > usual * 9, "{received} octets, {before_us} us before the seam");
+    }
 }
 
 /// Small requests and answers take no memory beyond what is in flight.

@@ -211,6 +211,7 @@ impl Stack {
 
     /// Gives the extension back.
     pub(super) fn close_extension(&mut self, index: u32) {
+        self.forget_wait(index);
         let tcb = &mut self.tcbs[index];
         if tcb.extension == BlockId::NONE {
             return;
@@ -240,6 +241,8 @@ impl Stack {
         if !self.still_receives(tcb, &tuning) {
             return self.close_extension(index);
         }
+        self.forget_wait(index);
+        let tcb = &self.tcbs[index];
         let anew = Extension { rare, tuning, ..Extension::new(tcb) };
         *of_mut(&mut self.pool, tcb.extension) = anew;
     }

@@ -27,7 +27,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Pacing {
-    /// When the allowance is full again, on the clock of microseconds; passed: it is.
+    /// When the allowance is full again, on the clock of microseconds; passed, or 0: it is.
     full_us: u32,
     /// The tick at which output looks again; 0: it does not wait.
     due: u32,
@@ -68,7 +68,7 @@ impl Stack {
         let (now_us, mss) = (self.now_low(), u64::from(tcb.mss));
         let pacing = &mut extension::of_mut(&mut self.pool, tcb.extension).pacing;
         let missing_us = pacing.missing_us(now_us).saturating_add(pace.us_for(sent));
-        pacing.full_us = now_us.wrapping_add(missing_us);
+        pacing.full_us = now_us.wrapping_add(missing_us).max(1);
         if !stopped {
             return;
         }
@@ -97,6 +97,13 @@ impl Stack {
         self.queue_output(index);
     }
 
+    /// The extension goes, and with it the wait: what waited goes at once.
+    pub(super) fn forget_wait(&mut self, index: u32) {
+        if self.paced_until(&self.tcbs[index]).is_some() {
+            self.end_wait(index);
+        }
+    }
+
     /// The pace of a connection; `None`: it goes unpaced. On a short path a tick is a long time,
     /// and the bursts of a turn are all that its queues ever see.
     fn pace_of(&self, tcb: &Tcb) -> Option<Pace> {
@@ -121,7 +128,7 @@ impl Pacing {
     /// clock's low half gone round.
     fn missing_us(self, now_us: u32) -> u32 {
         let ahead_us = self.full_us.wrapping_sub(now_us);
-        if ahead_us > MISSING_MAX_US { 0 } else { ahead_us }
+        if self.full_us == 0 || ahead_us > MISSING_MAX_US { 0 } else { ahead_us }
     }
 }
 
