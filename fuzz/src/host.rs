@@ -5,8 +5,8 @@ use crate::lan::{BAIT, SERVER, mac, v4, v6};
 use crate::pattern;
 use crore::mem::frames::heap::HeapFrames;
 use crore::mem::{Memory, PoolClass};
-use crore::{AddressRange, Closed, Conn, ConnId, Cycles, Engine, Interface, Service};
-use crore::{StackConfig, Stopwatch, Turn};
+use crore::{AddressRange, Closed, Conn, ConnId, Engine, Interface, Service};
+use crore::{StackConfig, Turn};
 use crore_wire::ethernet::{self, EtherType};
 use crore_wire::{ipv4, ipv6, tcp};
 use std::collections::HashMap;
@@ -189,18 +189,7 @@ impl Host {
 
     /// One turn; every invariant holds after it, and what it sends is right.
     pub(crate) fn turn(&mut self, arrived: &[Vec<u8>]) -> Vec<Sent> {
-        let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
-        let (engine, now_us) = (&mut self.engine, self.now_us);
-        let mut sent = Vec::new();
-        self.frames.lend(
-            arrived,
-            |rx, tx| {
-                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
-                engine.tick(tx, 64, &mut watch, &mut cycles);
-                engine.send(tx, 64, &mut watch, &mut cycles);
-            },
-            |frame| sent.push(frame.to_vec()),
-        );
+        let sent = self.engine.turn_over(&mut self.frames, arrived, self.now_us);
         self.engine.stack().check();
         sent.iter().filter_map(|frame| self.check_sent(frame)).collect()
     }

@@ -9,6 +9,7 @@ use crate::service::Service;
 use crate::states::States;
 use crate::turn::Turn;
 use crore_mem::Memory;
+use crore_mem::frames::heap::HeapFrames;
 use crore_mem::frames::{RxBurst, TxBurst};
 use crore_stack::{
     Burst, Closed, Event, Events, Flags, Interface, Output, Stack, StackConfig, StackError, What,
@@ -169,6 +170,29 @@ impl<S: Service> Engine<S> {
             watch.lap(cycles, Stage::Service);
         }
         output
+    }
+
+    /// A whole turn over frames on the heap, as a core makes one over a link's: `arrived` take
+    /// effect, due timers too, and what there is to say is written. Returns the frames sent. For
+    /// tests, fuzzers and benchmarks.
+    pub fn turn_over(
+        &mut self,
+        frames: &mut HeapFrames,
+        arrived: &[Vec<u8>],
+        now_us: u64,
+    ) -> Vec<Vec<u8>> {
+        let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
+        let mut sent = Vec::new();
+        frames.lend(
+            arrived,
+            |rx, tx| {
+                self.receive(rx, tx, now_us, &mut watch, &mut cycles);
+                self.tick(tx, 64, &mut watch, &mut cycles);
+                self.send(tx, 256, &mut watch, &mut cycles);
+            },
+            |frame| sent.push(frame.to_vec()),
+        );
+        sent
     }
 
     /// Tells the service what happened, in order.

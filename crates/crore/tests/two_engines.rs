@@ -3,10 +3,7 @@
 use crore::mem::Memory;
 use crore::mem::frames::TX_BURST_MAX;
 use crore::mem::frames::heap::HeapFrames;
-use crore::{
-    AddressRange, Closed, Conn, ConnId, Cycles, Engine, Interface, Service, StackConfig, Stopwatch,
-    Turn,
-};
+use crore::{AddressRange, Closed, Conn, ConnId, Engine, Interface, Service, StackConfig, Turn};
 use std::net::{IpAddr, SocketAddr};
 
 /// Records all calls; sends back what it gets when told to.
@@ -76,19 +73,8 @@ impl Host {
     fn turn(&mut self, now_us: u64) -> Vec<Vec<u8>> {
         let count = self.inbox.len().min(32);
         let arrived: Vec<Vec<u8>> = self.inbox.drain(..count).collect();
-        let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
-        let mut sent = Vec::new();
-        let engine = &mut self.engine;
-        self.frames.lend(
-            &arrived,
-            |rx, tx| {
-                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
-                engine.tick(tx, 64, &mut watch, &mut cycles);
-                engine.send(tx, 64, &mut watch, &mut cycles);
-            },
-            |frame| sent.push(frame.to_vec()),
-        );
-        engine.stack().check();
+        let sent = self.engine.turn_over(&mut self.frames, &arrived, now_us);
+        self.engine.stack().check();
         sent
     }
 }

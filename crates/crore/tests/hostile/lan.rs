@@ -4,7 +4,7 @@
 use crore::mem::Memory;
 use crore::mem::frames::TX_BURST_MAX;
 use crore::mem::frames::heap::HeapFrames;
-use crore::{AddressRange, Counters, Cycles, Engine, Interface, StackConfig, Stopwatch};
+use crore::{AddressRange, Counters, Engine, Interface, StackConfig};
 use crore::{ConnId, Service};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -66,19 +66,7 @@ impl<S: Service> Host<S> {
         let count = self.inbox.len().min(64);
         let arrived: Vec<Vec<u8>> = self.inbox.drain(..count).collect();
         self.given += count as u64;
-        let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
-        let mut sent = Vec::new();
-        let engine = &mut self.engine;
-        self.frames.lend(
-            &arrived,
-            |rx, tx| {
-                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
-                engine.tick(tx, 64, &mut watch, &mut cycles);
-                engine.send(tx, 256, &mut watch, &mut cycles);
-            },
-            |frame| sent.push(frame.to_vec()),
-        );
-        sent
+        self.engine.turn_over(&mut self.frames, &arrived, now_us)
     }
 
     /// All live connections.

@@ -8,8 +8,7 @@ use crore::mem::frames::TX_BURST_MAX;
 use crore::mem::frames::heap::HeapFrames;
 use crore::mem::{Memory, PoolClass};
 use crore::{
-    AddressRange, Conn, ConnId, Counters, Cycles, Engine, Interface, Service, Stack, StackConfig,
-    Stopwatch, Turn,
+    AddressRange, Conn, ConnId, Counters, Engine, Interface, Service, Stack, StackConfig, Turn,
 };
 use crore_wire::{ethernet, ipv4, tcp};
 use std::cmp::Reverse;
@@ -302,18 +301,8 @@ impl Host {
     fn turn(&mut self, now_us: u64) -> Vec<Vec<u8>> {
         let count = self.inbox.len().min(32);
         let arrived: Vec<Vec<u8>> = self.inbox.drain(..count).collect();
-        let (mut watch, mut cycles, mut sent) = (Stopwatch::start(), Cycles::default(), Vec::new());
-        let engine = &mut self.engine;
-        self.frames.lend(
-            &arrived,
-            |rx, tx| {
-                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
-                engine.tick(tx, 64, &mut watch, &mut cycles);
-                engine.send(tx, 64, &mut watch, &mut cycles);
-            },
-            |frame| sent.push(frame.to_vec()),
-        );
-        let stack = engine.stack();
+        let sent = self.engine.turn_over(&mut self.frames, &arrived, now_us);
+        let stack = self.engine.stack();
         stack.check();
         let timer = stack.next_timer_ms().map(|ms| (now_us / 1000 + u64::from(ms)) * 1000);
         let more = stack.output_waiting() > 0 || !self.inbox.is_empty();

@@ -10,9 +10,7 @@
 use crore::mem::Memory;
 use crore::mem::frames::TX_BURST_MAX;
 use crore::mem::frames::heap::HeapFrames;
-use crore::{
-    AddressRange, ConnId, ConnectError, Cycles, Engine, Interface, StackConfig, Stopwatch, Turn,
-};
+use crore::{AddressRange, ConnId, ConnectError, Engine, Interface, StackConfig, Turn};
 use crore_wire::checksum::{self, Sum};
 use crore_wire::tcp::{self, Flags, Options, Timestamps};
 use crore_wire::{Protocol, ethernet, ethernet::MacAddr, ipv4, ipv6};
@@ -303,18 +301,7 @@ impl Peer {
 
     /// Gives frames as they are to the engine, in one burst.
     pub(crate) fn inject(&mut self, frames: &[Vec<u8>]) {
-        let (mut watch, mut cycles) = (Stopwatch::start(), Cycles::default());
-        let (engine, now_us) = (&mut self.engine, self.now_us);
-        let mut sent = Vec::new();
-        self.frames.lend(
-            frames,
-            |rx, tx| {
-                engine.receive(rx, tx, now_us, &mut watch, &mut cycles);
-                engine.tick(tx, 64, &mut watch, &mut cycles);
-                engine.send(tx, 64, &mut watch, &mut cycles);
-            },
-            |frame| sent.push(frame.to_vec()),
-        );
+        let sent = self.engine.turn_over(&mut self.frames, frames, self.now_us);
         self.engine.stack().check();
         for frame in sent {
             self.take(frame);
