@@ -245,9 +245,10 @@ fn window_probes_carry_neither_ect_nor_cwr() {
     assert_eq!((rest.payload.len(), rest.ecn(), has_cwr(&rest)), (3, ECT0, true));
 }
 
-/// RFC 3168-6.1.2b, RFC 8511-3a, RFC 8511-3.1a: an echo takes a fifth of the window with `NewReno`,
-/// 15 % with CUBIC. RFC 3168-6.1.2c, RFC 3168-6.1.2d: once for each window of data, and the window
-/// does not grow meanwhile. RFC 3168-6.1.2f, RFC 3168-6.1.2h: CWR on the first new octets only.
+/// RFC 9293 SHLD-8, RFC 3168-6.1.2b, RFC 8511-3a, RFC 8511-3.1a: an echo takes a fifth of the
+/// window with `NewReno`, 15 % with CUBIC. RFC 3168-6.1.2c, RFC 3168-6.1.2d: once for each window
+/// of data, and the window does not grow meanwhile. RFC 3168-6.1.2f, RFC 3168-6.1.2h: CWR on the
+/// first new octets only.
 #[test]
 fn an_echo_reduces_the_window_once_a_round_trip() {
     for (congestion, percent) in [(Congestion::NewReno, 80), (Congestion::Cubic, 85)] {

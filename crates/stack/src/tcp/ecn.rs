@@ -17,7 +17,7 @@ use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
 use crore_wire::tcp;
 
-/// With whom a stack uses ECN. The numbers are those of Linux's `tcp_ecn`.
+/// With whom a stack uses ECN (RFC 9293 SHLD-8). The numbers are those of Linux's `tcp_ecn`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ecn {
     /// With nobody.
