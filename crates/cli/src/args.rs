@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use core::net::SocketAddr;
 use crore::mem::HugePages;
 use std::path::PathBuf;
+use std::time::Duration;
 use values::{count_1_to_1_billion, rate, seconds, two_cpus};
 
 /// Ten million TCP connections in one process: packet handling, memory and scheduling live in the
@@ -31,6 +32,13 @@ pub(crate) enum Command {
     /// reports what it cost.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
+
+    /// Measure: cycles a packet, connections a second, memory, by profiles
+    ///
+    /// Each profile runs a server and what loads it in this process and checks every byte. Beside
+    /// the figures it shows the state of the machine that they depend on.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchOptions),
 
     /// Serve echo or HTTP on a network interface, beside the kernel
     ///
@@ -250,6 +258,65 @@ pub(crate) struct DemoOptions {
     pub(crate) output: OutputOptions,
 }
 
+/// `crore bench`.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct BenchOptions {
+    /// The profiles to run [default: all]
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+
+    /// Say which profiles there are
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Write all that was found to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write a report to read, with plots: one HTML file that needs no other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// How long to measure at each point
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+
+    /// How many connections are live, a point each [default: the profile's own]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = count_1_to_1_billion)]
+    pub(crate) connections: Vec<u32>,
+
+    /// Measure something else in turn with it
+    #[arg(long, value_name = "OTHER", value_enum)]
+    pub(crate) against: Option<Against>,
+
+    /// The processors of server and client [default: the first two that share no core]
+    #[arg(long, value_name = "SERVER,CLIENT", value_parser = two_cpus)]
+    pub(crate) cpus: Option<(usize, usize)>,
+
+    #[command(flatten)]
+    pub(crate) memory: MemoryOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Against {
+    /// The yardstick: the least work that any such stack can do
+    Limit,
+    /// The same service and clients on the kernel's sockets
+    Kernel,
+}
+
+impl BenchOptions {
+    /// The numbers of connections asked for, or these.
+    pub(crate) fn connections_or(&self, default: &[u32]) -> Vec<u32> {
+        if self.connections.is_empty() { default.to_vec() } else { self.connections.clone() }
+    }
+
+    /// How long to measure at each point.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct MemoryOptions {
     /// Pages for the connections' memory [default: reserve as root, else transparent]
@@ -314,6 +381,13 @@ const DEMO_EXAMPLES: &str = "Examples:
   crore demo --connections 10k --seconds 2     a first look
   crore demo --connections 1M --rate 100000    latency at half load
   crore demo --json figures.json               the figures for a program
+
+Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";
+
+const BENCH_EXAMPLES: &str = "Examples:
+  crore bench --list                                   the profiles
+  crore bench echo --connections 10k,100k --seconds 2  a first look
+  crore bench --html report.html --json report.json    all of them
 
 Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";
 

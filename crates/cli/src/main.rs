@@ -3,6 +3,8 @@
 //! ```text
 //!   args        what can be said on the command line
 //!   demo        server and client in one process, joined by a pipe: the whole story in one command
+//!   bench       profiles that measure, one at a time, with reports
+//!   pair        that server and client: settings, memory, threads
 //!   serve       echo or HTTP on an XDP or TAP link
 //!   load        clients for a server on an XDP or TAP link
 //!   link        opening a link, and what the control plane knows of it
@@ -16,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod demo;
 mod figures;
 mod huge_pages;
@@ -24,6 +27,7 @@ mod lead;
 mod link;
 mod load;
 mod neighbours;
+mod pair;
 mod places;
 mod plan;
 mod report;
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     huge_pages::give_back_on_panic();
     let outcome = match args.command {
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Serve(ServeKind::Echo(options)) => serve::echo(&options),
         Command::Serve(ServeKind::Http { root, options }) => serve::http(&options, root.as_deref()),
         Command::Load(LoadKind::Echo { payload, options }) => load::echo(&options, payload),

@@ -1,12 +1,13 @@
 //! The demo's figures: checked, shown beside those of the C10M problem, and as JSON.
 
-use super::cores::Remains;
-use super::sides::{Demand, MemoryOfSides};
 use super::story::Story;
 use crate::figures::dropped_line;
+use crate::pair::{Demand, MemoryOfSides};
 use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
 use crate::text::{bytes, grouped, rate};
-use crore::Snapshot;
+use crore::{Core, Snapshot};
+use crore_echo::Echo as EchoServer;
+use crore_load::EchoLoad;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -51,10 +52,12 @@ impl Figures {
         demand: &Demand,
         memory: MemoryOfSides,
         story: &Story,
-        remains: &Remains,
+        remains: &(Core<EchoServer>, Core<EchoLoad>),
     ) -> Self {
-        let numbers = remains.numbers;
-        let both = [remains.server.counters, remains.client.counters];
+        let load = remains.1.engine().service();
+        let numbers = *load.numbers();
+        let sides = [remains.0.snapshot(), remains.1.snapshot()];
+        let both = sides.map(|side| side.counters);
         let wanted = u64::from(demand.connections);
         let [before, after] = story.traffic.map(|snapshot| [snapshot]);
         let per_second = |count: u64, seconds: f64| {
@@ -76,9 +79,9 @@ impl Figures {
             bytes_per_connection_server: rounded(memory.server_bytes as f64 / wanted as f64),
             bytes_per_connection_client: rounded(memory.client_bytes as f64 / wanted as f64),
             cycles_per_packet: CyclesPerPacket::between(&before, &after),
-            latency_us: remains.latency.summary().into(),
+            latency_us: load.latency().summary().into(),
             closed: numbers.closed,
-            leaked: leaked(&remains.server) + leaked(&remains.client),
+            leaked: sides.iter().map(leaked).sum(),
             wanted,
             missed: numbers.missed,
             unanswered: numbers.requests - numbers.replies,

@@ -1,33 +1,33 @@
 //! `crore demo`: a server and a client, ten million connections between them, and what it cost.
 //!
 //! ```text
-//!   sides     settings, memory and addresses of server and client
-//!   cores     the two threads, and what this one can ask of them
 //!   story     the phases: open, use, check, close
 //!   figures   the report, and its JSON
 //! ```
+//!
+//! Server and client are a [`crate::pair`].
 
-mod cores;
 mod figures;
-mod sides;
 mod story;
 
 use crate::args::DemoOptions;
 use crate::huge_pages::Reserved;
+use crate::pair::{self, Cores, Demand, Plans, Sides};
 use crate::places::TwoPlaces;
 use crate::view::View;
 use crate::{plan, report, text};
 use anyhow::Result;
-use cores::Cores;
 use crore::mem::{HugePages, Pages};
-use sides::{Demand, Sides};
+use crore_echo::Echo as EchoServer;
+use crore_load::{Control, Echo, EchoLoad, Pace};
+use std::time::Duration;
 
 /// Runs the demo. True when everything it checked was right.
 pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     let places = TwoPlaces::choose(options.cpus)?;
     let pages = options.memory.huge_pages();
-    let demand = Demand::of(options, connections(options, pages)?);
-    let planned = sides::plan(&demand)?;
+    let demand = demand(options, connections(options, pages)?);
+    let planned = plan(&demand)?;
     println!("{} connections", text::grouped(u64::from(demand.connections)));
     println!("server: {}", planned.server.line());
     println!("client: {}", planned.client.line());
@@ -43,7 +43,9 @@ fn measure(
     places: TwoPlaces,
     pages: HugePages,
 ) -> Result<bool> {
-    let sides = Sides::new(demand, pages)?;
+    let control = Control::new();
+    let load = demand.load(Echo::new(options.payload), control.clone());
+    let sides = Sides::new(demand, EchoServer, load, pages)?;
     if let Some(got) = sides.pages.filter(|got| *got != Pages::Reserved) {
         println!("memory: {}", got.advice());
     }
@@ -53,7 +55,7 @@ fn measure(
     let memory = sides.memory;
     let cores = Cores::start(sides, places)?;
     let mut view = View::open(options.output.plain);
-    let story = story::tell(&cores, demand, memory, &mut view)?;
+    let story = story::tell(&cores, &control, demand, memory, &mut view)?;
     drop(view);
     let figures = figures::Figures::of(demand, memory, &story, &cores.stop()?);
     println!("{}", figures.table());
@@ -67,9 +69,22 @@ fn measure(
     Ok(complaints.is_empty())
 }
 
+fn demand(options: &DemoOptions, connections: u32) -> Demand {
+    let pace = match options.rate {
+        Some(per_second) => Pace::Open { per_second },
+        None => Pace::Closed { in_flight: options.in_flight.min(connections) },
+    };
+    let traffic_time = Duration::from_secs_f64(options.seconds);
+    Demand::new(connections, options.payload, pace, Some(traffic_time))
+}
+
+fn plan(demand: &Demand) -> Result<Plans> {
+    pair::plan::<EchoServer, EchoLoad>(demand)
+}
+
 /// As many as were asked for, if they fit; else ten million, or as many as do.
 fn connections(options: &DemoOptions, pages: HugePages) -> Result<u32> {
-    let bytes_for = |count: u32| Ok(sides::plan(&Demand::of(options, count))?.total_bytes());
+    let bytes_for = |count: u32| Ok(plan(&demand(options, count))?.total_bytes());
     if let Some(wanted) = options.connections {
         plan::check_fit(wanted, pages, bytes_for)?;
         return Ok(wanted);

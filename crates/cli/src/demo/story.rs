@@ -1,12 +1,12 @@
 //! The demo's phases: open, use, check, close.
 
-use super::cores::Cores;
-use super::sides::{Demand, MemoryOfSides};
 use crate::lead::Leader;
+use crate::pair::{Cores, Demand, MemoryOfSides};
 use crate::view::{Sampler, View};
 use anyhow::Result;
 use crore::Snapshot;
-use crore_load::Phase;
+use crore_echo::Echo as EchoServer;
+use crore_load::{Control, EchoLoad, Phase};
 use std::time::{Duration, Instant};
 
 /// What was seen on the way.
@@ -22,16 +22,17 @@ pub(crate) struct Story {
 
 /// Leads both cores through all phases.
 pub(crate) fn tell(
-    cores: &Cores,
+    cores: &Cores<EchoServer, EchoLoad>,
+    control: &Control,
     demand: &Demand,
     memory: MemoryOfSides,
     view: &mut View,
 ) -> Result<Story> {
     let pages = vec![cores.server.page()];
     let sampler = Sampler::new(pages, memory.server_bytes + memory.client_bytes);
-    let sizes = (demand.connections, Some(demand.traffic_time));
+    let sizes = (demand.connections, demand.traffic_time);
     let nudge = || cores.nudge();
-    let mut leader = Leader::new(cores.control.clone(), sizes, sampler, view, &nudge);
+    let mut leader = Leader::new(control.clone(), sizes, sampler, view, &nudge);
     leader.through(Phase::Opening)?;
     let before = cores.server.snapshot_now();
     leader.through(Phase::Traffic)?;
@@ -46,7 +47,7 @@ pub(crate) fn tell(
 }
 
 /// The client has closed everything; the server's last acknowledgments may be on their way.
-fn wait_for_the_last(cores: &Cores) -> Result<()> {
+fn wait_for_the_last(cores: &Cores<EchoServer, EchoLoad>) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < LAST_PATIENCE {
         cores.nudge()?;

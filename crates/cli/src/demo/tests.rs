@@ -16,11 +16,13 @@ fn options(connections: u32) -> DemoOptions {
 }
 
 fn play(options: &DemoOptions) -> Figures {
-    let demand = Demand::of(options, options.connections.unwrap());
-    let sides = Sides::new(&demand, HugePages::None).unwrap();
+    let demand = demand(options, options.connections.unwrap());
+    let control = Control::new();
+    let load = demand.load(Echo::new(options.payload), control.clone());
+    let sides = Sides::new(&demand, EchoServer, load, HugePages::None).unwrap();
     let memory = sides.memory;
     let cores = Cores::start(sides, TwoPlaces::choose(None).unwrap()).unwrap();
-    let story = story::tell(&cores, &demand, memory, &mut View::Nowhere).unwrap();
+    let story = story::tell(&cores, &control, &demand, memory, &mut View::Nowhere).unwrap();
     Figures::of(&demand, memory, &story, &cores.stop().unwrap())
 }
 
@@ -100,8 +102,8 @@ fn what_went_wrong_is_said_in_a_sentence() {
 
 #[test]
 fn ten_million_connections_stay_below_320_bytes_each_on_each_side() {
-    let demand = Demand::of(&options(1), 10_000_000);
-    let planned = sides::plan(&demand).unwrap();
+    let demand = demand(&options(1), 10_000_000);
+    let planned = plan(&demand).unwrap();
     for side in [&planned.server, &planned.client] {
         let each = side.total_bytes() / 10_000_000;
         assert!((150..=320).contains(&each), "{each} bytes: {}", side.line());

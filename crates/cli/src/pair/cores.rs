@@ -1,32 +1,21 @@
-//! The demo's two threads, and what the main thread can ask of them.
+//! The two threads of a pair, and what the main thread can ask of them.
 
 use super::sides::Sides;
 use crate::places::TwoPlaces;
 use crate::running::Running;
 use anyhow::Result;
-use crore::{Core, Engine, Snapshot, State, Stop};
-use crore_echo::Echo as EchoServer;
-use crore_load::{Control, EchoLoad, Latency, Numbers};
+use crore::{Core, Engine, Service, State, Stop};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// Server and client while they run.
-pub(crate) struct Cores {
-    pub(crate) server: Running<EchoServer>,
-    pub(crate) client: Running<EchoLoad>,
-    pub(crate) control: Control,
+pub(crate) struct Cores<S: Service, C: Service> {
+    pub(crate) server: Running<S>,
+    pub(crate) client: Running<C>,
     census: Arc<Census>,
     stop: Stop,
-}
-
-/// What is left of the cores in the end.
-pub(crate) struct Remains {
-    pub(crate) server: Snapshot,
-    pub(crate) client: Snapshot,
-    pub(crate) numbers: Numbers,
-    pub(crate) latency: Latency,
 }
 
 /// A count of established connections that the server's core makes between its turns.
@@ -37,9 +26,13 @@ struct Census {
     established: AtomicU64,
 }
 
-impl Cores {
+impl<S: Service, C: Service> Cores<S, C>
+where
+    Core<S>: Send + 'static,
+    Core<C>: Send + 'static,
+{
     /// Starts both. Nothing is opened before the client's first turn.
-    pub(crate) fn start(sides: Sides, places: TwoPlaces) -> Result<Self> {
+    pub(crate) fn start(sides: Sides<S, C>, places: TwoPlaces) -> Result<Self> {
         let stop = Stop::new();
         let census = Arc::new(Census::default());
         let (engine, link) = sides.server;
@@ -49,7 +42,7 @@ impl Cores {
         let (engine, link) = sides.client;
         let core = Core::new(engine, link, places.config(places.second));
         let client = Running::start("client", core, &stop, |_| {})?;
-        Ok(Self { server, client, control: sides.control, census, stop })
+        Ok(Self { server, client, census, stop })
     }
 
     /// Ends the client's sleep; fails when a thread has ended that should not have.
@@ -71,18 +64,10 @@ impl Cores {
         Ok(self.census.established.load(Ordering::Acquire))
     }
 
-    /// Ends both, and says what is left.
-    pub(crate) fn stop(self) -> Result<Remains> {
+    /// Ends both: server, then client.
+    pub(crate) fn stop(self) -> Result<(Core<S>, Core<C>)> {
         self.stop.set();
-        let server = self.server.join()?;
-        let client = self.client.join()?;
-        let load = client.engine().service();
-        Ok(Remains {
-            server: server.snapshot(),
-            client: client.snapshot(),
-            numbers: *load.numbers(),
-            latency: load.latency().clone(),
-        })
+        Ok((self.server.join()?, self.client.join()?))
     }
 }
 
@@ -99,7 +84,7 @@ impl Count {
     }
 
     /// Looks at the next slots, if somebody wants to know. Bounded, because packets wait meanwhile.
-    fn go_on(&mut self, engine: &Engine<EchoServer>) {
+    fn go_on<S: Service>(&mut self, engine: &Engine<S>) {
         if !self.census.wanted.load(Ordering::Acquire) {
             return;
         }

@@ -1,0 +1,15 @@
+//! A server and a client in this process, each on a thread of its own, joined by a pipe: what the
+//! demo tells its story with, and what most benchmarks measure.
+//!
+//! ```text
+//!   sides     settings, memory and addresses of both
+//!   cores     the two threads, and what this one can ask of them
+//! ```
+//!
+//! It is not a link to another machine: `serve` and `load` are for that.
+
+mod cores;
+mod sides;
+
+pub(crate) use cores::Cores;
+pub(crate) use sides::{Demand, MemoryOfSides, Plans, Sides, plan};

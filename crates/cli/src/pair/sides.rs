@@ -1,0 +1,227 @@
+//! Settings, memory and addresses of a server and a client that a pipe joins.
+
+use crate::plan::Plan;
+use anyhow::Result;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crore::driver::pipe;
+use crore::driver::{Capabilities, Link};
+use crore::mem::{HugePages, Memory, Pages, PoolClass, region_bytes};
+use crore::{AddressRange, Engine, Interface, Service, StackConfig};
+use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, Pace, Protocol};
+use std::time::Duration;
+
+/// What is asked of a pair.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    pub(crate) connections: u32,
+    pub(crate) pace: Pace,
+    /// `None`: until the load is told to hurry.
+    pub(crate) traffic_time: Option<Duration>,
+    pub(crate) mtu: u16,
+    /// Settings of both stacks; they decide how much memory a pair takes.
+    pub(crate) server: StackConfig,
+    pub(crate) client: StackConfig,
+}
+
+impl Demand {
+    /// So many connections, with requests of so many octets on them, and settings for that.
+    pub(crate) fn new(
+        connections: u32,
+        payload_bytes: u16,
+        pace: Pace,
+        traffic_time: Option<Duration>,
+    ) -> Self {
+        let in_flight = match pace {
+            Pace::Closed { in_flight } => in_flight,
+            // A server that keeps up has far fewer; one that does not shows it in the latency.
+            Pace::Open { .. } => connections.min(1 << 16),
+        };
+        let pool = pool(in_flight, u32::from(payload_bytes));
+        let settings = settings(connections, pool);
+        Self {
+            connections,
+            pace,
+            traffic_time,
+            mtu: MTU,
+            server: server_settings(settings.clone()),
+            client: client_settings(settings),
+        }
+    }
+
+    /// The client's service: opens the connections and asks as `protocol` says.
+    pub(crate) fn load<P: Protocol>(&self, protocol: P, control: Control) -> Load<P> {
+        let remote = IpAddr::V4(SERVER);
+        let locals = client_interface(self, [2; 6], self.mtu).addresses;
+        let seed = crore::random_seed();
+        let config = LoadConfig {
+            remote: SocketAddr::new(remote, PORT),
+            locals: LocalAddresses::for_remote(&locals, remote),
+            connections: self.connections,
+            opens_per_second: None,
+            handshakes_max: HANDSHAKES_MAX,
+            pace: self.pace,
+            traffic_time: self.traffic_time,
+            seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),
+        };
+        Load::new(config, protocol, Clock::measured(), control)
+    }
+}
+
+/// Both ends, ready to run.
+pub(crate) struct Sides<S: Service, C: Service> {
+    pub(crate) server: (Engine<S>, Link),
+    pub(crate) client: (Engine<C>, Link),
+    pub(crate) memory: MemoryOfSides,
+    /// What most of the memory is on.
+    pub(crate) pages: Option<Pages>,
+}
+
+/// All memory of each side, half of the pipe included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MemoryOfSides {
+    pub(crate) server_bytes: usize,
+    pub(crate) client_bytes: usize,
+}
+
+/// What both sides will take.
+pub(crate) struct Plans {
+    pub(crate) server: Plan,
+    pub(crate) client: Plan,
+    pipe_bytes: usize,
+}
+
+impl Plans {
+    pub(crate) fn total_bytes(&self) -> usize {
+        self.server.total_bytes() + self.client.total_bytes() + self.pipe_bytes
+    }
+
+    pub(crate) fn huge_pages(&self) -> usize {
+        let pipe = Plan { regions: vec![("pipe", self.pipe_bytes / 2); 2] };
+        self.server.huge_pages() + self.client.huge_pages() + pipe.huge_pages()
+    }
+}
+
+/// What a pair with these services will take, before anything is taken.
+pub(crate) fn plan<S: Service, C: Service>(demand: &Demand) -> Result<Plans> {
+    let (mac, mtu) = ([2; 6], demand.mtu);
+    let mut memory = Memory::heap();
+    pipe::pair(&mut memory, SLOTS, mtu)?;
+    let pipe = memory.accounts().iter().map(|account| region_bytes(account.bytes));
+    Ok(Plans {
+        server: Plan::of_engine::<S::State>(&demand.server, &server_interface(mac, mtu))?,
+        client: Plan::of_engine::<C::State>(&demand.client, &client_interface(demand, mac, mtu))?,
+        pipe_bytes: pipe.sum(),
+    })
+}
+
+impl<S: Service, C: Service> Sides<S, C> {
+    /// Takes all the memory.
+    pub(crate) fn new(demand: &Demand, server: S, client: C, pages: HugePages) -> Result<Self> {
+        let mut pipe_memory = Memory::new(pages);
+        let (server_end, client_end) = pipe::pair(&mut pipe_memory, SLOTS, demand.mtu)?;
+        let (server_link, client_link) = (Link::Pipe(server_end), Link::Pipe(client_end));
+        let Capabilities { mac, mtu, .. } = server_link.capabilities();
+        let interface = server_interface(mac, mtu);
+        let (mut server, server_memory) = engine(&demand.server, &interface, server, pages)?;
+        server.listen(PORT);
+        let Capabilities { mac, mtu, .. } = client_link.capabilities();
+        let interface = client_interface(demand, mac, mtu);
+        let (client, client_memory) = engine(&demand.client, &interface, client, pages)?;
+        Ok(Self {
+            pages: server_memory.main_pages(),
+            server: (server, server_link),
+            client: (client, client_link),
+            memory: MemoryOfSides {
+                server_bytes: server_memory.total_bytes() + pipe_memory.total_bytes() / 2,
+                client_bytes: client_memory.total_bytes() + pipe_memory.total_bytes() / 2,
+            },
+        })
+    }
+}
+
+fn engine<S: Service>(
+    settings: &StackConfig,
+    interface: &Interface,
+    service: S,
+    pages: HugePages,
+) -> Result<(Engine<S>, Memory)> {
+    let mut memory = Memory::new(pages);
+    let settings = settings.clone();
+    let engine = Engine::new(settings, interface, service, &mut memory, crore::random_seed())?;
+    Ok((engine, memory))
+}
+
+fn server_settings(mut settings: StackConfig) -> StackConfig {
+    // The client closes first, so TIME-WAIT is there.
+    settings.time_wait_max = 1 << 10;
+    settings.half_open_max = 4 * HANDSHAKES_MAX;
+    settings
+}
+
+fn client_settings(mut settings: StackConfig) -> StackConfig {
+    settings.ack_delay_ms = 0;
+    settings.half_open_max = 1 << 6;
+    settings.time_wait_max = settings.conns_max.clamp(1 << 10, 1 << 17);
+    settings
+}
+
+/// What both sides have in common: small buffers, because a request is small, and a pool for what
+/// can be under way, because an idle connection has no buffer at all.
+fn settings(connections: u32, pool: [PoolClass; 3]) -> StackConfig {
+    let mut settings = StackConfig::for_connections(connections);
+    settings.nodelay = true;
+    settings.snd_buf_bytes = 64 << 10;
+    settings.snd_buf_max_bytes = 64 << 10;
+    settings.rcv_buf_bytes = 64 << 10;
+    settings.rcv_buf_max_bytes = 64 << 10;
+    settings.neighbours_max = 1 << 12;
+    settings.pool = pool;
+    settings
+}
+
+/// Blocks for so many payloads, twice: one may wait for its acknowledgment while the next is sent.
+fn pool(in_flight: u32, payload_bytes: u32) -> [PoolClass; 3] {
+    let mut classes = [
+        PoolClass { payload_bytes: 160, count: 1 << 10 },
+        PoolClass { payload_bytes: 480, count: 1 << 9 },
+        PoolClass { payload_bytes: 2016, count: 1 << 9 },
+    ];
+    let fitting = classes.iter().position(|class| payload_bytes <= class.payload_bytes);
+    let class = &mut classes[fitting.unwrap_or(2)];
+    class.count += 2 * in_flight * payload_bytes.div_ceil(class.payload_bytes);
+    classes
+}
+
+fn server_interface(mac: [u8; 6], mtu: u16) -> Interface {
+    interface(mac, mtu, SERVER, 1)
+}
+
+fn client_interface(demand: &Demand, mac: [u8; 6], mtu: u16) -> Interface {
+    let addresses = LocalAddresses::needed_for(demand.connections);
+    interface(mac, mtu, FIRST_CLIENT, addresses)
+}
+
+fn interface(mac: [u8; 6], mtu: u16, first: Ipv4Addr, count: u32) -> Interface {
+    Interface {
+        mac,
+        mtu,
+        vlan: None,
+        addresses: vec![AddressRange { first: IpAddr::V4(first), count, prefix_len: 8 }],
+        gateway_v4: None,
+        gateway_v6: None,
+        verify_checksums: true,
+    }
+}
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
+const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const PORT: u16 = 7;
+const MTU: u16 = 1500;
+
+/// Frames on their way in one direction: enough for some bursts, few enough to stay in the cache.
+const SLOTS: u32 = 512;
+
+/// Connections being opened at the same time, or closed: a full ring loses answers to strangers.
+const HANDSHAKES_MAX: u32 = 384;
+
+const _: () = assert!(HANDSHAKES_MAX < SLOTS);
