@@ -6,14 +6,16 @@
 //!   rules     names, unsafe, module heads      no exceptions
 //!   rfc       what the RFCs ask for            docs/rfc/requirements, comments that cite them
 //!   security  what docs/security.md promises   its tests, settings and counters exist
+//!   guard     instructions and bytes           bench/record.toml: what was recorded
 //!   demo      the report of `crore demo`       what must be true whatever the machine
 //! ```
 //!
-//! All but the last run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house in
-//! order. Nothing here is part of the product.
+//! All but the last two run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house
+//! in order. Nothing here is part of the product.
 
 mod demo;
 mod deps;
+mod guard;
 mod ratchet;
 mod rfc;
 mod rules;
@@ -48,6 +50,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["rfc"] => report(&rfc::problems(&root)?),
         ["rfc", "--write"] => rfc::write(&root, ratchet::Growth::Refused),
         ["rfc", "--write", "--grow"] => rfc::write(&root, ratchet::Growth::Recorded),
+        ["guard"] => guard::check(&root),
+        ["guard", "--write"] => guard::write(&root),
         ["check-demo", file] => demo::check(Path::new(file)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -83,6 +87,8 @@ cargo xtask ratchet --write --grow   also what became larger; the commit says wh
 cargo xtask rfc                      requirements of the RFCs and their citations only
 cargo xtask rfc --write              writes docs/rfc/, and takes in what has a test now
 cargo xtask rfc --write --grow       also what is done without a test; the commit says why
+cargo xtask guard                    instructions a packet, bytes a connection: as recorded?
+cargo xtask guard --write            writes bench/record.toml; the commit says why
 cargo xtask check-demo FILE          is this report of `crore demo` good on any machine";
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub(crate) struct Client {
     snd_nxt: u32,
     rcv_nxt: u32,
     ts_recent: u32,
+    /// Segments taken.
+    pub(crate) segments: u32,
 }
 
 impl Client {
@@ -20,7 +22,14 @@ impl Client {
     pub(crate) fn new(n: u32) -> Self {
         let ip = Ipv4Addr::from(u32::from(FIRST) + n / 50_000);
         let port = 10_000 + (n % 50_000) as u16;
-        Self { ip, port, snd_nxt: 1000, rcv_nxt: 0, ts_recent: 0 }
+        Self { ip, port, snd_nxt: 1000, rcv_nxt: 0, ts_recent: 0, segments: 0 }
+    }
+
+    /// Whom of `clients` a frame is for; they are the first of all, in order.
+    pub(crate) fn among<'a>(clients: &'a mut [Self], frame: &[u8]) -> &'a mut Self {
+        let first = clients[0].port;
+        let port = u16::from_be_bytes([frame[DST_PORT_AT], frame[DST_PORT_AT + 1]]);
+        &mut clients[usize::from(port - first)]
     }
 
     /// The next connection from the same port.
@@ -43,9 +52,11 @@ impl Client {
         self.frame(tcp::Flags::ACK, self.clock(now_ms), &[])
     }
 
-    pub(crate) fn request(&mut self, now_ms: u32) -> Vec<u8> {
-        let frame = self.frame(tcp::Flags::ACK | tcp::Flags::PSH, self.clock(now_ms), &[7; 64]);
-        self.snd_nxt += 64;
+    /// So many octets.
+    pub(crate) fn text(&mut self, octets: usize, now_ms: u32) -> Vec<u8> {
+        let (flags, text) = (tcp::Flags::ACK | tcp::Flags::PSH, &[7; 1448][..octets]);
+        let frame = self.frame(flags, self.clock(now_ms), text);
+        self.snd_nxt += octets as u32;
         frame
     }
 
@@ -62,6 +73,7 @@ impl Client {
         let (header, text) = tcp::Header::parse(segment).expect("TCP");
         assert_eq!(header.dst_port, self.port, "answers come in the requests' order");
         assert_eq!(header.ack, self.snd_nxt + u32::from(header.flags.contains(tcp::Flags::SYN)));
+        self.segments += 1;
         let phantom =
             header.flags.contains(tcp::Flags::SYN) || header.flags.contains(tcp::Flags::FIN);
         self.snd_nxt = header.ack;
@@ -129,6 +141,8 @@ pub(crate) fn interface() -> Interface {
 }
 
 pub(crate) const LOCAL_PORT: u16 = 7;
+/// Behind the headers of Ethernet and IPv4, without options.
+const DST_PORT_AT: usize = 14 + 20 + 2;
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];

@@ -42,8 +42,8 @@ pub use crore_mem as mem;
 pub use crore_stack::{
     AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
     FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PathSearch, PoolMarks,
-    Pressure, ReassemblyLimits, Refusal, SourceLimits, Stack, StackConfig, StackError, State,
-    Station, Transitions, Trouble,
+    Pressure, ReassemblyLimits, Refusal, SIZES, SourceLimits, Stack, StackConfig, StackError,
+    State, Station, Transitions, Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};

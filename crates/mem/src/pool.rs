@@ -94,7 +94,8 @@ impl<H: Pod> Pool<H> {
     /// The most classes a pool can have.
     pub const CLASSES_MAX: usize = CLASSES_MAX;
 
-    const PAYLOAD_AT: usize = size_of::<Meta>() + size_of::<H>();
+    /// Bytes of a block before its payload.
+    pub const PAYLOAD_AT: usize = size_of::<Meta>() + size_of::<H>();
 
     /// Bytes that a mapped pool of these classes takes from the system.
     pub fn bytes_for(classes: &[PoolClass]) -> usize {

@@ -228,7 +228,9 @@ const SLOTS: usize = 8;
 /// The tag of a free slot.
 const NO_TAG: u16 = 0;
 
-const _: () = assert!(size_of::<Bucket>() == 64);
+pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
+
+const _: () = assert!(BUCKET_BYTES == 64);
 
 #[cfg(test)]
 mod tests;

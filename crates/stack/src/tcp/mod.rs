@@ -80,3 +80,7 @@ pub use output::Output;
 pub use path_search::PathSearch;
 pub use sources::SourceLimits;
 pub use user::{APP_TIMER_MAX_MS, SendEnd};
+
+/// Bytes of a connection's extension, and of what few have beside it.
+pub(crate) const EXTENSION_BYTES: usize = size_of::<extension::Extension>();
+pub(crate) const RARE_BYTES: usize = size_of::<rare::Rare>();

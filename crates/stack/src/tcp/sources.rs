@@ -137,7 +137,9 @@ struct Source {
     generation: u32,
 }
 
-const _: () = assert!(size_of::<Source>() == 32);
+pub(crate) const SOURCE_BYTES: usize = size_of::<Source>();
+
+const _: () = assert!(SOURCE_BYTES == 32);
 
 impl Slot for Source {
     fn link(&self) -> u32 {

@@ -83,4 +83,6 @@ pub(super) const CHUNK_ENTRIES: usize = 15;
 pub(super) const NO_CHUNK: u32 = u32::MAX;
 const LAYOUT_VERSION: u32 = 1;
 
-const _: () = assert!(size_of::<Chunk>() == 64);
+pub(crate) const CHUNK_BYTES: usize = size_of::<Chunk>();
+
+const _: () = assert!(CHUNK_BYTES == 64);

@@ -28,6 +28,7 @@
 mod chunks;
 mod slots;
 
+pub(crate) use chunks::CHUNK_BYTES;
 use crore_mem::{Memory, MemoryError};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

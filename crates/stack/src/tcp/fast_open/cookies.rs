@@ -48,6 +48,9 @@ impl Entry {
     const TRIED: u8 = 1 << 3;
 }
 
+/// Bytes of an entry.
+pub(super) const ENTRY_BYTES: usize = size_of::<Entry>();
+
 /// What may go on a SYN to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {

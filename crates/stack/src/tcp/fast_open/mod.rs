@@ -31,6 +31,9 @@ use crore_mem::{Memory, MemoryError};
 use pending::Pending;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// Bytes of what is kept of a server.
+pub(crate) const COOKIE_BYTES: usize = cookies::ENTRY_BYTES;
+
 pub(super) use client::OnSyn;
 pub(super) use server::Verdict;
 
