@@ -11,6 +11,7 @@
 //!   icmpv4, icmpv6  echo, errors, neighbour discovery
 //!   tcp, udp        the segment and the datagram
 //!   checksum        the Internet checksum they share
+//!   rss             which queue of an interface a frame goes to
 //! ```
 //!
 //! What one may rely on:
@@ -37,6 +38,7 @@ pub mod ipv4;
 pub mod ipv6;
 mod malformed;
 mod protocol;
+pub mod rss;
 pub mod tcp;
 pub mod udp;
 
