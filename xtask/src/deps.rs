@@ -1,8 +1,8 @@
 //! Who may depend on whom.
 //!
 //! ```text
-//!      wire      mem
-//!         \     /   \
+//!        wire      mem
+//!         |  \   /  |
 //!          stack     driver        these two never see each other
 //!              \     /
 //!               crore
@@ -150,7 +150,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-driver",
-        ours: &["crore-mem"],
+        ours: &["crore-wire", "crore-mem"],
         outside: &["libc", "thiserror"],
         tests: &["proptest"],
     },

@@ -1,9 +1,10 @@
 //! Where frames come from and where they go: one shape for all, a burst at a time.
 //!
 //! ```text
-//!   pipe   two ends in one process, frames handed over in place     no NIC, no root, no system
-//! call   xdp    a queue of a network interface, beside the kernel        AF_XDP; root   tap    an
-//! interface of this machine's own, the kernel as peer   any Linux; a system call a frame
+//!   pipe   two ends in one process, frames handed over in place; no NIC, no root, no system call;
+//!          or two sides of several queues each, steered as a NIC steers
+//!   xdp    a queue of a network interface, beside the kernel        AF_XDP; root
+//!   tap    an interface of this machine's own, the kernel as peer   a system call a frame
 //! ```
 //!
 //! A driver lends its frames: `rx_burst` lends what arrived until `rx_release`, and `tx_reserve`
@@ -16,7 +17,10 @@
 
 mod chunks;
 mod interface;
+mod mesh;
 pub mod pipe;
+mod siblings;
+mod slots;
 pub mod tap;
 mod wakeup;
 pub mod xdp;
@@ -24,8 +28,11 @@ pub mod xdp;
 use std::time::Duration;
 
 use crore_mem::frames::{RxBurst, TxBurst};
+use crore_wire::rss::Steering;
 
+pub use crore_wire::rss;
 pub use interface::Interface;
+pub use siblings::{Siblings, siblings};
 pub use wakeup::Waker;
 
 /// A link of one core.
@@ -34,6 +41,8 @@ pub use wakeup::Waker;
 pub enum Link {
     /// One end of a pipe.
     Pipe(pipe::End),
+    /// One queue of a side of a pipe that has several.
+    PipeQueue(pipe::Queue),
     /// One queue of an interface.
     Xdp(xdp::Queue),
     /// One queue of a TAP device.
@@ -46,6 +55,7 @@ impl Link {
     pub fn rx_burst(&mut self, burst: &mut RxBurst, max: usize) -> usize {
         match self {
             Self::Pipe(end) => end.rx_burst(burst, max),
+            Self::PipeQueue(queue) => queue.rx_burst(burst, max),
             Self::Xdp(queue) => queue.rx_burst(burst, max),
             Self::Tap(tap) => tap.rx_burst(burst, max),
         }
@@ -59,6 +69,7 @@ impl Link {
     pub fn rx_release(&mut self, burst: &mut RxBurst) {
         match self {
             Self::Pipe(end) => end.rx_release(burst),
+            Self::PipeQueue(queue) => queue.rx_release(burst),
             Self::Xdp(queue) => queue.rx_release(burst),
             Self::Tap(tap) => tap.rx_release(burst),
         }
@@ -71,6 +82,7 @@ impl Link {
     pub fn tx_reserve(&mut self, burst: &mut TxBurst, want: usize) {
         match self {
             Self::Pipe(end) => end.tx_reserve(burst, want),
+            Self::PipeQueue(queue) => queue.tx_reserve(burst, want),
             Self::Xdp(queue) => queue.tx_reserve(burst, want),
             Self::Tap(tap) => tap.tx_reserve(burst, want),
         }
@@ -84,6 +96,7 @@ impl Link {
     pub fn tx_burst(&mut self, burst: &mut TxBurst) -> usize {
         match self {
             Self::Pipe(end) => end.tx_burst(burst),
+            Self::PipeQueue(queue) => queue.tx_burst(burst),
             Self::Xdp(queue) => queue.tx_burst(burst),
             Self::Tap(tap) => tap.tx_burst(burst),
         }
@@ -97,6 +110,7 @@ impl Link {
     pub fn tx_cancel(&mut self, burst: &mut TxBurst) {
         match self {
             Self::Pipe(end) => end.tx_cancel(burst),
+            Self::PipeQueue(queue) => queue.tx_cancel(burst),
             Self::Xdp(queue) => queue.tx_cancel(burst),
             Self::Tap(tap) => tap.tx_cancel(burst),
         }
@@ -108,6 +122,7 @@ impl Link {
     pub fn wait(&mut self, timeout: Duration) {
         match self {
             Self::Pipe(end) => end.wait(timeout),
+            Self::PipeQueue(queue) => queue.wait(timeout),
             Self::Xdp(queue) => queue.wait(timeout),
             Self::Tap(tap) => tap.wait(timeout),
         }
@@ -117,6 +132,7 @@ impl Link {
     pub fn waker(&self) -> Waker {
         match self {
             Self::Pipe(end) => end.waker(),
+            Self::PipeQueue(queue) => queue.waker(),
             Self::Xdp(queue) => queue.waker(),
             Self::Tap(tap) => tap.waker(),
         }
@@ -126,8 +142,18 @@ impl Link {
     pub fn capabilities(&self) -> Capabilities {
         match self {
             Self::Pipe(end) => end.capabilities(),
+            Self::PipeQueue(queue) => queue.capabilities(),
             Self::Xdp(queue) => queue.capabilities(),
             Self::Tap(tap) => tap.capabilities(),
+        }
+    }
+
+    /// How frames are steered to this queue and its siblings; `None` when there is one queue only,
+    /// or it is not known.
+    pub fn steering(&self) -> Option<Steering> {
+        match self {
+            Self::PipeQueue(queue) => Some(queue.steering()),
+            Self::Pipe(_) | Self::Xdp(_) | Self::Tap(_) => None,
         }
     }
 
@@ -135,6 +161,7 @@ impl Link {
     pub fn counters(&self) -> Counters {
         match self {
             Self::Pipe(end) => end.counters(),
+            Self::PipeQueue(queue) => queue.counters(),
             Self::Xdp(queue) => queue.counters(),
             Self::Tap(tap) => tap.counters(),
         }

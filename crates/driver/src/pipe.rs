@@ -16,6 +16,8 @@
 //! The two indices are [`crore_mem::ring`]'s: each side looks at the other's only when its last
 //! sight of it is used up, and shows its own once a burst.
 
+mod queues;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,10 +25,13 @@ use std::time::Duration;
 
 use crore_mem::frames::{FramePlace, RX_BURST_MAX, RxBurst, TxBurst};
 use crore_mem::ring::{ConsumerIndex, ProducerIndex, index_pair};
-use crore_mem::{Memory, MemoryError, Region};
+use crore_mem::{Memory, MemoryError};
 
+use crate::slots::{LINE_BYTES, Slots};
 use crate::wakeup::{Event, Waker};
 use crate::{Capabilities, Counters, RxChecksum};
+
+pub use queues::{Queue, queues};
 
 /// Why a pipe could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,12 @@ pub enum PipeError {
         /// The slots asked for.
         slots: u32,
     },
+    /// No queue at all, or more than a side can have.
+    #[error("a side of a pipe has from 1 to 128 queues, and {queues} were asked for")]
+    Queues {
+        /// The queues asked for.
+        queues: u16,
+    },
     /// The system gave no descriptor to sleep on.
     #[error("no descriptor to sleep on: {0}; is `ulimit -n` reached?")]
     Descriptor(#[from] io::Error),
@@ -57,12 +68,7 @@ pub enum PipeError {
 /// # Errors
 /// When the sizes make no sense, or the system has no memory or descriptor for it.
 pub fn pair(memory: &mut Memory, slots: u32, mtu: u16) -> Result<(End, End), PipeError> {
-    if !(SLOTS_MIN..=SLOTS_MAX).contains(&slots) {
-        return Err(PipeError::Slots { slots });
-    }
-    if !(MTU_MIN..=MTU_MAX).contains(&mtu) {
-        return Err(PipeError::Mtu { mtu });
-    }
+    check(slots, mtu)?;
     let (a_to_b_tx, a_to_b_rx) = direction(memory, slots, mtu)?;
     let (b_to_a_tx, b_to_a_rx) = direction(memory, slots, mtu)?;
     let (a_event, b_event) = (Arc::new(Event::new()?), Arc::new(Event::new()?));
@@ -103,7 +109,7 @@ impl End {
             let place = FramePlace {
                 start: self.rx.slots.frame(slot),
                 len: self.rx.slots.len(slot),
-                capacity: self.rx.slots.slot_bytes,
+                capacity: self.rx.slots.slot_bytes(),
                 token: self.rx.next_token,
             };
             self.rx.next_token += 1;
@@ -143,7 +149,7 @@ impl End {
             let place = FramePlace {
                 start: self.tx.slots.frame(slot),
                 len: 0,
-                capacity: self.tx.slots.slot_bytes,
+                capacity: self.tx.slots.slot_bytes(),
                 token: self.tx.next_token,
             };
             self.tx.next_token += 1;
@@ -218,20 +224,36 @@ impl End {
 
     /// What the link is and can do.
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            mtu: self.mtu,
-            // Locally administered, different at the two ends.
-            mac: [0x02, b'c', b'r', b'o', b'r', self.letter],
-            // Nobody changes a frame on its way; but the sender is a stack like any other.
-            rx_checksum: RxChecksum::Verify,
-            kernel_neighbours: false,
-            name: format!("pipe {}", char::from(self.letter)),
-        }
+        let name = format!("pipe {}", char::from(self.letter));
+        capabilities(self.letter, self.mtu, name)
     }
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+/// Refuses sizes that make no sense.
+fn check(slots: u32, mtu: u16) -> Result<(), PipeError> {
+    if !(SLOTS_MIN..=SLOTS_MAX).contains(&slots) {
+        return Err(PipeError::Slots { slots });
+    }
+    if !(MTU_MIN..=MTU_MAX).contains(&mtu) {
+        return Err(PipeError::Mtu { mtu });
+    }
+    Ok(())
+}
+
+fn capabilities(letter: u8, mtu: u16, name: String) -> Capabilities {
+    Capabilities {
+        mtu,
+        // Locally administered, different at the two ends.
+        mac: [0x02, b'c', b'r', b'o', b'r', letter],
+        // Nobody changes a frame on its way; but the sender is a stack like any other.
+        rx_checksum: RxChecksum::Verify,
+        kernel_neighbours: false,
+        name,
     }
 }
 
@@ -278,66 +300,9 @@ impl Drop for Receiver {
     }
 }
 
-/// The memory of one direction. Whose turn it is at a slot, the two indices say.
-#[derive(Debug)]
-struct Slots {
-    region: Region,
-    /// A power of two.
-    count: u32,
-    slot_bytes: u32,
-    frames_at: usize,
-}
-
-impl Slots {
-    fn new(memory: &mut Memory, count: u32, mtu: u16) -> Result<Self, MemoryError> {
-        let slot_bytes = slot_bytes(mtu);
-        let frames_at = (count as usize * size_of::<u16>()).next_multiple_of(LINE_BYTES);
-        let bytes = frames_at + count as usize * slot_bytes as usize;
-        Ok(Self { region: memory.region("pipe frames", bytes)?, count, slot_bytes, frames_at })
-    }
-
-    /// The slot at a position that counts on for ever.
-    #[inline]
-    fn slot_at(&self, position: u32) -> u32 {
-        position & (self.count - 1)
-    }
-
-    /// Where the frame in a slot begins.
-    #[inline]
-    fn frame(&self, slot: u32) -> *mut u8 {
-        debug_assert!(slot < self.count);
-        let at = self.frames_at + slot as usize * self.slot_bytes as usize;
-        // SAFETY: inside the region, which has `count` slots from `frames_at` on.
-        unsafe { self.region.start().add(at) }.as_ptr()
-    }
-
-    /// Bytes of the frame in a slot that was taken.
-    #[inline]
-    fn len(&self, slot: u32) -> u32 {
-        // SAFETY: inside the region, aligned; published before it was taken, so not written now.
-        u32::from(unsafe { self.len_of(slot).read() })
-    }
-
-    /// # Safety
-    /// The slot is reserved by the caller.
-    #[inline]
-    unsafe fn set_len(&self, slot: u32, len: u32) {
-        // SAFETY: inside the region, aligned; nobody reads it before it is published. A slot's
-        // capacity, which bounds `len`, fits into 16 bits.
-        unsafe { self.len_of(slot).write(len as u16) };
-    }
-
-    #[inline]
-    fn len_of(&self, slot: u32) -> *mut u16 {
-        debug_assert!(slot < self.count);
-        // SAFETY: inside the region, which begins with `count` lengths.
-        unsafe { self.region.start().cast::<u16>().add(slot as usize) }.as_ptr()
-    }
-}
-
 fn direction(memory: &mut Memory, slots: u32, mtu: u16) -> Result<(Sender, Receiver), MemoryError> {
     let (producer, consumer) = index_pair(slots);
-    let slots = Arc::new(Slots::new(memory, producer.capacity(), mtu)?);
+    let slots = Arc::new(Slots::new(memory, producer.capacity(), slot_bytes(mtu))?);
     let next_token = u64::from(DIRECTIONS.fetch_add(1, Ordering::Relaxed)) << POSITION_BITS;
     let sender = Sender { index: producer, slots: Arc::clone(&slots), next_token };
     Ok((sender, Receiver { index: consumer, slots, next_token }))
@@ -352,7 +317,7 @@ fn in_order(places: &[FramePlace], first: u64) -> bool {
 }
 
 /// Room for a packet and an Ethernet header with one VLAN tag, in an odd number of cache lines.
-const fn slot_bytes(mtu: u16) -> u32 {
+pub(crate) const fn slot_bytes(mtu: u16) -> u32 {
     let lines = (mtu as usize + 18).div_ceil(LINE_BYTES) | 1;
     (lines * LINE_BYTES) as u32
 }
@@ -360,8 +325,6 @@ const fn slot_bytes(mtu: u16) -> u32 {
 /// Directions made so far. A token counts positions in its low bits and names the direction in its
 /// high ones, so that a burst of another link is told by them.
 static DIRECTIONS: AtomicU32 = AtomicU32::new(1);
-
-const LINE_BYTES: usize = 64;
 
 /// Bits of a token that count positions. At ten million frames a second they last for 900 hours;
 /// then the direction's name goes up by one, alike at both sides, which harms nobody.

@@ -137,6 +137,13 @@ impl ProducerIndex {
         self.free_seen() > 0
     }
 
+    /// Places free, looked up now: those that are neither reserved, nor published and not released.
+    #[inline]
+    pub fn free(&mut self) -> u32 {
+        self.look();
+        self.free_seen()
+    }
+
     /// Reserved places that were not published yet.
     #[inline]
     pub fn reserved(&self) -> u32 {
