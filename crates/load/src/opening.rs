@@ -51,8 +51,8 @@ impl<P: Protocol> Load<P> {
                     schedule.take();
                 }
             }
-            // Somebody has this end: the next one then.
-            Err(ConnectError::InUse) => {}
+            // Somebody has this end, or it is another core's: the next one then.
+            Err(ConnectError::InUse | ConnectError::OtherCore) => {}
             Err(error) => self.numbers.stopped_by = Some(error),
         }
     }

@@ -246,7 +246,9 @@ impl World {
 
 fn errno_of(error: ConnectError) -> Errno {
     match error {
-        ConnectError::NotOurAddress | ConnectError::NoPort => libc::EADDRNOTAVAIL,
+        ConnectError::NotOurAddress | ConnectError::NoPort | ConnectError::OtherCore => {
+            libc::EADDRNOTAVAIL
+        }
         ConnectError::BadRemote => libc::EINVAL,
         ConnectError::InUse => libc::EADDRINUSE,
         ConnectError::NoRoute => libc::ENETUNREACH,

@@ -5,7 +5,9 @@ use crate::reassembly::ReassemblyLimits;
 use crate::tcp::{
     Congestion, Ecn, FastOpenConfig, HoldingLimits, PathSearch, Refusal, SourceLimits,
 };
+use alloc::boxed::Box;
 use crore_mem::PoolClass;
+use crore_wire::rss::Steering;
 use crore_wire::tcp::OptionLayout;
 
 /// Limits and settings. All memory that connections can ever take follows from the `_max` fields.
@@ -148,6 +150,9 @@ pub struct StackConfig {
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
     pub answers_for_link: bool,
+    /// How frames are steered to the cores of this host, and which core this is; `None`: there is
+    /// one only, or nobody knows.
+    pub steering: Option<Box<Steering>>,
     /// First port that an active open picks by itself.
     pub ephemeral_first: u16,
     /// Connection attempts answered with a cookie from the first on (tests).
@@ -220,6 +225,7 @@ impl StackConfig {
             fast_open: FastOpenConfig::default(),
             option_layout: OptionLayout::Linux,
             answers_for_link: true,
+            steering: None,
             ephemeral_first: 32_768,
             always_cookies: false,
             habits: Habits::default(),

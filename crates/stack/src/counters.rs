@@ -94,15 +94,18 @@ pub enum Drop {
     BadExtension,
     /// An IPv4 packet that was to take a way of its sender's choice.
     SourceRoute,
+    /// Not passed on to another core: its ring is full, or nobody passes on.
+    NotPassedOn,
 }
 
 impl Drop {
     /// Losses of what we would have sent. The frames that gave rise to it are counted apart.
-    pub const OF_OUTPUT: [Self; 3] = [Self::TxFull, Self::RateLimited, Self::NoNextHop];
+    pub const OF_OUTPUT: [Self; 4] =
+        [Self::TxFull, Self::RateLimited, Self::NoNextHop, Self::NotPassedOn];
 }
 
 /// Number of reasons in [`Drop`].
-pub const DROP_REASONS: usize = Drop::SourceRoute as usize + 1;
+pub const DROP_REASONS: usize = Drop::NotPassedOn as usize + 1;
 
 /// The names of the reasons, as a reader sees them, in the order of [`Drop`].
 pub const DROP_NAMES: [&str; DROP_REASONS] = [
@@ -149,6 +152,7 @@ pub const DROP_NAMES: [&str; DROP_REASONS] = [
     "fragment_repeat",
     "bad_extension",
     "source_route",
+    "not_passed_on",
 ];
 
 /// The counters of one core. Only that core writes them.
@@ -174,6 +178,11 @@ pub struct Counters {
     pub neighbours_in: u64,
     /// ICMP errors about our flows that were believed.
     pub icmp_errors_in: u64,
+    /// Frames about connections of another core: an ICMP error, or a datagram that came in pieces.
+    /// They are passed on to it.
+    pub strays: u64,
+    /// Openings that found no free port, or none whose segments come back to this core.
+    pub no_port: u64,
     /// TCP segments sent.
     pub segments_out: u64,
     /// Connections opened by peers.
@@ -308,6 +317,7 @@ impl Counters {
             + self.handshakes_in
             + self.neighbours_in
             + self.icmp_errors_in
+            + self.strays
             + self.pings
             + self.fragments_in
     }

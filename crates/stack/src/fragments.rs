@@ -48,7 +48,9 @@ impl Stack {
             Ok(()) if arrival.kind != Kind::Fragment => {
                 arrival.hash = self.hasher.hash(&arrival.endpoints().key(&self.addresses));
                 let before = events.len();
+                self.begin_whole();
                 self.frame_arrives(&arrival, &frame[..len], 0, events, tx);
+                self.end_whole(&frame[..len]);
                 for i in before..events.len() {
                     let mut event = events.get(i);
                     self.keep_in_queue(&mut event, &frame[..len]);

@@ -17,6 +17,7 @@
 //! | `neighbour` | next hops and their hardware addresses | send |
 //! | `wheel` | when to look at a connection | know why |
 //! | `budget` | how the pool is shared out | hand out blocks |
+//! | `steering` | which core a connection is on, and what is another one's | copy frames |
 //! | `survey` | every endpoint with its state | be fast |
 //! | `secret` | sequence numbers, cookies, ports | draw randomness: it is given a seed |
 #![no_std]
@@ -45,6 +46,7 @@ pub mod secret;
 mod seq;
 mod sizes;
 mod stack;
+mod steering;
 mod survey;
 mod tcb;
 mod tcp;
@@ -57,6 +59,7 @@ pub use budget::Pressure;
 pub use config::{Nagle, PoolMarks, StackConfig};
 pub use counters::{Counters, DROP_NAMES, DROP_REASONS, Drop};
 pub use crore_mem::BlockId;
+pub use crore_wire::rss::Steering;
 pub use crore_wire::tcp::OptionLayout;
 pub use event::{Closed, EVENTS_MAX, Event, Events, Trouble, What};
 pub use habits::{Habits, WindowSteps};
@@ -65,6 +68,7 @@ pub use reassembly::ReassemblyLimits;
 pub use seq::Seq;
 pub use sizes::SIZES;
 pub use stack::{Stack, StackError};
+pub use steering::PassTo;
 pub use survey::Surveyed;
 pub use tcb::{Flags, State, Tcb};
 pub use tcp::{

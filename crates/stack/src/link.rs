@@ -70,7 +70,10 @@ impl Stack {
             (false, _) => false,
         };
         let asks = packet.operation == arp::Operation::Request && for_us;
-        let answers = asks && self.config.answers_for_link;
+        let answers = asks && self.config.answers_for_link && !self.was_passed_on();
+        if for_us {
+            self.pass_on_to_all();
+        }
         if !learned && !answers {
             return self.counters.drop(Drop::NeighbourIgnored);
         }
@@ -267,6 +270,7 @@ impl Stack {
                 self.solicited(src, target, source_mac, frame, tx);
             }
             icmpv6::Message::NeighborAdvert { target, target_mac: Some(mac), .. } if from_link => {
+                self.pass_on_to_all();
                 let learned = self.neighbours.refresh(target.to_bits(), mac.0, self.now.tick);
                 match learned {
                     Some(_) => self.counters.neighbours_in += 1,
@@ -335,6 +339,10 @@ impl Stack {
             && !is_probe
         {
             self.neighbours.learn(asker.to_bits(), mac.0, self.now.tick);
+        }
+        self.pass_on_to_all();
+        if self.was_passed_on() {
+            return;
         }
         let (to, dst) = if is_probe {
             let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -424,6 +432,9 @@ impl Stack {
         let hash = self.hash_of(&endpoints);
         let id = self.flows.find(hash, |id| self.is_record_of(id, &endpoints));
         let Some(Record::Conn(index)) = id.map(Record::of) else {
+            if self.is_astray(&endpoints) {
+                return self.pass_on_to_owner(&endpoints);
+            }
             return self.counters.drop(Drop::IcmpIgnored);
         };
         let tcb = &self.tcbs[index];

@@ -22,6 +22,7 @@ use crate::output_list::OutputList;
 use crate::reassembly::Reassembly;
 use crate::record::Record;
 use crate::secret::Secrets;
+use crate::steering::Astray;
 use crate::tcb::{Flags, Tcb};
 use crate::tcp::fast_open::FastOpens;
 use crate::tcp::half_open::HalfOpens;
@@ -95,6 +96,8 @@ pub struct Stack {
     /// Where our timestamps start (RFC 7323 5.4).
     pub(crate) ts_offset: u32,
     pub(crate) ephemeral_next: u32,
+    /// What arrived and is another core's.
+    pub(crate) astray: Astray,
     pub(crate) counters: Counters,
     pub(crate) transitions: Transitions,
 }
@@ -186,6 +189,7 @@ impl Stack {
             stranger_replies: UNKNOWN_YET,
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
+            astray: Astray::new(if config.steering.is_some() { whole } else { 0 }),
             counters: Counters::default(),
             transitions: Transitions::default(),
             config,
@@ -200,6 +204,7 @@ impl Stack {
             self.stranger_replies = UNKNOWN_YET;
         }
         self.now = Now { us: now_us, tick };
+        self.forget_astray();
         self.look_at_budget();
     }
 
@@ -280,6 +285,7 @@ impl Stack {
         events: &mut Events,
         tx: &mut TxBurst,
     ) {
+        self.note_frame(frame_number);
         match arrival.kind {
             Kind::Nothing => {}
             Kind::Tcp => self.segment_arrives(arrival, frame, frame_number, events, tx),

@@ -132,7 +132,7 @@ impl Rss {
     pub const fn hash_v4(&self, src: u32, dst: u32, src_port: u16, dst_port: u16) -> u32 {
         self.base_v4(src, dst)
             ^ self.part(8, src_port as u128, 2)
-            ^ self.part(10, dst_port as u128, 2)
+            ^ self.part(V4_DST_PORT_AT, dst_port as u128, 2)
     }
 
     /// The hash of an IPv6 4-tuple, as the receiver of the segment sees it.
@@ -140,7 +140,7 @@ impl Rss {
     pub const fn hash_v6(&self, src: u128, dst: u128, src_port: u16, dst_port: u16) -> u32 {
         self.base_v6(src, dst)
             ^ self.part(32, src_port as u128, 2)
-            ^ self.part(34, dst_port as u128, 2)
+            ^ self.part(V6_DST_PORT_AT, dst_port as u128, 2)
     }
 
     /// The hash of two IPv4 addresses: that of a fragment, or of another protocol; and of a segment
@@ -171,22 +171,46 @@ impl Rss {
 }
 
 impl Steering {
-    /// The queue that segments from `remote` to `local` arrive at. Addresses are IPv6 ones, or IPv4
-    /// ones in their mapped form.
+    /// Where segments from a remote end to each of the ports of a local address arrive. Addresses
+    /// are IPv6 ones, or IPv4 ones in their mapped form.
     #[inline]
-    pub fn queue_of(&self, remote: u128, local: u128, remote_port: u16, local_port: u16) -> u16 {
+    pub const fn ports(&self, remote: u128, local: u128, remote_port: u16) -> Ports<'_> {
         let rss = &self.rss;
-        rss.queue_of(if remote >> 32 == V4_MAPPED {
-            rss.hash_v4(remote as u32, local as u32, remote_port, local_port)
+        if remote >> 32 == V4_MAPPED {
+            let rest = rss.hash_v4(remote as u32, local as u32, remote_port, 0);
+            Ports { steering: self, rest, at: V4_DST_PORT_AT }
         } else {
-            rss.hash_v6(remote, local, remote_port, local_port)
-        })
+            Ports {
+                steering: self,
+                rest: rss.hash_v6(remote, local, remote_port, 0),
+                at: V6_DST_PORT_AT,
+            }
+        }
+    }
+}
+
+/// The ports of a local address, by where segments from one remote end to them arrive. The hash is
+/// linear, so a port costs four look-ups: who searches for one tries many for little.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports<'a> {
+    steering: &'a Steering,
+    /// The hash without the port.
+    rest: u32,
+    at: usize,
+}
+
+impl Ports<'_> {
+    /// The queue that segments to this port arrive at.
+    #[inline]
+    pub const fn queue_of(&self, local_port: u16) -> u16 {
+        let rss = &self.steering.rss;
+        rss.queue_of(self.rest ^ rss.part(self.at, local_port as u128, 2))
     }
 
-    /// True when segments from `remote` to `local` arrive at our queue.
+    /// True when segments to this port arrive at our queue.
     #[inline]
-    pub fn is_ours(&self, remote: u128, local: u128, remote_port: u16, local_port: u16) -> bool {
-        self.queue_of(remote, local, remote_port, local_port) == self.queue
+    pub const fn has(&self, local_port: u16) -> bool {
+        self.queue_of(local_port) == self.steering.queue
     }
 }
 
@@ -255,6 +279,10 @@ pub const INDIRECTION_LEN: usize = 128;
 
 /// The longest input: two IPv6 addresses and two ports, four bits at a time.
 const NIBBLES: usize = 72;
+
+/// Where the receiver's port begins in the input, in octets.
+const V4_DST_PORT_AT: usize = 10;
+const V6_DST_PORT_AT: usize = 34;
 
 /// The upper 96 bits of each IPv4-mapped address (RFC 4291 2.5.5.2).
 const V4_MAPPED: u128 = 0xffff;

@@ -25,8 +25,11 @@ pub enum ConnectError {
     BadRemote,
     /// This very connection exists, or is in TIME-WAIT.
     InUse,
-    /// No free port from this address to that remote.
+    /// No free port from this address to that remote, or none whose segments come back to this
+    /// core.
     NoPort,
+    /// The segments of this connection would arrive at another core.
+    OtherCore,
     /// No way to the remote: not on the link, and no gateway.
     NoRoute,
     /// All control blocks are in use.
@@ -40,6 +43,7 @@ impl core::fmt::Display for ConnectError {
             ConnectError::BadRemote => "the remote address cannot be connected to",
             ConnectError::InUse => "this connection exists already or is in TIME-WAIT",
             ConnectError::NoPort => "no free local port to that remote; use more local addresses",
+            ConnectError::OtherCore => "the answers to this local port arrive at another core",
             ConnectError::NoRoute => "no route to the remote: not on the link, and no gateway",
             ConnectError::TableFull => "as many connections as this stack was made for",
         })
@@ -74,6 +78,9 @@ impl Stack {
             0 => self.pick_port(&mut endpoints)?,
             port => {
                 endpoints.local_port = port;
+                if self.is_of_sibling(&endpoints) {
+                    return Err(ConnectError::OtherCore);
+                }
                 self.free_tuple(&endpoints).ok_or(ConnectError::InUse)?
             }
         };
@@ -87,20 +94,30 @@ impl Stack {
         (!taken).then_some(hash)
     }
 
-    /// RFC 6056 3.3.3: a keyed offset for this remote, then one port after the other.
+    /// RFC 6056 3.3.3: a keyed offset for this remote, then one port after the other. Of several
+    /// cores each takes the ports whose segments come back to it, so that no two take the same.
     fn pick_port(&mut self, endpoints: &mut Endpoints) -> Result<u64, ConnectError> {
         let first = u32::from(self.config.ephemeral_first.max(1));
         let ports = 65_536 - first;
         let local = self.addresses.address(endpoints.local_id);
         let offset = self.secrets.port_offset(local, endpoints.remote, endpoints.remote_port);
-        for _ in 0..PORT_TRIES {
-            let n = offset.wrapping_add(self.ephemeral_next);
-            self.ephemeral_next = self.ephemeral_next.wrapping_add(1);
-            endpoints.local_port = (first + n % ports) as u16;
-            if let Some(hash) = self.free_tuple(endpoints) {
+        let steering = self.config.steering.as_deref();
+        let comes_back =
+            steering.map(|steering| steering.ports(endpoints.remote, local, endpoints.remote_port));
+        let tries = PORT_TRIES * steering.map_or(1, |steering| u32::from(steering.rss.queues()));
+        let first_try = self.ephemeral_next;
+        for n in 0..tries {
+            let n = first_try.wrapping_add(n);
+            endpoints.local_port = (first + offset.wrapping_add(n) % ports) as u16;
+            if comes_back.is_none_or(|own| own.has(endpoints.local_port))
+                && let Some(hash) = self.free_tuple(endpoints)
+            {
+                self.ephemeral_next = n.wrapping_add(1);
                 return Ok(hash);
             }
         }
+        self.ephemeral_next = first_try.wrapping_add(tries);
+        self.counters.no_port += 1;
         Err(ConnectError::NoPort)
     }
 
@@ -370,5 +387,6 @@ const DEFAULT_MSS_V4: u16 = 536;
 /// RFC 9293 3.7.1: 1,280 octets less the headers of IPv6 and TCP.
 const DEFAULT_MSS_V6: u16 = 1220;
 
-/// Ports tried before the caller is told that there is none.
+/// Ports tried before the caller is told that there is none. Of several cores each can use a part of
+/// them only, and tries as many more.
 const PORT_TRIES: u32 = 64;

@@ -146,12 +146,13 @@ fn a_tuple_is_steered_as_its_frame_is() {
     let steering = Steering { rss: Rss::new(&MICROSOFT_KEY, 5), queue: 3 };
     let (remote, local) = (v4("66.9.149.187"), v4("161.142.100.80"));
     let mapped = |address: u32| 0xffff_0000_0000 | u128::from(address);
-    let queue = steering.queue_of(mapped(remote), mapped(local), 2794, 1766);
+    let ports = steering.ports(mapped(remote), mapped(local), 2794);
+    let queue = ports.queue_of(1766);
     assert_eq!(queue, steering.rss.queue_of_frame(&frame_v4(None, Protocol::TCP, false)));
-    let is_ours = steering.is_ours(mapped(remote), mapped(local), 2794, 1766);
-    assert_eq!(is_ours, queue == 3);
+    assert_eq!(ports.has(1766), queue == 3);
+    assert!((0..100).any(|port| ports.has(port)) && (0..100).any(|port| !ports.has(port)));
     let (remote, local) = (v6("3ffe:2501:200:1fff::7"), v6("3ffe:2501:200:3::1"));
-    let queue = steering.queue_of(remote, local, 2794, 1766);
+    let queue = steering.ports(remote, local, 2794).queue_of(1766);
     assert_eq!(queue, steering.rss.queue_of_frame(&frame_v6(Protocol::TCP)));
 }
 
