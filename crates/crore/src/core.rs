@@ -4,7 +4,7 @@ use crate::cycles::{Cycles, Stage, Stopwatch};
 use crate::engine::Engine;
 use crate::service::Service;
 use crate::stats::{Snapshot, StatsPage};
-use crore_driver::{Link, Waker};
+use crore_driver::{Link, Siblings, Waker};
 use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
 use crore_stack::Output;
 use std::sync::Arc;
@@ -59,9 +59,13 @@ impl Stop {
 }
 
 /// One engine on one link: receive, serve, send, over and over.
+///
+/// Aligned so that cores in one piece of memory share no cache line, nor a pair of them.
+#[repr(align(128))]
 pub struct Core<S: Service> {
     engine: Engine<S>,
     lent: Lent,
+    siblings: Option<Box<Passed>>,
     config: CoreConfig,
     started: Instant,
     cycles: Cycles,
@@ -77,6 +81,7 @@ impl<S: Service> Core<S> {
         Self {
             engine,
             lent: Lent { link, rx: RxBurst::new(), tx: TxBurst::new() },
+            siblings: None,
             config,
             started: Instant::now(),
             cycles: Cycles::default(),
@@ -84,6 +89,13 @@ impl<S: Service> Core<S> {
             published_us: 0,
             held_since_us: 0,
         }
+    }
+
+    /// Joins the core with the others of its host, so that they pass on what is each other's.
+    #[must_use]
+    pub fn with_siblings(mut self, siblings: Siblings) -> Self {
+        self.siblings = Some(Box::new(Passed { siblings, rx: RxBurst::new() }));
+        self
     }
 
     /// The engine.
@@ -124,19 +136,28 @@ impl<S: Service> Core<S> {
     /// One turn. Returns whether anything happened.
     #[inline]
     pub fn turn(&mut self) -> bool {
+        self.turn_at(self.started.elapsed().as_micros() as u64)
+    }
+
+    /// One turn at a time of the caller's, in microseconds since any fixed start: for tests.
+    #[inline]
+    pub fn turn_at(&mut self, now_us: u64) -> bool {
         let mut watch = Stopwatch::start();
         let (begin, before) = (watch.at(), self.cycles.stages);
-        let now_us = self.started.elapsed().as_micros() as u64;
         self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
         watch.lap(&mut self.cycles, Stage::DriverTx);
         let max = self.rx_max(now_us);
         let received = self.lent.link.rx_burst(&mut self.lent.rx, max);
         watch.lap(&mut self.cycles, Stage::DriverRx);
         self.engine.receive(&self.lent.rx, &mut self.lent.tx, now_us, &mut watch, &mut self.cycles);
+        if let Some(passed) = &mut self.siblings {
+            self.engine.pass_on(&self.lent.rx, &mut passed.siblings);
+        }
         if received > 0 {
             self.lent.link.rx_release(&mut self.lent.rx);
             watch.lap(&mut self.cycles, Stage::DriverRx);
         }
+        let received = received + self.receive_passed_on(now_us, &mut watch);
         let budget = self.config.timer_budget;
         let due = self.engine.tick(&mut self.lent.tx, budget, &mut watch, &mut self.cycles);
         let sent = self.transmit(&mut watch);
@@ -150,6 +171,20 @@ impl<S: Service> Core<S> {
             self.publish(now_us);
         }
         busy
+    }
+
+    /// What other cores of this host passed on. Returns how many frames.
+    #[inline]
+    fn receive_passed_on(&mut self, now_us: u64, watch: &mut Stopwatch) -> usize {
+        let Some(passed) = &mut self.siblings else { return 0 };
+        let max = self.lent.tx.room().min(PASSED_ON_MAX);
+        let received = passed.siblings.rx_burst(&mut passed.rx, max);
+        if received > 0 {
+            let (tx, cycles) = (&mut self.lent.tx, &mut self.cycles);
+            self.engine.receive_passed_on(&passed.rx, tx, now_us, watch, cycles);
+            passed.siblings.rx_release(&mut passed.rx);
+        }
+        received
     }
 
     /// How many frames to take: each may need an answer at once, so no more than there is room to
@@ -271,9 +306,13 @@ impl<S: Service> Core<S> {
         let timer = stack.next_timer_ms().map(|ms| Duration::from_millis(u64::from(ms)));
         let timeout = timer.map_or(PARK_MAX, |timer| timer.min(PARK_MAX));
         self.publish(self.started.elapsed().as_micros() as u64);
-        if !timeout.is_zero() {
+        let is_quiet = self.siblings.as_mut().is_none_or(|passed| passed.siblings.will_sleep());
+        if is_quiet && !timeout.is_zero() {
             self.cycles.parks += 1;
             self.lent.link.wait(timeout);
+        }
+        if let Some(passed) = &mut self.siblings {
+            passed.siblings.woke();
         }
         watch.lap(&mut self.cycles, Stage::Idle);
     }
@@ -284,6 +323,18 @@ struct Lent {
     link: Link,
     rx: RxBurst,
     tx: TxBurst,
+}
+
+/// The other cores of this host, and the burst of what they passed on.
+struct Passed {
+    siblings: Siblings,
+    rx: RxBurst,
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        self.siblings.rx_release(&mut self.rx);
+    }
 }
 
 impl Drop for Lent {
@@ -307,6 +358,9 @@ const RX_WITHOUT_ROOM: usize = 4;
 
 /// Frames of room asked for before each stage that sends: for a burst and its answers.
 const TX_RESERVE: usize = 2 * RX_BURST_MAX;
+
+/// Frames that other cores passed on, taken in one turn.
+const PASSED_ON_MAX: usize = 8;
 
 /// Connections served in one output stage, at most.
 const OUTPUT_BUDGET: usize = 256;

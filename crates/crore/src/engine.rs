@@ -8,11 +8,13 @@ use crate::cycles::{Cycles, Stage, Stopwatch};
 use crate::service::Service;
 use crate::states::States;
 use crate::turn::Turn;
+use crore_driver::Siblings;
 use crore_mem::Memory;
 use crore_mem::frames::heap::HeapFrames;
 use crore_mem::frames::{RxBurst, TxBurst};
 use crore_stack::{
-    Burst, Closed, Event, Events, Flags, Interface, Output, Stack, StackConfig, StackError, What,
+    Burst, Closed, Event, Events, Flags, Interface, Output, PassTo, Stack, StackConfig, StackError,
+    What,
 };
 
 /// The most octets that one call of [`Service::data`] is offered.
@@ -132,6 +134,36 @@ impl<S: Service> Engine<S> {
         watch.lap(cycles, Stage::StackIn);
         self.dispatch(Some(rx));
         watch.lap(cycles, Stage::Service);
+    }
+
+    /// The same with frames that another core of this host passed on; see [`Engine::pass_on`].
+    pub fn receive_passed_on(
+        &mut self,
+        rx: &RxBurst,
+        tx: &mut TxBurst,
+        now_us: u64,
+        watch: &mut Stopwatch,
+        cycles: &mut Cycles,
+    ) {
+        self.stack.set_passed_on(true);
+        self.receive(rx, tx, now_us, watch, cycles);
+        self.stack.set_passed_on(false);
+    }
+
+    /// What of the burst was another core's business goes to it.
+    #[inline]
+    pub fn pass_on(&mut self, rx: &RxBurst, siblings: &mut Siblings) {
+        if !self.stack.has_astray() {
+            return;
+        }
+        self.stack.take_astray(rx, |frame, to| match to {
+            PassTo::One(queue) => siblings.pass(frame, usize::from(queue)),
+            PassTo::All => {
+                let (own, all) = (siblings.own(), 0..siblings.count());
+                let lost = all.filter(|&to| to != own && !siblings.pass(frame, to));
+                lost.count() == 0
+            }
+        });
     }
 
     /// Due timers, at most `budget` of them; then the service's own turn. Returns how many timers

@@ -43,7 +43,7 @@ pub use crore_stack::{
     AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
     FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PathSearch, PoolMarks,
     Pressure, ReassemblyLimits, Refusal, SIZES, SourceLimits, Stack, StackConfig, StackError,
-    State, Station, Transitions, Trouble,
+    State, Station, Steering, Transitions, Trouble,
 };
 pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
 pub use engine::{Engine, OFFER_BYTES_MAX};

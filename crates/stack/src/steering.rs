@@ -9,8 +9,8 @@
 //!   ARP, neighbour discovery   all cores must learn it: passed on to all
 //! ```
 //!
-//! The stack says what is to be passed on, and to whom ([`Stack::take_astray`]); the core copies it.
-//! What was passed on goes no further, so nothing can go in circles.
+//! The stack says what is to be passed on, and to whom ([`Stack::take_astray`]); the core copies
+//! it. What was passed on goes no further, so nothing can go in circles.
 
 use crate::arrival::Arrival;
 use crate::counters::Drop;

@@ -387,6 +387,6 @@ const DEFAULT_MSS_V4: u16 = 536;
 /// RFC 9293 3.7.1: 1,280 octets less the headers of IPv6 and TCP.
 const DEFAULT_MSS_V6: u16 = 1220;
 
-/// Ports tried before the caller is told that there is none. Of several cores each can use a part of
-/// them only, and tries as many more.
+/// Ports tried before the caller is told that there is none. Of several cores each can use a part
+/// of them only, and tries as many more.
 const PORT_TRIES: u32 = 64;
