@@ -243,6 +243,11 @@ impl<S: Service> Engine<S> {
     #[inline]
     fn tell(&mut self, number: usize, event: &Event, rx: Option<&RxBurst>) {
         let (index, what) = (event.index, event.what);
+        if what == What::DATA
+            && let Some(rx) = rx
+        {
+            return self.tell_data(number, event, rx);
+        }
         if what.any(What::ACCEPTED) {
             self.states.zero(index);
             self.service.accepted(&mut conn(&mut self.stack, &mut self.states, index));

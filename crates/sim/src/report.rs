@@ -25,6 +25,10 @@ pub struct Report {
     pub turns: u64,
     /// Virtual time that passed.
     pub virtual_us: u64,
+    /// A hash of all frames that hosts sent, in their order.
+    pub digest: u64,
+    /// Segments that took the short way, in and out.
+    pub predicted: u64,
     /// Arrows of the state diagram that were taken.
     pub coverage: Coverage,
 }
@@ -40,12 +44,15 @@ impl Report {
         self.retransmits += other.retransmits;
         self.turns += other.turns;
         self.virtual_us += other.virtual_us;
+        self.digest ^= other.digest;
+        self.predicted += other.predicted;
         self.coverage.add(&other.coverage);
     }
 
     pub(crate) fn add_host(&mut self, host: &Host) {
         let stack = host.engine.stack();
         self.retransmits += stack.counters().retransmits;
+        self.predicted += stack.counters().plain_in + stack.counters().plain_out;
         let player = host.engine.service();
         self.coverage.add_host(stack, player.closed_in_syn_received);
     }

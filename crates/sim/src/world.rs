@@ -13,6 +13,7 @@ use crate::observer::Observer;
 use crate::report::{Failure, Report};
 use crate::trace::Trace;
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 /// Plays a mix. With `traces`, prints what happens to every frame and connection.
@@ -54,6 +55,7 @@ pub(crate) struct World<'a> {
     now_us: u64,
     turns: u64,
     frames: u64,
+    digest: DefaultHasher,
     out: Vec<Box<[u8]>>,
 }
 
@@ -94,6 +96,7 @@ impl<'a> World<'a> {
             now_us: 0,
             turns: 0,
             frames: 0,
+            digest: DefaultHasher::new(),
             out: Vec::new(),
             book,
             mix,
@@ -225,11 +228,12 @@ impl<'a> World<'a> {
     fn host_turn(&mut self, n: usize) {
         self.turns += 1;
         let (now_us, network, observer) = (self.now_us, &mut self.network, &mut self.observer);
-        let frames = &mut self.frames;
+        let (frames, digest) = (&mut self.frames, &mut self.digest);
         let mut judged = Ok(());
         let Some(host) = &mut self.hosts[n] else { return };
         host.turn(now_us, |frame| {
             *frames += 1;
+            digest.write(frame);
             if judged.is_ok() {
                 judged = observer.sent(now_us, frame);
             }
@@ -331,6 +335,7 @@ impl<'a> World<'a> {
         report.add_book(&self.book.borrow());
         report.frames = self.frames;
         report.turns = self.turns;
+        report.digest = self.digest.finish();
         report.virtual_us = self.now_us;
         report
     }

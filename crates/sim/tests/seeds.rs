@@ -1,6 +1,6 @@
 //! The simulator as a test: some seeds in a row, and those that once showed something.
 
-use crore_sim::{Report, run};
+use crore_sim::{Mix, Report, play as play_mix, run};
 
 fn play(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
@@ -29,6 +29,21 @@ fn one_seed_is_one_run_to_the_frame() {
     // The runs are worth something: much is sent, lost, sent again, finished and cut short.
     assert!(total.octets > 100_000 && total.retransmits > 50, "{total}");
     assert!(total.finished > 50 && total.cut_short > 5, "{total}");
+}
+
+#[test]
+fn the_short_way_of_plain_segments_changes_no_frame() {
+    let mut predicted = 0;
+    for seed in 0..150 {
+        let mut mix = Mix::draw(seed);
+        let short = play_mix(&mix, false).unwrap();
+        mix.hosts.iter_mut().for_each(|host| host.header_prediction = false);
+        let long = play_mix(&mix, false).unwrap();
+        assert_eq!(long.predicted, 0);
+        assert_eq!(Report { predicted: 0, ..short }, long, "seed {seed}");
+        predicted += short.predicted;
+    }
+    assert!(predicted > 3_000, "{predicted} segments took the short way");
 }
 
 #[test]

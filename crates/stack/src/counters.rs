@@ -169,6 +169,8 @@ pub struct Counters {
     pub tx_bytes: u64,
     /// TCP segments received for a connection with a control block.
     pub segments_in: u64,
+    /// Those of them that were just what was expected, and took the short way.
+    pub plain_in: u64,
     /// Those of them that were dropped; they are under their reasons as well.
     pub segments_dropped: u64,
     /// Other TCP segments that took effect: SYNs to a listening port, and what made or ended a
@@ -185,6 +187,8 @@ pub struct Counters {
     pub no_port: u64,
     /// TCP segments sent.
     pub segments_out: u64,
+    /// Those of them that took the short way.
+    pub plain_out: u64,
     /// Connections opened by peers.
     pub accepted: u64,
     /// Connections opened by us.

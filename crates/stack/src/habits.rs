@@ -26,6 +26,16 @@ pub struct Habits {
     pub slow_start_acks_max: u32,
 }
 
+impl Habits {
+    /// True when none of them bears on the segments of a connection on which nothing is unusual.
+    #[inline]
+    pub(crate) fn are_plain(&self) -> bool {
+        self.window_steps == WindowSteps::Segments
+            && !self.rcv_buf_whole_segments
+            && !self.acks_small_segments
+    }
+}
+
 impl Default for Habits {
     fn default() -> Self {
         Self {

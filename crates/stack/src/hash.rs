@@ -38,25 +38,40 @@ impl FlowKey {
     }
 
     #[inline]
-    fn v4_words(&self) -> [u64; 2] {
-        let addresses = u64::from(self.remote as u32) << 32 | u64::from(self.local as u32);
-        [addresses, last_word(V4_MESSAGE_LEN, self.ports())]
-    }
-
-    #[inline]
     fn v6_words(&self) -> [u64; 5] {
         [
             self.remote as u64,
             (self.remote >> 64) as u64,
             self.local as u64,
             (self.local >> 64) as u64,
-            last_word(V6_MESSAGE_LEN, self.ports()),
+            last_word(V6_MESSAGE_LEN, self.remote_port, self.local_port),
         ]
     }
+}
 
+/// An IPv4 flow in the form that is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowV4([u64; 2]);
+
+impl FlowV4 {
+    /// No flow.
+    pub const NONE: Self = Self([0; 2]);
+
+    /// The flow of these addresses and ports.
     #[inline]
-    fn ports(&self) -> u32 {
-        u32::from(self.remote_port) << 16 | u32::from(self.local_port)
+    pub const fn new(remote: u32, local: u32, remote_port: u16, local_port: u16) -> Self {
+        let addresses = (remote as u64) << 32 | local as u64;
+        Self([addresses, last_word(V4_MESSAGE_LEN, remote_port, local_port)])
+    }
+
+    /// The flow of a key whose addresses are IPv4 ones.
+    #[inline]
+    pub const fn of(key: &FlowKey) -> Option<Self> {
+        if !key.is_v4() {
+            return None;
+        }
+        let (remote, local) = (key.remote as u32, key.local as u32);
+        Some(Self::new(remote, local, key.remote_port, key.local_port))
     }
 }
 
@@ -82,42 +97,32 @@ impl FlowHasher {
     /// The hash of one key; all 64 bits are good.
     #[inline]
     pub fn hash(&self, key: &FlowKey) -> u64 {
-        if key.is_v4() {
-            let [first, last] = key.v4_words();
-            self.sip_1_3([[first], [last]])[0]
-        } else {
-            self.sip_1_3(key.v6_words().map(|word| [word]))[0]
+        match FlowV4::of(key) {
+            Some(flow) => self.hash_v4(flow),
+            None => self.sip_1_3(key.v6_words().map(|word| [word]))[0],
         }
     }
 
-    /// The hashes of four IPv4 keys, computed side by side.
-    ///
-    /// Keys that are not IPv4 ones give a value that [`FlowHasher::hash`] does not give.
     #[inline]
-    pub fn hash4(&self, keys: &[FlowKey; 4]) -> [u64; 4] {
-        debug_assert!(keys.iter().all(FlowKey::is_v4));
-        let [a, b, c, d] = keys.each_ref().map(FlowKey::v4_words);
-        self.sip_1_3([[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]]])
+    fn hash_v4(&self, FlowV4([first, last]): FlowV4) -> u64 {
+        self.sip_1_3([[first], [last]])[0]
     }
 
-    /// The hashes of a burst of keys: `hashes[i]` becomes the hash of `keys[i]`.
+    /// The hashes of a burst of IPv4 flows, side by side: `hashes[i]` becomes that of `flows[i]`.
     ///
     /// # Panics
     /// When the slices have different lengths.
     #[inline]
-    pub fn hash_burst(&self, keys: &[FlowKey], hashes: &mut [u64]) {
-        assert_eq!(keys.len(), hashes.len());
-        let (keys4, keys_rest) = keys.as_chunks::<4>();
+    pub fn hash_burst(&self, flows: &[FlowV4], hashes: &mut [u64]) {
+        assert_eq!(flows.len(), hashes.len());
+        let (flows4, flows_rest) = flows.as_chunks::<4>();
         let (hashes4, hashes_rest) = hashes.as_chunks_mut::<4>();
-        for (four, out) in keys4.iter().zip(hashes4) {
-            *out = if four.iter().all(FlowKey::is_v4) {
-                self.hash4(four)
-            } else {
-                four.each_ref().map(|key| self.hash(key))
-            };
+        for ([a, b, c, d], out) in flows4.iter().zip(hashes4) {
+            *out =
+                self.sip_1_3([[a.0[0], b.0[0], c.0[0], d.0[0]], [a.0[1], b.0[1], c.0[1], d.0[1]]]);
         }
-        for (key, out) in keys_rest.iter().zip(hashes_rest) {
-            *out = self.hash(key);
+        for (flow, out) in flows_rest.iter().zip(hashes_rest) {
+            *out = self.hash_v4(*flow);
         }
     }
 
@@ -174,8 +179,8 @@ fn xor<const LANES: usize>(v: &mut [u64; LANES], word: [u64; LANES]) {
 
 /// `SipHash` ends each message with a word of its last bytes and, on top, its length.
 #[inline]
-const fn last_word(message_len: u64, tail: u32) -> u64 {
-    message_len << 56 | tail as u64
+const fn last_word(message_len: u64, remote_port: u16, local_port: u16) -> u64 {
+    message_len << 56 | (remote_port as u64) << 16 | local_port as u64
 }
 
 /// The upper 96 bits of each IPv4-mapped address (RFC 4291 2.5.5.2).

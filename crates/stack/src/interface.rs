@@ -51,10 +51,23 @@ struct Range {
     mask: u128,
 }
 
+/// A range of IPv4 addresses; an empty one when there is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct RangeV4 {
+    first: u32,
+    count: u32,
+    base_id: u16,
+    mask: u32,
+    /// There is no other range of IPv4 addresses.
+    alone: bool,
+}
+
 /// The addresses of an interface, numbered from 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
     ranges: Vec<Range>,
+    /// The first range of IPv4 addresses, in numbers of its own: most packets are for it.
+    v4: RangeV4,
     gateway_v4: Option<u128>,
     gateway_v6: Option<u128>,
 }
@@ -102,7 +115,16 @@ impl Addresses {
                 return Err("more than 65,535 addresses on one interface");
             }
         }
+        let mut of_v4 = ranges.iter().filter(|range| range.first >> 32 == 0xffff);
+        let v4 = of_v4.next().map(|range: &Range| RangeV4 {
+            first: range.first as u32,
+            count: range.count,
+            base_id: range.base_id,
+            mask: range.mask as u32,
+            alone: of_v4.next().is_none(),
+        });
         Ok(Self {
+            v4: v4.unwrap_or_default(),
             ranges,
             gateway_v4: interface.gateway_v4.map(mapped_v4),
             gateway_v6: interface.gateway_v6.map(Ipv6Addr::to_bits),
@@ -119,6 +141,32 @@ impl Addresses {
             }
         }
         None
+    }
+
+    /// The number of one of our IPv4 addresses.
+    #[inline]
+    pub(crate) fn id_of_v4(&self, address: Ipv4Addr) -> Option<u16> {
+        let offset = address.to_bits().wrapping_sub(self.v4.first);
+        if offset < self.v4.count {
+            return Some(self.v4.base_id + offset as u16);
+        }
+        self.id_of(mapped_v4(address))
+    }
+
+    /// Our IPv4 address of this number, and whom to send to so that a packet for `remote` gets
+    /// there. `None` unless there is just one range of IPv4 addresses: then look closer.
+    #[inline]
+    pub(crate) fn hop_v4(&self, id: u16, remote: u32) -> Option<(u32, u32)> {
+        let offset = u32::from(id.wrapping_sub(self.v4.base_id));
+        if offset >= self.v4.count || !self.v4.alone {
+            return None;
+        }
+        let on_link = (remote ^ self.v4.first) & self.v4.mask == 0;
+        let hop = match self.gateway_v4 {
+            Some(gateway) if !on_link => gateway as u32,
+            _ => remote,
+        };
+        Some((self.v4.first.wrapping_add(offset), hop))
     }
 
     /// The address of a number; of an unknown number the unspecified one.

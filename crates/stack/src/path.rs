@@ -27,10 +27,10 @@ pub(crate) struct PathTo {
 
 /// What all segments sent have alike below TCP.
 #[derive(Clone, Copy)]
-struct LinkOf {
-    mac: [u8; 6],
-    vlan: Option<u16>,
-    ttl: u8,
+pub(crate) struct LinkOf {
+    pub(crate) mac: [u8; 6],
+    pub(crate) vlan: Option<u16>,
+    pub(crate) ttl: u8,
 }
 
 impl PathTo {
@@ -129,13 +129,9 @@ impl Stack {
             self.counters.drop(Drop::TxFull);
             return false;
         };
-        let header_len = header.header_len();
         // RFC 3168-6.1.4, RFC 3168-6.1.1g: no octets of the queue, no ECT.
-        let start = write_ip(&self.link_of(), path, 0, header_len + payload.len(), frame);
-        let at = start + header_len;
-        let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
-        finish(path, header, payload.len(), sum, &mut frame[start..]);
-        self.commit(at + payload.len(), tx);
+        let written = write_frame(&self.link_of(), path, header, 0, payload, frame);
+        self.commit(written, tx);
         true
     }
 
@@ -156,13 +152,9 @@ impl Stack {
             self.counters.drop(Drop::TxFull);
             return false;
         };
-        let header_len = header.header_len();
-        let start = write_ip(&self.link_of(), path, ecn, header_len + len, frame);
-        let at = start + header_len;
         let payload = send_queue::octets(&self.pool, id, octets.start, len);
-        let sum = checksum::copy_and_sum(&mut frame[at..at + len], payload);
-        finish(path, header, len, sum, &mut frame[start..]);
-        self.commit(at + len, tx);
+        let written = write_frame(&self.link_of(), path, header, ecn, payload, frame);
+        self.commit(written, tx);
         true
     }
 
@@ -172,8 +164,22 @@ impl Stack {
         LinkOf { mac: self.mac, vlan: self.vlan, ttl: self.config.ttl }
     }
 
+    /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
     #[inline]
-    fn commit(&mut self, len: usize, tx: &mut TxBurst) {
+    pub(crate) fn plain_path(&mut self, index: u32) -> Option<PathTo> {
+        let tcb = &self.tcbs[index];
+        if tcb.is_v6() {
+            return None;
+        }
+        let (local, hop) = self.addresses.hop_v4(tcb.local_id, tcb.remote as u32)?;
+        let mac =
+            self.neighbours.mac_for(u32::from(tcb.neighbour), 0xffff << 32 | u128::from(hop))?;
+        let local = 0xffff << 32 | u128::from(local);
+        Some(PathTo { mac, local, remote: tcb.remote, class: tcb.dscp() << 2 })
+    }
+
+    #[inline]
+    pub(crate) fn commit(&mut self, len: usize, tx: &mut TxBurst) {
         tx.commit(len);
         self.counters.segments_out += 1;
         self.counters.tx_frames += 1;
@@ -246,6 +252,26 @@ impl Stack {
         };
         self.write_segment(&path, &header, &[], tx)
     }
+}
+
+/// Writes a whole frame around a payload; says how long it is. The payload is read once, for its
+/// copy and its checksum together.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "what a segment has not should cost it nothing")]
+pub(crate) fn write_frame(
+    link: &LinkOf,
+    path: &PathTo,
+    header: &tcp::Header,
+    ecn: u8,
+    payload: &[u8],
+    frame: &mut [u8],
+) -> usize {
+    let header_len = header.header_len();
+    let start = write_ip(link, path, ecn, header_len + payload.len(), frame);
+    let at = start + header_len;
+    let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
+    finish(path, header, payload.len(), sum, &mut frame[start..]);
+    at + payload.len()
 }
 
 /// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.

@@ -15,7 +15,7 @@ use crate::config::{DSCP_MAX, StackConfig};
 use crate::counters::{Counters, Drop};
 use crate::event::Events;
 use crate::flow::FlowTable;
-use crate::hash::{FlowHasher, FlowKey};
+use crate::hash::{FlowHasher, FlowV4};
 use crate::interface::{Addresses, Interface};
 use crate::neighbour::Neighbours;
 use crate::output_list::OutputList;
@@ -59,6 +59,8 @@ pub struct Stack {
     pub(crate) verify_checksums: bool,
     pub(crate) addresses: Addresses,
     pub(crate) now: Now,
+    /// Plain segments take the short way: see `tcp::plain`.
+    pub(crate) predicts: bool,
     pub(crate) tcbs: Slab<Tcb>,
     pub(crate) flows: FlowTable,
     pub(crate) hasher: FlowHasher,
@@ -164,6 +166,7 @@ impl Stack {
             verify_checksums: interface.verify_checksums,
             addresses,
             now: Now::default(),
+            predicts: false,
             tcbs: memory.slab("control blocks", Tcb::LAYOUT, config.conns_max)?,
             flows: FlowTable::new(memory, "flow table", records)?,
             hasher: secrets.flow_hasher(),
@@ -205,6 +208,7 @@ impl Stack {
         }
         self.now = Now { us: now_us, tick };
         self.forget_astray();
+        self.predicts = self.config.header_prediction && self.config.habits.are_plain();
         self.look_at_budget();
     }
 
@@ -213,24 +217,42 @@ impl Stack {
     pub fn parse(&mut self, rx: &RxBurst, burst: &mut Burst) {
         let count = rx.len();
         burst.count = count;
-        let mut keys = [FlowKey::default(); RX_BURST_MAX];
-        let mut hashes = [0; RX_BURST_MAX];
-        for (i, key) in keys[..count].iter_mut().enumerate() {
+        let mut flows = [FlowV4::NONE; RX_BURST_MAX];
+        let mut bytes = 0;
+        for (i, flow) in flows[..count].iter_mut().enumerate() {
             let frame = rx.frame(i);
-            self.counters.rx_frames += 1;
-            self.counters.rx_bytes += frame.len() as u64;
+            bytes += frame.len() as u64;
             let arrival = &mut burst.arrivals[i];
-            if let Err(reason) = self.parse_frame(frame, arrival) {
-                self.counters.drop(reason);
-                arrival.kind = Kind::Nothing;
+            *flow = match self.parse_common(frame, arrival) {
+                Some(flow) => flow,
+                None => self.parse_other(frame, arrival),
+            };
+        }
+        self.counters.rx_frames += count as u64;
+        self.counters.rx_bytes += bytes;
+        let mut hashes = [0; RX_BURST_MAX];
+        self.hasher.hash_burst(&flows[..count], &mut hashes[..count]);
+        for (i, arrival) in burst.arrivals[..count].iter_mut().enumerate() {
+            // What is no IPv4 flow has got its hash already.
+            if flows[i] != FlowV4::NONE {
+                arrival.hash = hashes[i];
             }
-            *key = arrival.endpoints().key(&self.addresses);
+            self.flows.prefetch(arrival.hash);
         }
-        self.hasher.hash_burst(&keys[..count], &mut hashes[..count]);
-        for (arrival, &hash) in burst.arrivals.iter_mut().zip(&hashes[..count]) {
-            arrival.hash = hash;
-            self.flows.prefetch(hash);
+    }
+
+    /// A frame of any kind.
+    #[inline(never)]
+    fn parse_other(&mut self, frame: &[u8], arrival: &mut Arrival) -> FlowV4 {
+        if let Err(reason) = self.parse_frame(frame, arrival) {
+            self.counters.drop(reason);
+            arrival.kind = Kind::Nothing;
         }
+        let key = arrival.endpoints().key(&self.addresses);
+        FlowV4::of(&key).unwrap_or_else(|| {
+            arrival.hash = self.hasher.hash(&key);
+            FlowV4::NONE
+        })
     }
 
     /// Second stage: every segment's record is found, most likely, and asked for.
@@ -269,6 +291,7 @@ impl Stack {
         for i in 0..burst.count {
             let arrival = &burst.arrivals[i];
             match arrival.kind {
+                Kind::Tcp if self.plain_segment(arrival, i as u16, events) => {}
                 Kind::Tcp => self.segment_arrives(arrival, rx.frame(i), i as u16, events, tx),
                 Kind::Nothing => {}
                 _ => self.frame_arrives(arrival, rx.frame(i), i as u16, events, tx),

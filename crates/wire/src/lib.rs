@@ -12,6 +12,7 @@
 //!   tcp, udp        the segment and the datagram
 //!   checksum        the Internet checksum they share
 //!   rss             which queue of an interface a frame goes to
+//!   common          the frame that nearly all are, in one look
 //! ```
 //!
 //! What one may rely on:
@@ -31,6 +32,7 @@ extern crate std;
 
 pub mod arp;
 pub mod checksum;
+pub mod common;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod icmpv6;

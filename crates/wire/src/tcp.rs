@@ -161,6 +161,14 @@ impl Header {
     }
 }
 
+/// The timestamps of a segment whose header has twelve bytes of options, in the form that nearly
+/// all have: behind two NOPs, alone. `None`: it has others, or is shorter.
+#[inline]
+pub fn timestamps_alone(segment: &[u8]) -> Option<Timestamps> {
+    let options = segment.get(MIN_HEADER_LEN..MIN_HEADER_LEN + TIMESTAMPS_ONLY_LEN)?;
+    options::parse_timestamps_only(options.first_chunk()?)
+}
+
 /// What an ICMP error surely quotes of a segment: its first eight bytes (RFC 792).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {

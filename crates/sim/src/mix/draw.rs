@@ -207,6 +207,7 @@ fn host(luck: &mut Luck, swarm: &Swarm, scale: &Scale) -> HostMix {
         initial_window_segments: luck.pick(&[1, 4, 10]),
         always_cookies: swarm.cookies && luck.chance(400),
         few_ports: luck.chance(300),
+        header_prediction: true,
     }
 }
 

@@ -97,6 +97,8 @@ pub struct HostMix {
     pub always_cookies: bool,
     /// Few ports to open from.
     pub few_ports: bool,
+    /// Plain segments take the short way; off in a second run that must be the same to the frame.
+    pub header_prediction: bool,
 }
 
 impl HostMix {
@@ -134,6 +136,7 @@ impl HostMix {
         config.keepalive_interval_ms = 2048;
         config.keepalive_probes = 20;
         config.nodelay = self.nodelay;
+        config.header_prediction = self.header_prediction;
         config.timestamps = self.timestamps;
         config.window_scaling = self.window_scaling;
         config.sack = self.sack;

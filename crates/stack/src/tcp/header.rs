@@ -174,7 +174,7 @@ fn is_silly(window: u32, buffer: u32, mss: u16) -> bool {
 /// (RFC 9293 SHLD-14), and forward only by a worthwhile step (RFC 9293 MUST-39); it may stay where
 /// it is for ever (RFC 9293 MAY-8). Notes the edge.
 #[inline]
-fn window_field(tcb: &mut Tcb, space: Room, steps: WindowSteps) -> u16 {
+pub(super) fn window_field(tcb: &mut Tcb, space: Room, steps: WindowSteps) -> u16 {
     let edge = space.edge(tcb);
     let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
     let step = match steps {

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `plain` | the segments that nearly all are, both ways, the short way |
 //! | `arrives` | SEGMENT ARRIVES (3.10.7) for a connection, as named steps in the RFC's order |
 //! | `passive` | SYNs to a listening port, half-open connections, cookies, the third segment |
 //! | `active` | OPEN (3.10.1) and SYN-SENT |
@@ -52,6 +53,7 @@ mod pacing;
 mod passive;
 mod path_search;
 mod persist;
+mod plain;
 mod probe;
 mod rack;
 mod rare;

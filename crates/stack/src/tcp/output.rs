@@ -71,7 +71,12 @@ impl Stack {
             if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
                 continue;
             }
-            if self.serve(index, events, tx) == Sent::NoFrame {
+            let sent = match self.say_plainly(index, tx) {
+                Some(true) => Sent::All,
+                Some(false) => Sent::NoFrame,
+                None => self.serve(index, events, tx),
+            };
+            if sent == Sent::NoFrame {
                 self.queue_output(index);
                 return Output::TxFull;
             }
@@ -85,7 +90,6 @@ impl Stack {
     }
 
     /// One connection: all it may send.
-    #[inline]
     fn serve(&mut self, index: u32, events: &mut Events, tx: &mut TxBurst) -> Sent {
         let tcb = &self.tcbs[index];
         if tcb.flags.any(Flags::ABORT) {

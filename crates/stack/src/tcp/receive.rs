@@ -203,7 +203,7 @@ impl Stack {
     /// Every second full segment is acknowledged at once (RFC 9293 SHLD-19, RFC 5681-4.2b), others
     /// may wait (RFC 9293 SHLD-18).
     #[inline]
-    fn owe_ack(&mut self, index: u32) {
+    pub(super) fn owe_ack(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
         if tcb.state() == State::Closed {
             return;

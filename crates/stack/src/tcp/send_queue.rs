@@ -66,7 +66,30 @@ impl Marks {
 }
 
 /// Queues as much of `bytes` as `room` octets and the pool allow; says how much.
+#[inline]
 pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
+    let one = bytes.len() <= room.min(usize::from(tcb.mss)) && !bytes.is_empty();
+    if tcb.snd_head == BlockId::NONE && one && append_first(tcb, pool, bytes) {
+        return bytes.len();
+    }
+    append_any(tcb, pool, bytes, room)
+}
+
+/// The first octets of an empty queue, into one block; false when there is none for all of them.
+#[inline]
+fn append_first(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> bool {
+    let Some(id) = pool.alloc(bytes.len()) else { return false };
+    let (segment, payload) = pool.parts_mut(id);
+    payload[..bytes.len()].copy_from_slice(bytes);
+    segment.next = BlockId::NONE;
+    segment.seq = tcb.snd_end;
+    segment.len = bytes.len() as u16;
+    tcb.snd_end += bytes.len() as u32;
+    (tcb.snd_head, tcb.snd_tail, tcb.snd_unsent) = (id, id, id);
+    true
+}
+
+fn append_any(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
     let wanted = bytes.len().min(room);
     let mut taken = append_to_tail(tcb, pool, &bytes[..wanted]);
     while taken < wanted && grow_tail(tcb, pool, wanted - taken) {

@@ -297,7 +297,7 @@ impl Timestamps {
 
 /// The twelve bytes `NOP NOP TIMESTAMPS`, on nearly every segment of a modern connection.
 #[inline]
-fn parse_timestamps_only(b: &[u8; TIMESTAMPS_ONLY_LEN]) -> Option<Timestamps> {
+pub(super) fn parse_timestamps_only(b: &[u8; TIMESTAMPS_ONLY_LEN]) -> Option<Timestamps> {
     if u32::from_be_bytes([b[0], b[1], b[2], b[3]]) != TIMESTAMPS_PREFIX {
         return None;
     }

@@ -1,0 +1,159 @@
+use super::*;
+use crate::{ethernet, ipv4};
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+/// What the three parsers say, for a frame of the common kind.
+fn by_protocols(frame: &[u8]) -> Option<Frame> {
+    let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
+    if ethernet.vlan.is_some() || ethernet.ether_type != EtherType::IPV4 {
+        return None;
+    }
+    let (ip, segment) = ipv4::Header::parse(packet).ok()?;
+    let plain = packet[0] == 0x45 && !ip.is_fragment() && ip.protocol == Protocol::TCP;
+    let (header, payload) = tcp::Header::parse(segment).ok()?;
+    let sum = Sum::pseudo_v4(ip.src, ip.dst, Protocol::TCP, segment.len() as u16);
+    let header_len = segment.len() - payload.len();
+    let common =
+        plain && (header_len == 20 || header_len == 32 && header.options.timestamps.is_some());
+    if !common || segment[20..header_len].get(..4).is_some_and(|w| w != [1, 1, 8, 10]) {
+        return None;
+    }
+    checksum::verify(sum.add_bytes(segment)).then(|| Frame {
+        mac: ethernet.dst,
+        traffic_class: ip.dscp_ecn,
+        src: ip.src,
+        dst: ip.dst,
+        src_port: header.src_port,
+        dst_port: header.dst_port,
+        seq: header.seq,
+        ack: header.ack,
+        flags: header.flags,
+        window: header.window,
+        timestamps: header.options.timestamps,
+        payload_start: (payload.as_ptr().addr() - frame.as_ptr().addr()) as u16,
+        payload_len: payload.len() as u16,
+    })
+}
+
+/// A frame as a peer writes it, `padding` bytes longer than its packet.
+fn written(options: tcp::Options, payload: &[u8], padding: usize) -> Vec<u8> {
+    let (src, dst) = (Ipv4Addr::new(192, 0, 2, 7), Ipv4Addr::new(198, 51, 100, 9));
+    let header = tcp::Header {
+        src_port: 40_000,
+        dst_port: 443,
+        seq: 0xfedc_ba98,
+        ack: 0x7654_3210,
+        flags: Flags::ACK | Flags::PSH,
+        window: 501,
+        urgent: 0,
+        options,
+    };
+    let segment_len = header.header_len() + payload.len();
+    let ip = ipv4::Header {
+        src,
+        dst,
+        protocol: Protocol::TCP,
+        ttl: 64,
+        dscp_ecn: 0x22,
+        ident: 0,
+        dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
+        payload_len: segment_len as u16,
+    };
+    let link = ethernet::Header {
+        dst: MacAddr([2, 0, 0, 0, 0, 1]),
+        src: MacAddr([2, 0, 0, 0, 0, 2]),
+        vlan: None,
+        ether_type: EtherType::IPV4,
+    };
+    let mut frame = vec![0; SEGMENT_AT + segment_len + padding];
+    let at = link.write(&mut frame);
+    let at = at + ip.write(&mut frame[at..]);
+    let pseudo = Sum::pseudo_v4(src, dst, Protocol::TCP, segment_len as u16);
+    let at =
+        at + header.write_summed(&mut frame[at..], pseudo.add_sum(Sum::ZERO.add_bytes(payload)));
+    frame[at..at + payload.len()].copy_from_slice(payload);
+    frame
+}
+
+fn timestamps() -> tcp::Options {
+    let timestamps = Some(Timestamps { value: 0x0102_0304, echo: 0x0506_0708 });
+    tcp::Options { timestamps, ..tcp::Options::NONE }
+}
+
+#[test]
+fn common_frames_are_read_as_the_protocols_read_them() {
+    for options in [tcp::Options::NONE, timestamps()] {
+        for len in [0, 1, 2, 63, 64, 65, 1448] {
+            for padding in [0, 1, 6] {
+                let payload: Vec<_> = (0..len).map(|i| (i * 7) as u8).collect();
+                let frame = written(options, &payload, padding);
+                let read = Frame::parse(&frame).expect("a common frame");
+                assert_eq!(Some(read), by_protocols(&frame));
+                assert_eq!(usize::from(read.payload_len), len);
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_of_other_kinds_are_left_to_the_protocols() {
+    let others = [
+        tcp::Options { mss: Some(1460), ..tcp::Options::NONE },
+        tcp::Options { sack_permitted: true, ..timestamps() },
+    ];
+    for options in others {
+        assert_eq!(Frame::parse(&written(options, &[], 0)), None);
+    }
+    let frame = written(timestamps(), &[1; 64], 0);
+    for cut in 0..frame.len() {
+        assert_eq!(Frame::parse(&frame[..cut]), None, "{cut} bytes");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_changed_the_answer_is_that_of_the_protocols(
+        len in 0usize..200,
+        with_timestamps: bool,
+        changes in proptest::collection::vec((0usize..120, any::<u8>()), 0..4),
+        mend: bool,
+    ) {
+        let options = if with_timestamps { timestamps() } else { tcp::Options::NONE };
+        let mut frame = written(options, &vec![0xa5; len], 4);
+        for (at, value) in changes {
+            if let Some(byte) = frame.get_mut(at) {
+                *byte = value;
+            }
+        }
+        if mend {
+            mend_sums(&mut frame);
+        }
+        prop_assert_eq!(Frame::parse(&frame), by_protocols(&frame));
+    }
+}
+
+/// Makes both sums right again where the headers let it be, so that more than sums is looked at.
+fn mend_sums(frame: &mut [u8]) {
+    let Some(packet) = frame.get_mut(PACKET_AT..) else { return };
+    packet[10..12].fill(0);
+    let sum = Sum::ZERO.add_bytes(&packet[..20]).finish();
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    let total = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+    let (src, dst) = (be32_at(packet, 12), be32_at(packet, 16));
+    let Some(segment) = packet.get_mut(20..total).filter(|segment| segment.len() >= 20) else {
+        return;
+    };
+    segment[16..18].fill(0);
+    let (src, dst) = (Ipv4Addr::from_bits(src), Ipv4Addr::from_bits(dst));
+    let pseudo = Sum::pseudo_v4(src, dst, Protocol::TCP, segment.len() as u16);
+    let sum = pseudo.add_bytes(segment).finish();
+    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn be32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
