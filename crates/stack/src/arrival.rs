@@ -13,7 +13,7 @@ use core::net::Ipv4Addr;
 use crore_mem::frames::RX_BURST_MAX;
 use crore_wire::checksum::{self, Sum};
 use crore_wire::ethernet::{self, EtherType};
-use crore_wire::{Malformed, Protocol, common, icmpv4, ipv4, ipv6, tcp};
+use crore_wire::{Malformed, Protocol, icmpv4, ipv4, ipv6, plain, tcp};
 
 /// What a frame turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -111,8 +111,8 @@ impl Stack {
     /// with no option but timestamps, for us, its sums right. `None`: it is not like that, or
     /// something is wrong with it, and [`Stack::parse_frame`] says what.
     #[inline]
-    pub(crate) fn parse_common(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
-        let head = common::Frame::parse(frame)?;
+    pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
+        let head = plain::Frame::parse(frame)?;
         let id = self.addresses.id_of_v4(head.dst)?;
         if head.mac.0 != self.mac || self.vlan.is_some() || is_bad_source_v4(head.src) {
             return None;
@@ -135,7 +135,7 @@ impl Stack {
         arrival.has_options = head.flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
         arrival.has_ecn = marked || head.flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
         arrival.is_plain = is_plain(head.flags) && !marked;
-        arrival.start = common::SEGMENT_AT as u16;
+        arrival.start = plain::SEGMENT_AT as u16;
         arrival.payload_start = head.payload_start;
         arrival.payload_len = head.payload_len;
         let (remote, local) = (head.src.to_bits(), head.dst.to_bits());

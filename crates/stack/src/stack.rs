@@ -223,7 +223,7 @@ impl Stack {
             let frame = rx.frame(i);
             bytes += frame.len() as u64;
             let arrival = &mut burst.arrivals[i];
-            *flow = match self.parse_common(frame, arrival) {
+            *flow = match self.parse_plain(frame, arrival) {
                 Some(flow) => flow,
                 None => self.parse_other(frame, arrival),
             };

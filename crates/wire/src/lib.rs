@@ -12,7 +12,7 @@
 //!   tcp, udp        the segment and the datagram
 //!   checksum        the Internet checksum they share
 //!   rss             which queue of an interface a frame goes to
-//!   common          the frame that nearly all are, in one look
+//!   plain           the frame that nearly all are, in one look
 //! ```
 //!
 //! What one may rely on:
@@ -32,13 +32,13 @@ extern crate std;
 
 pub mod arp;
 pub mod checksum;
-pub mod common;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 mod malformed;
+pub mod plain;
 mod protocol;
 pub mod rss;
 pub mod tcp;

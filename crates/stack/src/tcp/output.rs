@@ -71,11 +71,7 @@ impl Stack {
             if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
                 continue;
             }
-            let sent = match self.say_plainly(index, tx) {
-                Some(true) => Sent::All,
-                Some(false) => Sent::NoFrame,
-                None => self.serve(index, events, tx),
-            };
+            let sent = self.say_plainly(index, tx).unwrap_or_else(|| self.serve(index, events, tx));
             if sent == Sent::NoFrame {
                 self.queue_output(index);
                 return Output::TxFull;

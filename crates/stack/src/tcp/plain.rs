@@ -10,6 +10,7 @@
 //! changes but the cost, and the simulator holds the two against each other.
 
 use super::header::window_field;
+use super::output::Sent;
 use super::send_queue::{self, Marks};
 use super::tuning::Room;
 use crate::arrival::Arrival;
@@ -53,14 +54,39 @@ impl Stack {
         }
         self.counters.segments_in += 1;
         self.counters.plain_in += 1;
+        let mut output = self.plain_ack(index, arrival, newly > 0);
+        if len > 0 {
+            events.push(Event {
+                index,
+                generation: self.tcbs[index].generation,
+                seq: arrival.seq,
+                frame: frame_number,
+                start: arrival.payload_start,
+                len: arrival.payload_len,
+                what: What::DATA,
+                ..Event::default()
+            });
+            output |= self.plain_text(index, len);
+        }
+        if output {
+            self.queue_output(index);
+        }
+        true
+    }
+
+    /// Fifth step: the acknowledgment, and the window with it (RFC 7323-2.3d). True when more may
+    /// go now.
+    #[inline]
+    fn plain_ack(&mut self, index: u32, arrival: &Arrival, is_new: bool) -> bool {
+        let tcb = &mut self.tcbs[index];
         let heard_at = (self.now.tick >> 10) as u16;
         if tcb.heard_at != heard_at {
             tcb.heard_at = heard_at;
             tcb.flags.clear(Flags::CORRECTED | Flags::CORRECTED_TWICE);
         }
-        // Fifth step: the acknowledgment, and the window with it (RFC 7323-2.3d).
+        let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
         let mut output = false;
-        if newly > 0 {
+        if is_new {
             let sample = send_queue::acknowledge(tcb, &mut self.pool, ack);
             tcb.snd_una = ack;
             tcb.backoff = 0;
@@ -76,50 +102,39 @@ impl Stack {
             }
         }
         let tcb = &mut self.tcbs[index];
-        if newly > 0 || Seq(arrival.seq).ge(tcb.snd_wl1) {
+        if is_new || seq.ge(tcb.snd_wl1) {
             let window = u32::from(arrival.window) << tcb.snd_scale();
             output |= window > tcb.snd_wnd && tcb.unsent() > 0;
-            tcb.snd_wl1 = Seq(arrival.seq);
+            tcb.snd_wl1 = seq;
             tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
             tcb.snd_wnd = window;
         }
         // RFC 7323 4.3 (2).
-        if arrival.has_timestamps && Seq(arrival.seq).le(tcb.last_ack_sent) {
+        if arrival.has_timestamps && seq.le(tcb.last_ack_sent) {
             tcb.ts_recent = arrival.ts_value;
         }
-        // Seventh step: the octets.
-        if len > 0 {
-            tcb.rcv_nxt += len;
-            self.counters.octets_in += u64::from(len);
-            events.push(Event {
-                index,
-                generation: tcb.generation,
-                seq: arrival.seq,
-                frame: frame_number,
-                start: arrival.payload_start,
-                len: arrival.payload_len,
-                what: What::DATA,
-                ..Event::default()
-            });
-            let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
-            if unacknowledged < 2 * u32::from(tcb.mss) && self.config.ack_delay_ms > 0 {
-                tcb.flags.set(Flags::ACK_OWED);
-                output = true;
-            } else {
-                self.owe_ack(index);
-            }
+        output
+    }
+
+    /// Seventh step: `len` octets. True when the output stage has to see to their acknowledgment.
+    #[inline]
+    fn plain_text(&mut self, index: u32, len: u32) -> bool {
+        let tcb = &mut self.tcbs[index];
+        tcb.rcv_nxt += len;
+        self.counters.octets_in += u64::from(len);
+        let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
+        if unacknowledged < 2 * u32::from(tcb.mss) && self.config.ack_delay_ms > 0 {
+            tcb.flags.set(Flags::ACK_OWED);
+            return true;
         }
-        if output {
-            self.queue_output(index);
-        }
-        true
+        self.owe_ack(index);
+        false
     }
 
     /// What a plain connection has to say, in one segment at most: all its octets, never sent
     /// before, or an acknowledgment that is due. `None`, with nothing done: it is another case.
-    /// False: no frame.
     #[inline]
-    pub(super) fn say_plainly(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
+    pub(super) fn say_plainly(&mut self, index: u32, tx: &mut TxBurst) -> Option<Sent> {
         let tcb = &self.tcbs[index];
         if !self.predicts || !is_plain(tcb) || self.budget.pressure() != Pressure::None {
             return None;
@@ -130,12 +145,13 @@ impl Stack {
         if unsent == 0 {
             if tcb.flags.any(Flags::ACK_NOW) {
                 let seq = tcb.acceptable_seq();
-                return Some(self.write_plain(index, &path, seq, None, tx));
+                let sent = self.write_plain(index, &path, seq, None, tx);
+                return Some(if sent { Sent::All } else { Sent::NoFrame });
             }
             if tcb.flags.any(Flags::ACK_OWED) {
                 self.delay_ack(index);
             }
-            return Some(true);
+            return Some(Sent::All);
         }
         let id = tcb.snd_unsent;
         if id != tcb.snd_tail || tcb.in_flight() != 0 || self.is_after_pause(tcb) {
@@ -149,10 +165,10 @@ impl Stack {
         }
         let seq = tcb.snd_nxt;
         if !self.write_plain(index, &path, seq, Some(id), tx) {
-            return Some(false);
+            return Some(Sent::NoFrame);
         }
         self.note_first_sent(index, id);
-        Some(true)
+        Some(Sent::All)
     }
 
     /// True when the congestion window may have to begin anew (RFC 5681 4.1).
@@ -162,7 +178,7 @@ impl Stack {
         idle && tcb.cwnd > self.config.initial_window_segments * u32::from(tcb.mss)
     }
 
-    /// A segment with an acknowledgment, and all octets of a block if there is one; false: no frame.
+    /// A segment with an acknowledgment, and with all octets of `block`; false: no frame.
     #[inline]
     fn write_plain(
         &mut self,

@@ -16,7 +16,7 @@ use crate::ethernet::{EtherType, MacAddr};
 use crate::tcp::{Flags, Timestamps};
 use crate::{Protocol, tcp};
 
-/// What a common frame says.
+/// What a plain frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Whom it is for on the link.
@@ -54,13 +54,13 @@ impl Frame {
         let h = frame.first_chunk::<HEADERS_LEN>()?;
         let total_len = usize::from(be16(h, PACKET_AT + 2));
         let whole = be16(h, PACKET_AT + 6) & 0x3fff == 0;
-        let is_common = be16(h, 12) == EtherType::IPV4.0
+        let is_plain = be16(h, 12) == EtherType::IPV4.0
             && h[PACKET_AT] == VERSION_AND_LEN
             && whole
             && h[PACKET_AT + 9] == Protocol::TCP.0;
         let header_len = usize::from(h[SEGMENT_AT + 12] >> 4) * 4;
         let segment_len = total_len.checked_sub(SEGMENT_AT - PACKET_AT)?;
-        if !is_common || segment_len < header_len {
+        if !is_plain || segment_len < header_len {
             return None;
         }
         let segment = frame.get(SEGMENT_AT..SEGMENT_AT + segment_len)?;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-/// What the three parsers say, for a frame of the common kind.
+/// What the three parsers say, for a plain frame.
 fn by_protocols(frame: &[u8]) -> Option<Frame> {
     let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
     if ethernet.vlan.is_some() || ethernet.ether_type != EtherType::IPV4 {
@@ -17,7 +17,7 @@ fn by_protocols(frame: &[u8]) -> Option<Frame> {
     let header_len = segment.len() - payload.len();
     let common =
         plain && (header_len == 20 || header_len == 32 && header.options.timestamps.is_some());
-    if !common || segment[20..header_len].get(..4).is_some_and(|w| w != [1, 1, 8, 10]) {
+    if !is_plain || segment[20..header_len].get(..4).is_some_and(|w| w != [1, 1, 8, 10]) {
         return None;
     }
     checksum::verify(sum.add_bytes(segment)).then(|| Frame {
@@ -85,13 +85,13 @@ fn timestamps() -> tcp::Options {
 }
 
 #[test]
-fn common_frames_are_read_as_the_protocols_read_them() {
+fn plain_frames_are_read_as_the_protocols_read_them() {
     for options in [tcp::Options::NONE, timestamps()] {
         for len in [0, 1, 2, 63, 64, 65, 1448] {
             for padding in [0, 1, 6] {
                 let payload: Vec<_> = (0..len).map(|i| (i * 7) as u8).collect();
                 let frame = written(options, &payload, padding);
-                let read = Frame::parse(&frame).expect("a common frame");
+                let read = Frame::parse(&frame).expect("a plain frame");
                 assert_eq!(Some(read), by_protocols(&frame));
                 assert_eq!(usize::from(read.payload_len), len);
             }
