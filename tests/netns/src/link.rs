@@ -43,6 +43,13 @@ impl Link {
         serde_json::from_str(&said).with_context(|| format!("the link said `{said}`"))
     }
 
+    /// Draws its luck anew, from another seed.
+    pub fn draw_anew(&mut self, seed: u64) -> Result<()> {
+        let said = self.conversation.ask(&format!("seed {seed}"), LIMIT)?;
+        ensure!(said == "drawn", "the link said `{said}`");
+        Ok(())
+    }
+
     /// Cuts it, once its records are complete.
     pub fn end(mut self) -> Result<()> {
         let said = self.conversation.ask("end", LIMIT)?;

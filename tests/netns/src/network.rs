@@ -97,6 +97,12 @@ impl Network {
         self.link.as_mut().context("there is no impaired link here")?.counts()
     }
 
+    /// The luck of an impaired network's link begins anew: transfers after the same seed lose the
+    /// same segments.
+    pub fn draw_anew(&mut self, seed: u64) -> Result<()> {
+        self.link.as_mut().context("there is no impaired link here")?.draw_anew(seed)
+    }
+
     /// Cuts the link of an impaired network, once its records are complete.
     pub fn cut(&mut self) -> Result<()> {
         self.link.take().context("there is no impaired link here")?.end()

@@ -7,8 +7,9 @@
 //!
 //! `impaired-link NEAR FAR [SETTING=VALUE ...] [pcap=PREFIX]` makes the two devices, says `ready`,
 //! and goes on until `end` or the end of its input. Asked for `counts` it says what it did as one
-//! line of JSON. With `pcap=` it records what each end sent and got, in PREFIX-near.pcap and
-//! PREFIX-far.pcap; unlike a capture in the kernel it misses nothing.
+//! line of JSON; told `seed N` it draws its luck anew, so that two transfers can meet one fate.
+//! With `pcap=` it records what each end sent and got, in PREFIX-near.pcap and PREFIX-far.pcap;
+//! unlike a capture in the kernel it misses nothing.
 
 mod capture;
 mod ends;
@@ -71,7 +72,14 @@ fn run(words: &[String]) -> Result<()> {
                 println!("ended");
                 return Ok(());
             }
-            Ok(request) => bail!("no such request: {request}"),
+            Ok(request) => match request.strip_prefix("seed ").map(str::parse) {
+                Some(Ok(seed)) => {
+                    link.to_far.draw_anew(seed);
+                    link.to_near.draw_anew(seed);
+                    println!("drawn");
+                }
+                _ => bail!("no such request: {request}"),
+            },
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Ok(()),
         }

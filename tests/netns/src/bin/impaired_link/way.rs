@@ -18,6 +18,8 @@ pub(crate) struct Way {
     pub(crate) counts: Counts,
     impairment: Impairment,
     luck: Luck,
+    /// Which of the two ways it is: each has luck of its own.
+    number: u64,
     pending: BinaryHeap<Reverse<UnderWay>>,
     entered: u64,
     /// When the line has sent all that waits for it.
@@ -35,16 +37,22 @@ struct UnderWay {
 }
 
 impl Way {
-    pub(crate) fn new(impairment: Impairment, way: u64) -> Self {
+    pub(crate) fn new(impairment: Impairment, number: u64) -> Self {
         Self {
             counts: Counts::default(),
             impairment,
-            luck: Luck::new(impairment.seed, way),
+            luck: Luck::new(impairment.seed, number),
+            number,
             pending: BinaryHeap::new(),
             entered: 0,
             line_free_ns: 0,
             spare: Vec::new(),
         }
+    }
+
+    /// Luck begins anew: what meets the n-th segment from now on depends on `seed` and n alone.
+    pub(crate) fn draw_anew(&mut self, seed: u64) {
+        self.luck = Luck::new(seed, self.number);
     }
 
     /// A frame comes in.
