@@ -204,7 +204,10 @@ impl Book {
         // What came with the handshake's last segment is counted already.
         let is_of = |iss: u32| rcv_nxt.wrapping_sub(iss) <= SEGMENT_MAX;
         let users = self.tuples.get(&tuple).into_iter().flatten();
-        let users = users.filter(|&&(_, iss)| is_of(iss));
+        // Who has not heard an answer to its SYN cannot have acknowledged it: its numbers are near
+        // when octets of the tuple's last user are counted in the same turn.
+        let has_answer = |session: u32| self.sessions[session as usize].sides[0].was_open;
+        let users = users.filter(|&&(session, iss)| is_of(iss) && has_answer(session));
         // One tuple's numbers go up with time (RFC 6528): the last that began before is it.
         let session = users.min_by_key(|&&(_, iss)| rcv_nxt.wrapping_sub(iss));
         let session = session.map(|&(session, _)| session);

@@ -26,6 +26,8 @@ struct Lacks {
     places: bool,
     /// It evicted connections.
     patience: bool,
+    /// It kept somebody out of a tuple in TIME-WAIT.
+    tuples: bool,
 }
 
 impl Forgot {
@@ -42,6 +44,7 @@ impl Forgot {
         lacks.openings |= counters.cookies_sent > 0 || counters.half_open_expired > 0;
         lacks.places |= has(Drop::ConnTableFull) || has(Drop::TxFull);
         lacks.patience |= counters.evicted > 0;
+        lacks.tuples |= has(Drop::TimeWait);
     }
 }
 
@@ -106,7 +109,11 @@ fn is_excused(mix: &Mix, forgot: &Forgot, session: &Session, side: usize, why: C
             // segment with the cookie, also when that one's connection is over and its reset lost.
             let no_place = peer_cut && (others.places || others.openings);
             let lost = peer.stage == Stage::Lost || misled;
-            nobody || no_place || restarted || gone || leapt || lost
+            // Half of the time passes between the last SYN and its timeout.
+            let waited_us = mine.opened_us.zip(mine.ended_us).map_or(0, |(from, to)| to - from);
+            let time_wait_us = u64::from(mix.hosts[there].time_wait_ms) * 1000;
+            let lingers = !mine.was_open && others.tuples && waited_us / 2 <= time_wait_us;
+            nobody || no_place || restarted || gone || leapt || lost || lingers
         }
     }
 }

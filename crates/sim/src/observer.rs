@@ -369,7 +369,8 @@ impl Way {
             // A tail loss probe, or a next hop that must be asked for, draws the first pause out; a
             // probe in the timeout's place makes the first two alike.
             let (first_us, third_us) = ((b - a).min(c - b), d - c);
-            if third_us + LATE_US < 2 * first_us && third_us < LONG_PAUSE_US {
+            let least_us = 2 * first_us.saturating_sub(LATE_US);
+            if third_us + LATE_US < least_us && third_us < LONG_PAUSE_US {
                 return Err(format!(
                     "the same octets into silence after {first_us} us, later after {third_us} us"
                 ));
@@ -387,7 +388,8 @@ fn is_after(a: u32, b: u32) -> bool {
 /// RFC 9293 3.8.6.3, and time for a host whose link is busy.
 const ACK_WITHIN_US: u64 = 700_000;
 
-/// A turn serves a timer some time after it ran out: so much shorter may the next pause be.
+/// A turn serves a timer some time after it ran out: so much longer is the pause before it, which
+/// is doubled, and so much shorter the next one.
 const LATE_US: u64 = 2_000;
 
 /// More than a second, in which two answers are allowed, and half of one.

@@ -165,9 +165,12 @@ impl Player {
                     self.wakes.push(Reverse((now_us + ms * 1000, wake)));
                 }
             }
-            // The tuple lingers, or others have all places: later.
+            // The tuple lingers, or others have all places: later, and less and less often.
             Err(ConnectError::InUse | ConnectError::TableFull | ConnectError::NoPort) => {
-                self.wake_in(turn.now_us(), 50_000, Wake::Open(session));
+                let at_us = self.book.borrow().sessions[session as usize].script.at_us;
+                let now_us = turn.now_us();
+                let waited_us = now_us.saturating_sub(self.clock_us + at_us);
+                self.wake_in(now_us, (waited_us / 32).max(50_000), Wake::Open(session));
             }
             Err(error) => self.book.borrow_mut().fail(format!("session {session}: {error}")),
         }

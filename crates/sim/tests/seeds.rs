@@ -76,5 +76,9 @@ const FOUND: &[(u64, &str)] = &[
     (24_823, "the network: a frame cut down to its Ethernet header was to be corrupted"),
     (42_526, "the observer: word that a host is gone shortens the pauses"),
     (5115, "the judge: who gave no answer is not asked again at once"),
+    (93_982, "a SYN that may not reopen a connection in TIME-WAIT had no answer"),
+    (12_853, "the observer: the pause before a timer's next turn counts twice"),
+    (20_768, "the book: a tuple's next user was taken for its last one, of which more had come"),
+    (33_271, "the player: two small tables full of connections opening into each other"),
     (94_503, "no allowance for a quarter of every 71 minutes; the end of a wait was forgotten"),
 ];

@@ -211,7 +211,7 @@ impl Stack {
         &mut self,
         arrival: &Arrival,
         frame: &[u8],
-        rcv_nxt: Seq,
+        (seq, rcv_nxt): (Seq, Seq),
         ts_recent: u32,
         tx: &mut TxBurst,
     ) {
@@ -220,7 +220,7 @@ impl Stack {
             let value = self.ts_now();
             options.timestamps = Some(tcp::Timestamps { value, echo: ts_recent });
         }
-        self.reply(arrival, frame, arrival.ack, rcv_nxt.0, tcp::Flags::ACK, options, tx);
+        self.reply(arrival, frame, seq.0, rcv_nxt.0, tcp::Flags::ACK, options, tx);
     }
 
     /// A segment without payload back to where an arrival came from, hardware address included.

@@ -97,6 +97,35 @@ fn a_newer_syn_reopens_from_time_wait() {
     }
 }
 
+/// RFC 9293 3.10.7.4, RFC 5961-4.2a: a SYN that may not reopen the connection is challenged, and
+/// whoever means it learns that somebody is there. The reset with which it refuses the challenge
+/// ends nothing (RFC 1337): it would come as well after a copy of an old SYN. When 2 MSL are over
+/// its next SYN opens.
+#[test]
+fn a_syn_that_may_not_reopen_is_challenged() {
+    let mut peer = in_time_wait(|_| {}, syn());
+    let time_wait_ms = u64::from(peer.engine.stack().config().time_wait_ms);
+    let mut again = syn();
+    again.seq = 1u32.wrapping_sub(5000);
+    for _ in 0..3 {
+        peer.says(again.clone());
+        peer.hears(&["A 2 ack 2"]);
+        peer.says(rst(2));
+        peer.hears(&[]);
+        assert_eq!(peer.engine.stack().time_wait(), 1);
+        peer.wait_ms(1000);
+    }
+    peer.wait_in_steps(time_wait_ms, 10);
+    assert_eq!(peer.engine.stack().time_wait(), 0);
+    peer.forget_isn();
+    peer.says(again.clone());
+    peer.hears(&["SA 0 ack 4294962298"]);
+    // Of a connection with timestamps our number is not known any more (RFC 6191-2: silence).
+    let mut timed = in_time_wait(|config| config.timestamps = true, syn().clock(1000, 0));
+    timed.says(again.clock(999, 0));
+    timed.hears(&[]);
+}
+
 /// RFC 9293 MAY-2: without timestamps a tuple is used again only when our numbers can be above the
 /// last ones. Those of a connection that sent faster than their clock counts, an octet in 4 us, are
 /// not, and cookies are anywhere.

@@ -332,7 +332,7 @@ fn a_wrong_acknowledgment_in_syn_received_is_reset() {
 }
 
 /// RFC 7413 2.1: the SYN of a connection that is over, late or sent again, opens no second one
-/// while TIME-WAIT lasts; a newer one does (RFC 6191).
+/// while TIME-WAIT lasts, and is challenged (RFC 9293 3.10.7.4); a newer one does (RFC 6191).
 #[test]
 fn time_wait_keeps_a_late_copy_of_the_syn_away() {
     let mut peer = fast_peer(|_| {});
@@ -344,7 +344,7 @@ fn time_wait_keeps_a_late_copy_of_the_syn_away() {
     peer.says(fin(8, 2));
     peer.hears(&["SA 0 ack 8", "FA 1 ack 8", "A 2 ack 9"]);
     peer.says(first);
-    peer.hears(&[]);
+    peer.hears(&["A 2 ack 9"]);
     assert_eq!(peer.app().received, b"request");
     // Without timestamps a newer one begins above our old numbers (RFC 9293 MAY-2): their clock has
     // to go on first.

@@ -180,17 +180,13 @@ impl Stack {
             return self.syn_to_listener(arrival, frame, frame_number, events, tx);
         }
         self.counters.drop(Drop::TimeWait);
-        // RFC 9293 3.10.7.4: a bare acknowledgment that is where it should be is not answered. Two
-        // sides that are both in TIME-WAIT would answer each other for ever.
-        let bare = segment_len(arrival) == 0 && Seq(arrival.seq) == record.rcv_nxt;
-        if arrival.flags.contains(tcp::Flags::ACK) && !bare && self.may_reply_to_stranger() {
-            // The peer did not get our last acknowledgment.
-            let ack = record.rcv_nxt;
+        let Some(seq) = number_of_answer(&record, arrival, is_syn) else { return };
+        if self.may_reply_to_stranger() {
             let ts_recent = match record.last() {
                 Last::Timestamp(recent) => recent,
                 Last::Sent(_) => 0,
             };
-            self.reply_from_time_wait(arrival, frame, ack, ts_recent, tx);
+            self.reply_from_time_wait(arrival, frame, (seq, record.rcv_nxt), ts_recent, tx);
         }
     }
 
@@ -218,6 +214,25 @@ impl Stack {
         let tcb = &self.tcbs[index];
         tcb.rcv_unread == 0 || tcb.rcv_queue == BlockId::NONE
     }
+}
+
+/// Our sequence number in the answer to a segment that does not end TIME-WAIT; `None`: it has none.
+fn number_of_answer(record: &TimeWait, arrival: &Arrival, is_syn: bool) -> Option<Seq> {
+    if is_syn {
+        // RFC 9293 3.10.7.4, RFC 5961-4.2a: a challenge. Whoever is in SYN-SENT refuses it with a
+        // reset, which changes nothing (RFC 1337), so the port is free again after 2 MSL. Of a
+        // connection with timestamps SND.NXT is not known: then RFC 6191 2 holds, silence.
+        return match record.last() {
+            Last::Sent(snd_nxt) => Some(snd_nxt),
+            Last::Timestamp(_) => None,
+        };
+    }
+    // RFC 9293 3.10.7.4: a bare acknowledgment that is where it should be is not answered. Two
+    // sides that are both in TIME-WAIT would answer each other for ever. Any other says that the
+    // peer did not get our last acknowledgment.
+    let bare = segment_len(arrival) == 0 && Seq(arrival.seq) == record.rcv_nxt;
+    let answered = arrival.flags.contains(tcp::Flags::ACK) && !bare;
+    answered.then_some(Seq(arrival.ack))
 }
 
 /// RFC 6191-2, RFC 9293 SHLD-4: may this SYN open a new incarnation of a connection in TIME-WAIT?
