@@ -76,6 +76,7 @@ fn enough_of_everything(lan: &Lan) {
         Drop::OutOfOrderFull,
         Drop::TxFull,
         Drop::NoNextHop,
+        Drop::NotPassedOn,
     ];
     for (reason, name) in crore::DROP_NAMES.iter().enumerate() {
         let expected = !unreached.iter().any(|&drop| drop as usize == reason);

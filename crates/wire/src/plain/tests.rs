@@ -15,7 +15,7 @@ fn by_protocols(frame: &[u8]) -> Option<Frame> {
     let (header, payload) = tcp::Header::parse(segment).ok()?;
     let sum = Sum::pseudo_v4(ip.src, ip.dst, Protocol::TCP, segment.len() as u16);
     let header_len = segment.len() - payload.len();
-    let common =
+    let is_plain =
         plain && (header_len == 20 || header_len == 32 && header.options.timestamps.is_some());
     if !is_plain || segment[20..header_len].get(..4).is_some_and(|w| w != [1, 1, 8, 10]) {
         return None;
