@@ -156,7 +156,8 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore",
-        ours: &["crore-wire", "crore-mem", "crore-stack", "crore-driver"],
+        // Its tests draw with `plot`.
+        ours: &["crore-wire", "crore-mem", "crore-stack", "crore-driver", "crore-plot"],
         outside: &["getrandom", "libc", "thiserror", "zerocopy"],
         tests: &["proptest"],
     },
@@ -184,6 +185,7 @@ const ROOMS: &[Room] = &[
         ],
         tests: &[],
     },
+    Room { package: "crore-plot", ours: &[], outside: &["serde"], tests: &[] },
     Room {
         package: "crore-limit",
         ours: &["crore-mem", "crore"],
@@ -221,6 +223,8 @@ const ROOMS: &[Room] = &[
             "crore-driver",
             "crore",
             "crore-load",
+            "crore-plot",
+            "crore-limit",
             "crore-ctl",
             "crore-echo",
             "crore-http",
