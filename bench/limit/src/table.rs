@@ -37,8 +37,16 @@ fn tag(hash: u64) -> u16 {
 impl FlowTable {
     /// At most two thirds full.
     pub(crate) fn new(memory: &mut Memory, entries: u32) -> Result<Self, MemoryError> {
-        let count = (u64::from(entries) * 3 / 16 + 1).next_power_of_two() as u32;
+        let count = Self::buckets_for(entries);
         Ok(Self { buckets: memory.table("flow table", 1, count)?, mask: count - 1 })
+    }
+
+    fn buckets_for(entries: u32) -> u32 {
+        (u64::from(entries) * 3 / 16 + 1).next_power_of_two() as u32
+    }
+
+    pub(crate) fn bytes_for(entries: u32) -> usize {
+        Table::<Bucket>::bytes_for(Self::buckets_for(entries))
     }
 
     #[inline]
