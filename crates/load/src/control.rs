@@ -67,6 +67,10 @@ pub struct Numbers {
     pub established: u64,
     /// Connections that we closed, and that ended in order.
     pub closed: u64,
+    /// Short connections that were opened, asked, answered and closed in order.
+    pub lives: u64,
+    /// Short connections that were not.
+    pub lives_failed: u64,
     /// From the first connection asked for to the last one established.
     pub open_seconds: f64,
     /// From the first request to the end of the traffic.
@@ -78,7 +82,7 @@ pub struct Numbers {
 impl Numbers {
     /// Adds what another core's load counted.
     pub fn add(&mut self, other: &Self) {
-        let sums: [(&mut u64, u64); 15] = [
+        let sums: [(&mut u64, u64); 17] = [
             (&mut self.attempts, other.attempts),
             (&mut self.opened, other.opened),
             (&mut self.connect_errors, other.connect_errors),
@@ -94,6 +98,8 @@ impl Numbers {
             (&mut self.timeouts, other.timeouts),
             (&mut self.established, other.established),
             (&mut self.closed, other.closed),
+            (&mut self.lives, other.lives),
+            (&mut self.lives_failed, other.lives_failed),
         ];
         for (sum, more) in sums {
             *sum += more;
@@ -111,6 +117,7 @@ pub struct Control(Arc<Shared>);
 struct Shared {
     allowed: AtomicU8,
     hurried: AtomicBool,
+    paused: AtomicBool,
     numbers: Mutex<Numbers>,
 }
 
@@ -134,6 +141,18 @@ impl Control {
     #[inline]
     pub fn is_hurried(&self) -> bool {
         self.0.hurried.load(Ordering::Relaxed)
+    }
+
+    /// Keeps requests from being sent, or lets them be sent again. Replies to those under way come
+    /// in meanwhile; a schedule begins anew afterwards, so that the pause makes nothing late.
+    pub fn pause(&self, on: bool) {
+        self.0.paused.store(on, Ordering::Relaxed);
+    }
+
+    /// True between `pause(true)` and `pause(false)`.
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.0.paused.load(Ordering::Relaxed)
     }
 
     /// The figures as the load last wrote them, some milliseconds ago.

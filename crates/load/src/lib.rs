@@ -4,6 +4,7 @@
 //!   Load<P>      a crore Service: the phases, one after the other, and what was counted
 //!     opening      connections from as many addresses and ports as it takes, at a pace
 //!     traffic      requests on connections picked at random, in a closed or an open loop
+//!     churn        or short lives: open, ask once, close, over and over
 //!     walk         every connection asked whether it stands; every connection closed
 //!   Protocol     what a request is, and what its reply must be: `Echo`, `Http`
 //!   Control      the phases and figures, seen and steered from another thread
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod churn;
 mod clock;
 mod control;
 mod echo;
@@ -33,6 +35,7 @@ mod traffic;
 mod walk;
 
 pub use addresses::{LocalAddresses, PORTS};
+pub use churn::Churn;
 pub use clock::Clock;
 pub use control::{Control, Numbers, Phase};
 pub use echo::Echo;

@@ -1,6 +1,7 @@
 //! The load as a service: its phases, one after the other.
 
 use crate::addresses::LocalAddresses;
+use crate::churn::Lives;
 use crate::clock::Clock;
 use crate::control::{Control, Numbers, Phase};
 use crate::latency::Latency;
@@ -43,6 +44,7 @@ pub struct Load<P: Protocol> {
     pub(crate) latency: Latency,
     pub(crate) opening: Opening,
     pub(crate) traffic: Traffic,
+    pub(crate) lives: Lives,
     /// Slots that ever had a connection are below this.
     pub(crate) slots: u32,
     /// The slot that a walk over all of them has come to.
@@ -70,6 +72,7 @@ impl<P: Protocol> Load<P> {
             numbers: Numbers::default(),
             latency: Latency::new(),
             opening: Opening::default(),
+            lives: Lives::default(),
             slots: 0,
             walked: 0,
             live: 0,
@@ -98,11 +101,15 @@ impl<P: Protocol> Load<P> {
         match self.numbers.phase {
             Phase::Opening => self.is_opening_finished(),
             Phase::Traffic => self.is_traffic_finished(now),
-            Phase::Settling => self.traffic.in_flight == 0 || self.is_stuck(now),
+            Phase::Settling => self.is_settled() || self.is_stuck(now),
             Phase::Checking => self.walked >= self.slots,
             Phase::Closing => self.live == 0 || self.is_stuck(now),
             Phase::Done => false,
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.traffic.in_flight == 0 && self.lives.under_way == 0
     }
 
     /// Nothing has come to an end for so long that nothing more will.
@@ -169,6 +176,11 @@ impl<P: Protocol> Load<P> {
         self.control.is_hurried()
     }
 
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.control.is_paused()
+    }
+
     /// A connection that was established has ended.
     fn count_end(&mut self, marks: Marks, why: Closed) {
         match why {
@@ -186,6 +198,9 @@ impl<P: Protocol> Service for Load<P> {
     type State = Asked;
 
     fn connected(&mut self, conn: &mut Conn<'_, Asked>) {
+        if conn.state().marks.has(Marks::SHORT) {
+            return self.ask_once(conn);
+        }
         conn.state().marks.put(Marks::OPENED, true);
         self.note_opened();
     }
@@ -204,11 +219,14 @@ impl<P: Protocol> Service for Load<P> {
         let asked = *conn.state();
         self.live -= 1;
         self.progress_at = self.clock.now();
-        if !asked.marks.has(Marks::OPENED) {
+        if asked.marks.has(Marks::SHORT) {
+            self.note_life(&asked, why);
+        } else if !asked.marks.has(Marks::OPENED) {
             return self.note_not_opened(why);
+        } else {
+            self.closing -= u64::from(asked.marks.has(Marks::CLOSING));
+            self.count_end(asked.marks, why);
         }
-        self.closing -= u64::from(asked.marks.has(Marks::CLOSING));
-        self.count_end(asked.marks, why);
         if asked.awaited > 0 {
             self.traffic.in_flight -= u32::from(asked.awaited);
             self.numbers.lost += u64::from(asked.awaited);

@@ -60,6 +60,9 @@ impl Marks {
     /// The present reply is bad already; its content is not compared.
     pub const BAD_REPLY: Self = Self(1 << 2);
 
+    /// The connection is opened for one request.
+    pub const SHORT: Self = Self(1 << 3);
+
     /// True when the bit of `other` is set.
     #[inline]
     pub fn has(self, other: Self) -> bool {

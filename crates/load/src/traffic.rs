@@ -3,6 +3,7 @@
 //! With many connections each one picked is a miss in every cache. So they are picked a turn ahead,
 //! and their memory asked for: a turn later it has come.
 
+use crate::churn::Churn;
 use crate::load::{Load, LoadConfig, request_of};
 use crate::protocol::Protocol;
 use crate::random::Random;
@@ -24,6 +25,8 @@ pub enum Pace {
         /// Requests a second.
         per_second: f64,
     },
+    /// Short lives instead of requests on connections that stand.
+    Churn(Churn),
 }
 
 /// The requests under way.
@@ -35,6 +38,7 @@ pub(crate) struct Traffic {
     /// No request is due from then on.
     ends_at: u64,
     schedule: Option<Schedule>,
+    was_paused: bool,
     random: Random,
     /// Slots picked and asked for, to be used in the next turn.
     picked: Vec<u32>,
@@ -48,6 +52,7 @@ impl Traffic {
             began_at: 0,
             ends_at: u64::MAX,
             schedule: None,
+            was_paused: false,
             random: Random::new(config.seed),
             picked: Vec::with_capacity(PICKS_A_TURN),
             request: vec![0; request_bytes].into_boxed_slice(),
@@ -70,6 +75,10 @@ impl<P: Protocol> Load<P> {
         self.traffic.began_at = now;
         let ends_at = |time| now.saturating_add(self.clock.ticks(time));
         self.traffic.ends_at = self.config.traffic_time.map_or(u64::MAX, ends_at);
+        self.begin_schedule(now);
+    }
+
+    fn begin_schedule(&mut self, now: u64) {
         if let Pace::Open { per_second } = self.config.pace {
             let ticks = self.clock.ticks_per_event(per_second / f64::from(self.protocol.depth()));
             self.traffic.schedule = Some(Schedule::new(now, ticks));
@@ -79,7 +88,8 @@ impl<P: Protocol> Load<P> {
     /// Requests that were due in time are sent even after it, for a while.
     pub(crate) fn is_traffic_finished(&self, now: u64) -> bool {
         let ends_at = self.traffic.ends_at;
-        let owes = self.traffic.schedule.is_some_and(|schedule| schedule.next_at() < ends_at);
+        let schedule = self.traffic.schedule.filter(|_| !self.is_paused());
+        let owes = schedule.is_some_and(|schedule| schedule.next_at() < ends_at);
         let patience = if owes { self.clock.ticks(LATE_MAX) } else { 0 };
         now >= ends_at.saturating_add(patience) || self.live == 0 || self.is_hurried()
     }
@@ -89,6 +99,9 @@ impl<P: Protocol> Load<P> {
     pub(crate) fn end_traffic(&mut self, now: u64) {
         let ticks = now.wrapping_sub(self.traffic.began_at);
         self.numbers.traffic_seconds = self.clock.seconds(ticks);
+        if self.is_paused() {
+            return;
+        }
         let until = now.min(self.traffic.ends_at);
         let Some(schedule) = &mut self.traffic.schedule else { return };
         let depth = u64::from(self.protocol.depth());
@@ -103,6 +116,17 @@ impl<P: Protocol> Load<P> {
     /// Sends what is due on the connections picked a turn ago, and picks the next ones.
     #[inline]
     pub(crate) fn ask_some(&mut self, turn: &mut Turn<'_, Asked>, now: u64) {
+        if self.is_paused() {
+            self.traffic.was_paused = true;
+            return;
+        }
+        if self.traffic.was_paused {
+            self.traffic.was_paused = false;
+            self.begin_schedule(now);
+        }
+        if let Pace::Churn(churn) = self.config.pace {
+            return self.live_some(turn, churn, now);
+        }
         let mut used = 0;
         while used < self.traffic.picked.len() && turn.output_waiting() < OUTPUT_WAITING_MAX {
             let Some(due) = self.next_due(now) else { break };
@@ -132,22 +156,26 @@ impl<P: Protocol> Load<P> {
             (Pace::Open { .. }, Some(schedule)) => {
                 schedule.due(now).filter(|&due| due < self.traffic.ends_at)
             }
-            (Pace::Open { .. }, None) => None,
+            (Pace::Open { .. }, None) | (Pace::Churn(_), _) => None,
         }
     }
 
     pub(crate) fn wants_to_ask(&self) -> bool {
+        if self.is_paused() {
+            return false;
+        }
         let depth = u32::from(self.protocol.depth());
         match self.config.pace {
             Pace::Closed { in_flight } => self.traffic.in_flight + depth <= in_flight.max(depth),
             // Sleep is too coarse for a schedule.
             Pace::Open { .. } => true,
+            Pace::Churn(churn) => self.lives.under_way < churn.at_once,
         }
     }
 
     /// Sends a request that was due at `due`.
     #[inline]
-    fn ask(&mut self, conn: &mut Conn<'_, Asked>, due: u64) {
+    pub(crate) fn ask(&mut self, conn: &mut Conn<'_, Asked>, due: u64) {
         if let Some(schedule) = &mut self.traffic.schedule {
             schedule.take();
         }
@@ -195,9 +223,15 @@ impl<P: Protocol> Load<P> {
             self.traffic.in_flight -= u32::from(got.replies);
             self.numbers.replies += u64::from(got.replies);
             self.progress_at = self.clock.now();
+            if asked.marks.has(Marks::SHORT)
+                && asked.awaited == 0
+                && let Pace::Churn(churn) = self.config.pace
+            {
+                self.end_life(conn, churn);
+            }
         }
         if got.broken {
-            asked.marks.put(Marks::BAD_REPLY, true);
+            conn.state().marks.put(Marks::BAD_REPLY, true);
             conn.abort();
             return bytes.len();
         }

@@ -5,7 +5,8 @@ use crore::driver::{Link, pipe};
 use crore::mem::{Memory, PoolClass};
 use crore::{AddressRange, Conn, Core, CoreConfig, Engine, Interface, Service, StackConfig};
 use crore_load::{
-    Clock, Control, Echo, Http, Load, LoadConfig, LocalAddresses, Numbers, Pace, Phase, Protocol,
+    Churn, Clock, Control, Echo, Http, Load, LoadConfig, LocalAddresses, Numbers, Pace, Phase,
+    Protocol,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -180,4 +181,75 @@ fn pipelined_http_requests_are_answered_and_compared() {
     assert!(numbers.requests > 60 && numbers.requests.is_multiple_of(4), "{numbers:?}");
     assert_eq!((numbers.replies, numbers.bad_replies), (numbers.requests, 0));
     assert_eq!(numbers.bad_bytes, 0);
+}
+
+#[test]
+fn a_pause_keeps_requests_from_being_sent_and_lets_replies_come_in() {
+    let (near, far) = pipe::pair(&mut Memory::heap(), 256, 1500).unwrap();
+    let mut server = core(SERVER, Link::Pipe(near), Mirror::default(), true);
+    let control = Control::new();
+    control.allow(Phase::Done);
+    let pace = Pace::Open { per_second: 20_000.0 };
+    let config = LoadConfig { traffic_time: None, ..config(100, pace) };
+    let load = Load::new(config, Echo::new(64), Clock::measured(), control.clone());
+    let mut client = core(CLIENT, Link::Pipe(far), load, false);
+    let begun = Instant::now();
+    let mut turns_until = |client: &mut Core<Load<Echo>>, done: &dyn Fn(&Numbers) -> bool| {
+        while !done(client.engine().service().numbers()) {
+            client.turn();
+            server.turn();
+            assert!(begun.elapsed() < Duration::from_mins(1), "stuck: {:?}", control.numbers());
+        }
+    };
+    turns_until(&mut client, &|numbers| numbers.replies > 500);
+    control.pause(true);
+    turns_until(&mut client, &|numbers| numbers.replies == numbers.requests);
+    let before = client.engine().service().numbers().requests;
+    let paused_at = Instant::now();
+    turns_until(&mut client, &|_| paused_at.elapsed() > Duration::from_millis(100));
+    assert_eq!(client.engine().service().numbers().requests, before);
+    control.pause(false);
+    turns_until(&mut client, &|numbers| numbers.replies > before + 500);
+    control.hurry();
+    turns_until(&mut client, &|numbers| numbers.phase == Phase::Done);
+    let numbers = client.engine().service().numbers();
+    assert_eq!((numbers.closed, numbers.bad_bytes), (100, 0));
+    assert_eq!(numbers.requests, numbers.replies);
+}
+
+/// Answers one request and closes.
+struct Once;
+
+impl Service for Once {
+    type State = ();
+
+    fn data(&mut self, conn: &mut Conn<'_, ()>, bytes: &[u8]) -> usize {
+        let sent = conn.send(bytes);
+        conn.close();
+        sent
+    }
+}
+
+#[test]
+fn short_lives_are_whole_whoever_closes_first() {
+    let churn = Churn { at_once: 32, server_closes: false, local_ends: 2_000 };
+    let ours = play(Mirror::default(), config(20, Pace::Churn(churn)), Echo::new(64), true);
+    let churn = Churn { server_closes: true, ..churn };
+    let theirs = play(Once, config(20, Pace::Churn(churn)), Echo::new(64), true);
+    for numbers in [ours, theirs] {
+        assert!(numbers.lives > 100, "{numbers:?}");
+        assert_eq!((numbers.lives_failed, numbers.bad_bytes, numbers.lost), (0, 0, 0));
+        assert_eq!((numbers.requests, numbers.replies), (numbers.lives, numbers.lives));
+        assert_eq!(numbers.attempts, numbers.lives + 20);
+        assert_eq!((numbers.opened, numbers.established, numbers.closed), (20, 20, 20));
+    }
+}
+
+#[test]
+fn a_life_that_the_server_cuts_short_is_counted_as_such() {
+    let rude = Mirror { hang_up_every: 5, ..Mirror::default() };
+    let churn = Churn { at_once: 8, server_closes: false, local_ends: 2_000 };
+    let numbers = play(rude, config(1, Pace::Churn(churn)), Echo::new(64), true);
+    assert!(numbers.lives_failed > 0 && numbers.lives_failed == numbers.lost, "{numbers:?}");
+    assert_eq!(numbers.requests, numbers.lives + numbers.lives_failed);
 }

@@ -14,6 +14,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Demand {
     pub(crate) connections: u32,
+    /// Addresses and ports that the client has, at least.
+    pub(crate) local_ends: u32,
     pub(crate) pace: Pace,
     /// `None`: until the load is told to hurry.
     pub(crate) traffic_time: Option<Duration>,
@@ -35,11 +37,18 @@ impl Demand {
             Pace::Closed { in_flight } => in_flight,
             // A server that keeps up has far fewer; one that does not shows it in the latency.
             Pace::Open { .. } => connections.min(1 << 16),
+            Pace::Churn(churn) => churn.at_once,
         };
         let pool = pool(in_flight, u32::from(payload_bytes));
-        let settings = settings(connections, pool);
+        let (short, local_ends) = match pace {
+            // Some are over for their peer and not yet for us.
+            Pace::Churn(churn) => (2 * churn.at_once, churn.local_ends),
+            Pace::Closed { .. } | Pace::Open { .. } => (0, 0),
+        };
+        let settings = settings(connections + short, pool);
         Self {
             connections,
+            local_ends: connections + local_ends,
             pace,
             traffic_time,
             mtu: MTU,
@@ -197,7 +206,7 @@ fn server_interface(mac: [u8; 6], mtu: u16) -> Interface {
 }
 
 fn client_interface(demand: &Demand, mac: [u8; 6], mtu: u16) -> Interface {
-    let addresses = LocalAddresses::needed_for(demand.connections);
+    let addresses = LocalAddresses::needed_for(demand.local_ends);
     interface(mac, mtu, FIRST_CLIENT, addresses)
 }
 
