@@ -106,7 +106,13 @@ pub(crate) fn rounded(value: f64) -> f64 {
 pub(crate) fn write_json(path: &Path, figures: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(figures)?;
     text.push('\n');
-    let beside = path.with_extension("json.tmp");
+    write_whole(path, &text)
+}
+
+/// Writes a text to a file, whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
     written.with_context(|| format!("the figures could not be written to {}", path.display()))
 }

@@ -1,127 +1,270 @@
 //! `echo`: requests of 64 octets on connections picked at random among N that are live, for some N.
-//! The cost of a packet must not depend on N.
+//! The cost of a packet must not depend on N; how near that can be, the yardstick knows.
 
+use super::live::{Live, Window, at_the_servers};
 use super::machine::Machine;
-use super::result::{Axis, Figure, Plot, ProfileResult, Series, Table};
-use crate::args::BenchOptions;
+use super::result::{Axis, Figure, Limit, Pairs, Plot, ProfileResult, Series, Table, median};
+use crate::args::{Against, BenchOptions};
 use crate::huge_pages::Reserved;
-use crate::lead::Leader;
-use crate::pair::{self, Cores, Demand, Sides};
+use crate::pair::{self, Demand};
 use crate::plan;
-use crate::report::{CyclesPerPacket, packets_between};
-use crate::view::{Sampler, View};
+use crate::report::CyclesPerPacket;
+use crate::text::grouped;
 use anyhow::Result;
-use crore::Snapshot;
+use crore::mem::HUGE_PAGE_BYTES;
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, Echo, EchoLoad, Numbers, Pace, Phase};
+use crore_limit::{Limit as Yardstick, Round};
+use crore_load::{Echo, EchoLoad, Numbers, Pace};
 
 /// One N.
 struct Point {
     connections: u32,
+    windows: Vec<Window>,
+    /// The yardstick's cycles a packet after each window, if it was asked for.
+    yardstick: Vec<f64>,
     numbers: Numbers,
-    traffic: [Snapshot; 2],
 }
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
     let mut found = ProfileResult::new("echo", MEASURED);
-    if options.against.is_some() {
-        found.note("echo cannot be held against anything yet");
-    }
+    let beside_limit = options.against == Some(Against::Limit);
     let mut points = Vec::new();
     for connections in options.connections_or(&[10_000, 100_000, 1_000_000, 10_000_000]) {
-        let demand = demand(options, connections);
-        let bytes_for = |count| Ok(plan_of(&self::demand(options, count))?.total_bytes());
+        let bytes_for = |count| {
+            let more: usize = yardstick_regions(beside_limit, count).iter().sum();
+            Ok(plan_of(&demand(count))?.total_bytes() + more)
+        };
         if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
             found.note(format!("left out: {why}"));
             continue;
         }
-        points.push(measure(&demand, machine)?);
+        points.push(measure(connections, options, machine, &mut found)?);
     }
-    tell(&mut found, &points);
+    found.tables.push(stages(&points));
+    found.tables.push(counts(&points));
+    found.plots.push(curve(&points));
+    judge(&mut found, &points);
     Ok(found)
 }
 
-fn demand(options: &BenchOptions, connections: u32) -> Demand {
+fn demand(connections: u32) -> Demand {
     let pace = Pace::Closed { in_flight: IN_FLIGHT.min(connections) };
-    Demand::new(connections, PAYLOAD_BYTES, pace, Some(options.time()))
+    Demand::new(connections, PAYLOAD_BYTES, pace, None)
 }
 
 fn plan_of(demand: &Demand) -> Result<pair::Plans> {
     pair::plan::<EchoServer, EchoLoad>(demand)
 }
 
-fn measure(demand: &Demand, machine: &Machine) -> Result<Point> {
-    let _reserved = Reserved::new(machine.pages, plan_of(demand)?.huge_pages())?;
-    let control = Control::new();
-    let load = demand.load(Echo::new(PAYLOAD_BYTES), control.clone());
-    let sides = Sides::new(demand, EchoServer, load, machine.pages)?;
-    let bytes = sides.memory.server_bytes + sides.memory.client_bytes;
-    let cores = Cores::start(sides, machine.places)?;
-    let nudge = || cores.nudge();
-    let mut view = View::open(true);
-    let sampler = Sampler::new(vec![cores.server.page()], bytes);
-    let sizes = (demand.connections, demand.traffic_time);
-    let mut leader = Leader::new(control, sizes, sampler, &mut view, &nudge);
-    leader.through(Phase::Opening)?;
-    let before = cores.server.snapshot_now();
-    leader.through(Phase::Traffic)?;
-    leader.through(Phase::Settling)?;
-    let after = cores.server.snapshot_now();
-    leader.through(Phase::Checking)?;
-    leader.through(Phase::Closing)?;
-    let (_, client) = cores.stop()?;
-    let numbers = *client.engine().service().numbers();
-    Ok(Point { connections: demand.connections, numbers, traffic: [before, after] })
+fn yardstick_regions(wanted: bool, connections: u32) -> Vec<usize> {
+    if wanted { Yardstick::region_bytes(connections).to_vec() } else { Vec::new() }
 }
 
-fn tell(found: &mut ProfileResult, points: &[Point]) {
-    let mut table = Table::new("points", "Cycles of the server's core a packet", &COLUMNS);
-    let mut curve = Series { name: "driver and stack".to_owned(), points: Vec::new() };
+/// Windows of traffic, each followed by the yardstick, if that is wanted.
+fn measure(
+    connections: u32,
+    options: &BenchOptions,
+    machine: &Machine,
+    found: &mut ProfileResult,
+) -> Result<Point> {
+    let demand = demand(connections);
+    let more = yardstick_regions(options.against == Some(Against::Limit), connections);
+    let more_pages: usize = more.iter().map(|bytes| bytes / HUGE_PAGE_BYTES).sum();
+    let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages() + more_pages)?;
+    let live = Live::open(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), machine)?;
+    let mut yardstick = match more.is_empty() {
+        true => None,
+        false => {
+            Some(at_the_servers(machine, || Yardstick::new(connections, BURST, machine.pages))?)
+        }
+    };
+    let (mut windows, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        windows.push(live.window(options.time() / ROUNDS)?);
+        if let Some(yardstick) = &mut yardstick {
+            let work = || (0..YARDSTICK_ROUNDS).map(|_| yardstick.round()).sum::<Round>();
+            let round = at_the_servers(machine, work);
+            found.check(round.answered == round.requests, || {
+                format!("the yardstick left {} requests", round.requests - round.answered)
+            });
+            theirs.push(round.cycles_per_packet());
+        }
+    }
+    drop(yardstick);
+    let ended = live.end()?;
+    for complaint in ended.complaints() {
+        found
+            .failures
+            .push(format!("with {} connections: {complaint}", grouped(connections.into())));
+    }
+    Ok(Point { connections, windows, yardstick: theirs, numbers: ended.numbers })
+}
+
+impl Point {
+    fn median(&self, of: impl Fn(&CyclesPerPacket) -> f64) -> f64 {
+        median(self.windows.iter().map(|window| of(&window.cycles())).collect())
+    }
+
+    fn driver_and_stack(&self) -> f64 {
+        self.median(CyclesPerPacket::driver_and_stack)
+    }
+
+    fn packet_rate(&self) -> f64 {
+        median(self.windows.iter().map(Window::packet_rate).collect())
+    }
+
+    fn label(&self) -> String {
+        format!("{} live", grouped(self.connections.into()))
+    }
+}
+
+/// The stack alone: neither driver nor service.
+fn stack(cycles: &CyclesPerPacket) -> f64 {
+    cycles.stack_in + cycles.stack_out + cycles.timers
+}
+
+/// Medians of the windows, stage by stage.
+fn stages(points: &[Point]) -> Table {
+    let mut table =
+        Table::new("stages", "Cycles a packet of the server's core, stage by stage", &STAGES);
     for point in points {
-        let [before, after] = point.traffic.map(|side| [side]);
-        let cycles = CyclesPerPacket::between(&before, &after);
-        let numbers = &point.numbers;
-        let packets = packets_between(&before, &after) as f64 / numbers.traffic_seconds;
-        curve.points.push((f64::from(point.connections), cycles.driver_and_stack()));
         table.row([
             u64::from(point.connections).into(),
-            cycles.driver_and_stack().into(),
-            cycles.service.into(),
-            packets.into(),
-            numbers.replies.into(),
-            numbers.bad_bytes.into(),
+            point.median(|cycles| cycles.driver_rx).into(),
+            point.median(|cycles| cycles.stack_in).into(),
+            point.median(|cycles| cycles.service).into(),
+            point.median(|cycles| cycles.stack_out).into(),
+            point.median(|cycles| cycles.driver_tx).into(),
+            point.median(|cycles| cycles.timers).into(),
+            point.driver_and_stack().into(),
+            point.packet_rate().into(),
         ]);
-        let connections = point.connections;
-        found.check(numbers.bad_bytes == 0 && numbers.replies == numbers.requests, || {
-            format!("at {connections} connections {} bytes were wrong", numbers.bad_bytes)
-        });
-        let name = format!("cycles a packet, driver and stack, {connections} live");
-        let figure = Figure::of(name, "cycles", cycles.driver_and_stack());
-        found.figures.push(figure.at_most(200.0, "C10M talk"));
     }
-    found.tables.push(table);
-    found.plots.push(Plot {
-        name: "cycles",
-        title: "Cycles a packet over live connections".to_owned(),
-        x: Axis::log("live connections"),
-        y: Axis::linear("cycles a packet"),
-        series: vec![curve],
-        limits: vec![("C10M talk: 200".to_owned(), 200.0)],
-    });
+    table
 }
 
-const MEASURED: &str = "Requests of 64 octets on connections picked at random among N that are \
-    live; the reply is the request, and every octet of it is checked. Cycles are those of the \
-    server's core; frames received and sent both count as packets.";
+fn counts(points: &[Point]) -> Table {
+    let mut table = Table::new("counts", "What was done and checked", &COUNTS);
+    for point in points {
+        let numbers = &point.numbers;
+        table.row([
+            u64::from(point.connections).into(),
+            numbers.open_seconds.into(),
+            numbers.requests.into(),
+            numbers.replies.into(),
+            numbers.bad_bytes.into(),
+            numbers.established.into(),
+            numbers.closed.into(),
+        ]);
+    }
+    table
+}
 
-const COLUMNS: [(&str, &str); 6] = [
+fn curve(points: &[Point]) -> Plot {
+    let along = |of: &dyn Fn(&Point) -> f64| {
+        points.iter().map(|point| (f64::from(point.connections), of(point))).collect()
+    };
+    let mut series = vec![
+        Series::new("driver and stack", along(&Point::driver_and_stack)),
+        Series::new("stack", along(&|point| point.median(stack))),
+    ];
+    if points.iter().any(|point| !point.yardstick.is_empty()) {
+        let yardstick = along(&|point| median(point.yardstick.clone()));
+        series.push(Series::new("yardstick", yardstick));
+    }
+    Plot {
+        name: "cycles",
+        title: "Cycles a packet over the number of live connections".to_owned(),
+        x: Axis::log("live connections, picked at random"),
+        y: Axis::linear("cycles a packet"),
+        series,
+        limits: vec![Limit::new("the C10M talk: 200", 200.0)],
+    }
+}
+
+/// The figures that were asked for, and the pairs.
+fn judge(found: &mut ProfileResult, points: &[Point]) {
+    let Some(last) = points.last() else { return };
+    let name = format!("cycles a packet, driver and stack, {}", last.label());
+    found.figures.push(Figure::of(name, "cycles", last.driver_and_stack()).at_most(200.0, TALK));
+    let name = format!("packets a second, one server core, {}", last.label());
+    let rate = Figure::of(name, "packets/s", last.packet_rate());
+    found.figures.push(rate.at_least(10e6, TALK));
+    for point in points.iter().filter(|point| !point.yardstick.is_empty()) {
+        let beside = |of: &dyn Fn(&CyclesPerPacket) -> f64| -> Vec<_> {
+            let ours = point.windows.iter().map(|window| of(&window.cycles()));
+            ours.zip(point.yardstick.iter().copied()).collect()
+        };
+        for (what, rounds) in [
+            ("the stack", beside(&stack)),
+            ("driver and stack", beside(&CyclesPerPacket::driver_and_stack)),
+        ] {
+            let name = format!("cycles a packet, {what}, {}", point.label());
+            found.pairs.push(Pairs::of(name, "cycles", "limit", &rounds));
+        }
+    }
+    if let Some(pairs) = found.pairs.iter().rev().nth(1) {
+        let name = format!("the stack's cycles over the yardstick's, {}", last.label());
+        found.figures.push(Figure::of(name, "x", pairs.median_ratio).at_most(1.5, AIM));
+    }
+    judge_flatness(found, points);
+}
+
+/// What the most connections cost over what the fewest cost.
+fn judge_flatness(found: &mut ProfileResult, points: &[Point]) {
+    let [first, .., last] = points else {
+        return found.note("flatness takes two numbers of connections at least");
+    };
+    let ours = last.driver_and_stack() / first.driver_and_stack();
+    let name = format!("flatness: cost of a packet, {} over {}", last.label(), first.label());
+    found.figures.push(Figure::of(name, "x", ours).at_most(1.5, AIM));
+    if last.yardstick.is_empty() {
+        return found.note("flatness beside the yardstick's own takes --against limit");
+    }
+    let theirs = median(last.yardstick.clone()) / median(first.yardstick.clone());
+    found.figures.push(Figure::of("flatness of the yardstick", "x", theirs));
+    let ratio = Figure::of("flatness over the yardstick's", "x", ours / theirs);
+    found.figures.push(ratio.at_most(1.3, AIM));
+}
+
+const MEASURED: &str = "A client sends requests of 64 octets on connections picked at random among \
+    N that are live, 512 under way at any time; the reply is the request, and every octet of it is \
+    checked. Counted are the cycles of the server's core for each packet, those received and those \
+    sent. All connections are established, used, asked whether they stand, and closed in order.";
+
+const STAGES: [(&str, &str); 9] = [
     ("connections", ""),
-    ("driver and stack", "cycles"),
+    ("driver rx", "cycles"),
+    ("stack in", "cycles"),
     ("service", "cycles"),
+    ("stack out", "cycles"),
+    ("driver tx", "cycles"),
+    ("timers", "cycles"),
+    ("driver and stack", "cycles"),
     ("packets", "/s"),
+];
+
+const COUNTS: [(&str, &str); 7] = [
+    ("connections", ""),
+    ("opened in", "s"),
+    ("requests", ""),
     ("replies", ""),
     ("bad bytes", ""),
+    ("stood", ""),
+    ("closed", ""),
 ];
+
+const TALK: &str = "the C10M talk";
+const AIM: &str = "the project's aim";
 
 const PAYLOAD_BYTES: u16 = 64;
 const IN_FLIGHT: u32 = 512;
+
+/// Windows at each point: the medians of so many are shown.
+const ROUNDS: u32 = 5;
+
+/// Frames of a burst of the yardstick: as many as the stack takes.
+const BURST: usize = 32;
+
+/// Some tenths of a second of the yardstick for each window.
+const YARDSTICK_ROUNDS: usize = 8;

@@ -3,8 +3,9 @@
 //! ```text
 //!   PROFILES    the profiles, by name
 //!   result      what a profile found; it is printed, written as JSON and drawn as HTML
-//!   machine     the state of the machine that all figures depend on
-//!   print       a result on the terminal
+//!   machine     the state of the machine that all figures depend on; probe measures it
+//!   live        a server with N live connections, measured in windows
+//!   print       a result on the terminal; html: as a page with plots
 //!   echo ...    a profile each
 //! ```
 //!
@@ -23,9 +24,13 @@
 //!
 //! It is not the place for guards against decay: those count instructions, in CI.
 
+mod churn;
 mod echo;
+mod html;
+mod live;
 mod machine;
 mod print;
+mod probe;
 mod result;
 
 use crate::args::BenchOptions;
@@ -34,6 +39,7 @@ use anyhow::{Result, bail};
 use machine::Machine;
 use result::ProfileResult;
 use serde::Serialize;
+use std::time::SystemTime;
 
 /// What measures.
 struct Profile {
@@ -44,20 +50,36 @@ struct Profile {
 }
 
 /// All there are, in the order in which they run and are shown.
-const PROFILES: [Profile; 1] = [Profile {
-    name: "echo",
-    about: "64-byte requests on random ones of N live connections: cycles a packet over N",
-    run: echo::run,
-}];
+const PROFILES: [Profile; 2] = [
+    Profile {
+        name: "echo",
+        about: "64-byte requests on random ones of N live connections: cycles a packet over N",
+        run: echo::run,
+    },
+    Profile {
+        name: "churn",
+        about: "open, one request, reply, close, with N live beside: connections a second",
+        run: churn::run,
+    },
+];
 
 /// All that a run found. The names are part of the interface: docs/bench.md.
 #[derive(Debug, Serialize)]
 struct Report {
     format: u32,
     version: &'static str,
+    /// UTC.
+    when: String,
     command: String,
+    profiles: Vec<Entry>,
+}
+
+/// What a profile found, and the machine just before.
+#[derive(Debug, Serialize)]
+struct Entry {
     machine: Machine,
-    profiles: Vec<ProfileResult>,
+    #[serde(flatten)]
+    found: ProfileResult,
 }
 
 /// Runs the profiles that were asked for, or all. True when all that was checked was right.
@@ -69,23 +91,48 @@ pub(crate) fn run(options: &BenchOptions) -> Result<bool> {
         return Ok(true);
     }
     let chosen = chosen(&options.profiles)?;
-    let machine = Machine::look(options)?;
-    print::machine(&machine);
-    let mut profiles = Vec::new();
-    for profile in chosen {
-        println!("\n== {}: {}", profile.name, profile.about);
-        let found = (profile.run)(options, &machine)?;
-        print::result(&found);
-        profiles.push(found);
-    }
-    let is_right = profiles.iter().all(ProfileResult::is_right);
-    let command = std::env::args().skip(1).fold("crore".to_owned(), |all, one| all + " " + &one);
-    let version = env!("CARGO_PKG_VERSION");
-    let report = Report { format: result::FORMAT, version, command, machine, profiles };
+    let profiles: Result<Vec<_>> =
+        chosen.into_iter().map(|profile| measure(profile, options)).collect();
+    let report = Report {
+        format: result::FORMAT,
+        version: env!("CARGO_PKG_VERSION"),
+        when: when(SystemTime::now()),
+        command: std::env::args().skip(1).fold("crore".to_owned(), |all, one| all + " " + &one),
+        profiles: profiles?,
+    };
     if let Some(path) = &options.json {
         report::write_json(path, &report)?;
     }
-    Ok(is_right)
+    if let Some(path) = &options.html {
+        report::write_whole(path, &html::page(&report))?;
+    }
+    Ok(report.profiles.iter().all(|entry| entry.found.is_right()))
+}
+
+fn measure(profile: &Profile, options: &BenchOptions) -> Result<Entry> {
+    println!("\n== {}: {}", profile.name, profile.about);
+    let machine = Machine::look(options)?;
+    let found = (profile.run)(options, &machine)?;
+    print::result(&found);
+    print::machine(&machine);
+    Ok(Entry { machine, found })
+}
+
+/// A date and a time, of UTC, from the days since 1970 (Hinnant, "chrono-compatible low-level date
+/// algorithms").
+fn when(now: SystemTime) -> String {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let days = seconds / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute) = (seconds / 3600 % 24, seconds / 60 % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
 }
 
 /// The profiles of these names; all, when there are none.

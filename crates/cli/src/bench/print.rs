@@ -6,17 +6,20 @@ use crate::text;
 
 /// The machine in a few lines.
 pub(crate) fn machine(machine: &Machine) {
-    println!("{}, {} core(s), TSC {} MHz", machine.cpu, machine.cores, machine.tsc_mhz);
-    println!("kernel {}; load average {}", machine.kernel, machine.load_average);
+    println!("\nthe machine just before:");
+    for line in machine.lines() {
+        println!("  {line}");
+    }
 }
 
 /// All that a profile found but its plots.
 pub(crate) fn result(found: &ProfileResult) {
-    for one in &found.figures {
-        println!("{}", figure(one));
-    }
     for one in &found.tables {
         print!("\n{}", table(one));
+    }
+    println!();
+    for one in &found.figures {
+        println!("{}", figure(one));
     }
     for one in &found.pairs {
         println!("{}", pairs(one));

@@ -3,6 +3,8 @@
 //! The names of the fields are the JSON's (docs/bench.md lists them). Fields may be added; who
 //! renames or removes one raises [`FORMAT`].
 
+pub(crate) use crore_plot::{Axis, Limit, Plot, Series};
+
 use serde::Serialize;
 
 /// Of the JSON; readers look at it first.
@@ -31,9 +33,9 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) unit: &'static str,
     pub(crate) here: f64,
-    /// What the C10M talk or issue asks for, if anything.
+    /// What it should be, if anything was said.
     pub(crate) asked: Option<f64>,
-    /// Where `asked` comes from: "C10M talk", "issue 4".
+    /// Where `asked` comes from: "the C10M talk", "the project's aim".
     pub(crate) asked_by: &'static str,
     /// True when less is better.
     pub(crate) at_most: bool,
@@ -64,32 +66,6 @@ pub(crate) enum Cell {
     Text(String),
     /// Not measured.
     Nothing,
-}
-
-/// Curves in one picture.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Plot {
-    pub(crate) name: &'static str,
-    pub(crate) title: String,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) series: Vec<Series>,
-    /// Horizontal lines: what was asked for.
-    pub(crate) limits: Vec<(String, f64)>,
-}
-
-/// One direction of a plot.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Axis {
-    pub(crate) title: String,
-    pub(crate) is_log: bool,
-}
-
-/// Points of one kind, in the order of x.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// The same quantity of ours and of another, measured in turn: one pair a round.
@@ -202,16 +178,6 @@ impl From<String> for Cell {
     }
 }
 
-impl Axis {
-    pub(crate) fn linear(title: impl Into<String>) -> Self {
-        Self { title: title.into(), is_log: false }
-    }
-
-    pub(crate) fn log(title: impl Into<String>) -> Self {
-        Self { title: title.into(), is_log: true }
-    }
-}
-
 impl Pairs {
     /// Of pairs (ours, theirs), a round each.
     pub(crate) fn of(
@@ -270,6 +236,6 @@ mod tests {
         let cycles = Figure::of("cycles", "cycles", 190.0);
         assert_eq!(cycles.is_met(), None);
         assert_eq!(cycles.clone().at_most(200.0, "C10M talk").is_met(), Some(true));
-        assert_eq!(cycles.at_least(200.0, "issue 4").is_met(), Some(false));
+        assert_eq!(cycles.at_least(200.0, "the project's aim").is_met(), Some(false));
     }
 }

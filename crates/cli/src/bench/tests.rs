@@ -1,5 +1,7 @@
 use super::*;
-use crate::args::{HugePagesChoice, MemoryOptions};
+use crate::args::{Against, HugePagesChoice, MemoryOptions};
+use serde_json::Value;
+use std::sync::OnceLock;
 
 /// Small, quick, and without asking for anything of the machine.
 pub(crate) fn options(connections: &[u32]) -> BenchOptions {
@@ -22,11 +24,94 @@ fn a_profile_that_is_not_there_is_refused_by_name() {
     assert!(error.starts_with("there is no profile echoes; there are echo"), "{error}");
 }
 
-#[test]
-fn echo_checks_every_reply_at_each_size() {
-    let options = options(&[200, 1_000]);
-    let found = echo::run(&options, &Machine::look(&options).unwrap()).unwrap();
+/// One for all tests: a look takes a second.
+fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(|| Machine::look(&options(&[])).unwrap())
+}
+
+/// Runs a profile small, and demands that its figures can be shown in every way.
+fn play(
+    profile: fn(&BenchOptions, &Machine) -> Result<ProfileResult>,
+    options: &BenchOptions,
+) -> Value {
+    let found = profile(options, machine()).unwrap();
     assert_eq!(found.failures, Vec::<String>::new());
-    assert_eq!(found.tables[0].rows.len(), 2);
-    assert_eq!(found.plots[0].series[0].points.len(), 2);
+    print::result(&found);
+    let entry = Entry { machine: machine().clone(), found };
+    let report = Report {
+        format: result::FORMAT,
+        version: "0",
+        when: when(SystemTime::now()),
+        command: "crore bench <test> & more".to_owned(),
+        profiles: vec![entry],
+    };
+    assert_well_formed(&html::page(&report));
+    serde_json::to_value(&report).unwrap()["profiles"][0].clone()
+}
+
+/// Every tag that opens closes, in order, but for those that never do; what is said is escaped.
+fn assert_well_formed(html: &str) {
+    let mut open = Vec::new();
+    for piece in html.split('<').skip(2) {
+        let (tag, _) = piece.split_once('>').expect("a tag ends");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{html}");
+        } else if !tag.ends_with('/') && !tag.starts_with("meta") {
+            open.push(tag.split_whitespace().next().unwrap());
+        }
+    }
+    assert!(open.is_empty(), "{open:?} did not close");
+    assert!(!html.contains("NaN") && !html.contains("<script"), "{html}");
+    assert!(!html.contains("src=") && !html.contains("url("), "nothing is loaded");
+}
+
+/// The sum of a column of a table.
+fn total(found: &Value, table: &str, column: &str) -> f64 {
+    let tables = found["tables"].as_array().unwrap();
+    let table = tables.iter().find(|one| one["name"] == table).expect("the table");
+    let columns = table["columns"].as_array().unwrap();
+    let at = columns.iter().position(|one| one["name"] == column).expect("the column");
+    table["rows"].as_array().unwrap().iter().map(|row| row[at].as_f64().unwrap()).sum()
+}
+
+#[test]
+fn echo_checks_every_reply_at_each_size_and_runs_the_yardstick_in_turn() {
+    let against = Some(Against::Limit);
+    let found = play(echo::run, &BenchOptions { against, ..options(&[200, 1_000]) });
+    assert_eq!(total(&found, "counts", "stood"), 1_200.0);
+    assert_eq!(total(&found, "counts", "closed"), 1_200.0);
+    assert_eq!(total(&found, "counts", "bad bytes"), 0.0);
+    assert!(total(&found, "counts", "replies") > 1_000.0);
+    let series = found["plots"][0]["series"].as_array().unwrap();
+    assert!(series.iter().all(|one| one["points"].as_array().unwrap().len() == 2));
+    assert_eq!(series.len(), 3, "stack, driver and stack, yardstick");
+    assert_eq!(found["pairs"].as_array().unwrap().len(), 4);
+    assert_eq!(found["pairs"][0]["pairs"].as_array().unwrap().len(), 5);
+    assert!(found["machine"]["memory_miss"]["cycles"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn churn_counts_whole_lives_with_both_orders_of_closing() {
+    let found = play(churn::run, &options(&[50]));
+    assert_eq!(found["tables"][0]["rows"].as_array().unwrap().len(), 3);
+    assert!(total(&found, "counts", "whole lives") > 1_000.0);
+    assert_eq!(total(&found, "counts", "others"), 0.0);
+    assert_eq!(total(&found, "counts", "bad bytes"), 0.0);
+    assert!(total(&found, "lives", "TIME-WAIT cut short") > 0.0, "1 k records are not enough");
+}
+
+#[test]
+fn a_size_that_does_not_fit_is_left_out_with_a_word() {
+    let found = play(echo::run, &options(&[1_000_000_000]));
+    let note = found["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("left out: 1,000,000,000 connections take"), "{note}");
+}
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    let at = |seconds| when(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+    assert_eq!(at(0), "1970-01-01 00:00 UTC");
+    assert_eq!(at(951_782_400), "2000-02-29 00:00 UTC");
+    assert_eq!(at(1_767_225_599), "2025-12-31 23:59 UTC");
 }

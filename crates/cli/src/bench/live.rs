@@ -1,0 +1,179 @@
+//! A server with N live connections, measured in windows: what most profiles have in common.
+//!
+//! Between windows no request is under way, so that something else can have the processors.
+
+use super::machine::Machine;
+use super::probe;
+use crate::interrupt;
+use crate::pair::{Cores, Demand, MemoryOfSides, Sides};
+use crate::report::{CyclesPerPacket, packets_between};
+use crate::text;
+use anyhow::{Result, bail};
+use crore::{Core, Service, Snapshot};
+use crore_load::{Control, Load, Numbers, Phase, Protocol};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server and a client that has opened all its connections.
+pub(crate) struct Live<S: Service, P: Protocol> {
+    pub(crate) cores: Cores<S, Load<P>>,
+    pub(crate) control: Control,
+    pub(crate) memory: MemoryOfSides,
+    /// All that was opened so far.
+    pub(crate) opened: Numbers,
+}
+
+/// What the server's core did in a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) before: Snapshot,
+    pub(crate) after: Snapshot,
+}
+
+/// What is left in the end.
+pub(crate) struct Ended<S: Service> {
+    pub(crate) server: Core<S>,
+    pub(crate) client: Snapshot,
+    pub(crate) numbers: Numbers,
+}
+
+impl<S: Service, P: Protocol> Live<S, P>
+where
+    Core<S>: Send + 'static,
+    Core<Load<P>>: Send + 'static,
+{
+    /// Opens all connections. The memory for it must have been reserved.
+    pub(crate) fn open(demand: &Demand, server: S, protocol: P, machine: &Machine) -> Result<Self> {
+        let control = Control::new();
+        control.pause(true);
+        let load = demand.load(protocol, control.clone());
+        let sides = Sides::new(demand, server, load, machine.pages)?;
+        let memory = sides.memory;
+        let cores = Cores::start(sides, machine.places)?;
+        let mut live = Self { cores, control, memory, opened: Numbers::default() };
+        live.opened = live.through(Phase::Opening)?;
+        let opened = live.opened.opened;
+        let took = live.opened.open_seconds;
+        let a_second = text::rate(opened as f64 / took.max(1e-9));
+        println!("{} connections opened in {took:.2} s: {a_second}/s", text::grouped(opened));
+        live.control.allow(Phase::Traffic);
+        Ok(live)
+    }
+
+    /// Waits until the load has done with a phase.
+    fn through(&self, phase: Phase) -> Result<Numbers> {
+        self.control.allow(if phase == Phase::Closing { Phase::Done } else { phase });
+        loop {
+            self.step()?;
+            let numbers = self.control.numbers();
+            if (numbers.phase == phase && numbers.waits) || numbers.phase > phase {
+                return Ok(numbers);
+            }
+        }
+    }
+
+    /// Some milliseconds; fails when a core has ended, or somebody pressed Ctrl-C.
+    fn step(&self) -> Result<()> {
+        if interrupt::came() {
+            bail!("interrupted");
+        }
+        self.cores.nudge()?;
+        thread::sleep(STEP);
+        Ok(())
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, time: Duration) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Traffic for so long, after a tenth of that in which it gets going; then none again.
+    pub(crate) fn window(&self, time: Duration) -> Result<Window> {
+        self.control.pause(false);
+        self.wait(time / 10)?;
+        let window = self.watch(time)?;
+        self.control.pause(true);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            self.step()?;
+            let numbers = self.control.numbers();
+            if numbers.requests == numbers.replies + numbers.lost {
+                break;
+            }
+        }
+        Ok(window)
+    }
+
+    /// What the server does for so long, whatever that is.
+    pub(crate) fn watch(&self, time: Duration) -> Result<Window> {
+        let before = self.cores.server.snapshot_now();
+        self.wait(time)?;
+        Ok(Window { before, after: self.cores.server.snapshot_now() })
+    }
+
+    /// The last replies, whether all connections stand, and their end.
+    pub(crate) fn end(self) -> Result<Ended<S>> {
+        self.control.hurry();
+        self.through(Phase::Settling)?;
+        self.through(Phase::Checking)?;
+        self.through(Phase::Closing)?;
+        let (server, client) = self.cores.stop()?;
+        let numbers = *client.engine().service().numbers();
+        Ok(Ended { server, client: client.snapshot(), numbers })
+    }
+}
+
+impl Window {
+    pub(crate) fn cycles(&self) -> CyclesPerPacket {
+        CyclesPerPacket::between(&[self.before], &[self.after])
+    }
+
+    /// Received and sent.
+    pub(crate) fn packets(&self) -> u64 {
+        packets_between(&[self.before], &[self.after])
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.after.now_us.saturating_sub(self.before.now_us) as f64 / 1e6
+    }
+
+    /// A second.
+    pub(crate) fn packet_rate(&self) -> f64 {
+        self.packets() as f64 / self.seconds().max(1e-9)
+    }
+
+    /// The part of the time in which the server's core had something to do.
+    pub(crate) fn busy_cycles(&self) -> u64 {
+        self.after.cycles.since(&self.before.cycles).busy()
+    }
+}
+
+impl<S: Service> Ended<S> {
+    /// What is wrong with a run in which every request must have been answered and every
+    /// connection must have stood until it was closed; a sentence each.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let numbers = &self.numbers;
+        let server = self.server.snapshot().counters;
+        let counts = [
+            (numbers.bad_bytes, "octets of replies were wrong"),
+            (numbers.requests - numbers.replies.min(numbers.requests), "requests had no reply"),
+            (numbers.opened - numbers.established.min(numbers.opened), "connections were lost"),
+            (numbers.opened - numbers.closed.min(numbers.opened), "did not close in order"),
+            (server.resets_in + self.client.counters.resets_in, "resets were received"),
+        ];
+        let wrong = counts.iter().filter(|(count, _)| *count > 0);
+        wrong.map(|(count, what)| format!("{} {what}", text::grouped(*count))).collect()
+    }
+}
+
+/// Runs something at the server's processor while the server has nothing to do.
+pub(crate) fn at_the_servers<R: Send>(machine: &Machine, work: impl FnOnce() -> R + Send) -> R {
+    probe::on(machine.places.first, work)
+}
+
+const STEP: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(5);
