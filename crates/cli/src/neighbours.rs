@@ -93,7 +93,8 @@ impl Learner {
     }
 
     fn learn<S: Service>(&self, engine: &mut Engine<S>) {
-        for (address, mac) in self.0.try_iter() {
+        // The rest next time: packets wait meanwhile.
+        for (address, mac) in self.0.try_iter().take(NEWS_AT_ONCE) {
             engine.stack_mut().learn_neighbour(address, mac);
         }
     }
@@ -104,5 +105,8 @@ fn news(neighbour: &Neighbour) -> Option<News> {
     let usable = matches!(neighbour.reach, Reach::Reachable | Reach::Stale);
     neighbour.mac.filter(|_| usable).map(|mac| (neighbour.address, mac))
 }
+
+/// What a core learns in one go.
+const NEWS_AT_ONCE: usize = 64;
 
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(3);
