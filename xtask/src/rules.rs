@@ -153,7 +153,7 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/mem/",
     "crates/driver/",
     // Reads the time-stamp counter.
-    "crates/crore/src/cycles.rs",
+    "crates/crore/src/clock.rs",
     // Binds a thread to its core.
     "crates/crore/src/pin.rs",
     // Counts allocations, and makes system calls fatal.

@@ -1,9 +1,13 @@
 //! A core: an engine with a link, a clock and a thread.
 
-use crate::cycles::{Cycles, Stage, Stopwatch};
+use crate::cap::Cap;
+use crate::clock::{Clock, MachineClock};
+use crate::cycles::{Cycles, STAGES, Stage, Stopwatch, WorstTurn, stages_since};
 use crate::engine::Engine;
+use crate::pin;
 use crate::service::Service;
 use crate::stats::{Snapshot, StatsPage};
+use crate::worst::Worst;
 use crore_driver::{Link, Siblings, Waker};
 use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
 use crore_stack::Output;
@@ -18,6 +22,13 @@ pub struct CoreConfig {
     pub rx_burst: usize,
     /// Timer entries handled in one turn, at most.
     pub timer_budget: usize,
+    /// How long a turn should take, at most; `None`: as long as it takes. Frames, timers and output
+    /// are taken on in such numbers that it does, as far as that is known from the turns before.
+    /// One call of the service is never cut short.
+    ///
+    /// The mission is 10 us from a receive ring to a transmit ring. A frame waits for the turn that
+    /// is under way, and then for its own, which is a full one only under full load.
+    pub turn_max: Option<Duration>,
     /// How long a core turns with nothing to do before it sleeps; `None`: never.
     pub spin_before_sleep: Option<Duration>,
     /// The processor to run on; `None`: wherever the system likes.
@@ -29,6 +40,7 @@ impl Default for CoreConfig {
         Self {
             rx_burst: 32,
             timer_budget: 32,
+            turn_max: Some(Duration::from_micros(10)),
             spin_before_sleep: Some(Duration::from_micros(200)),
             pin_to: None,
         }
@@ -62,32 +74,57 @@ impl Stop {
 ///
 /// Aligned so that cores in one piece of memory share no cache line, nor a pair of them.
 #[repr(align(128))]
-pub struct Core<S: Service> {
+pub struct Core<S: Service, C: Clock = MachineClock> {
     engine: Engine<S>,
     lent: Lent,
     siblings: Option<Box<Passed>>,
     config: CoreConfig,
-    started: Instant,
+    clock: C,
+    cap: Cap,
+    /// Both clocks at the start.
+    started: (u64, u64),
     cycles: Cycles,
+    worst: Worst,
     stats: StatsPage,
     published_us: u64,
     /// When there was room to send last.
     held_since_us: u64,
+    thread: u64,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy)]
+struct Done {
+    received: usize,
+    timers: usize,
+    sent: usize,
 }
 
 impl<S: Service> Core<S> {
     /// Puts an engine on a link.
     pub fn new(engine: Engine<S>, link: Link, config: CoreConfig) -> Self {
+        Self::with_clock(engine, link, config, MachineClock)
+    }
+}
+
+impl<S: Service, C: Clock> Core<S, C> {
+    /// The same with a clock that need not be the machine's: for tests.
+    pub fn with_clock(engine: Engine<S>, link: Link, config: CoreConfig, clock: C) -> Self {
+        let frames = config.rx_burst.min(RX_BURST_MAX);
         Self {
             engine,
             lent: Lent { link, rx: RxBurst::new(), tx: TxBurst::new() },
             siblings: None,
+            cap: Cap::new(config.turn_max, frames, config.timer_budget, TX_RESERVE),
             config,
-            started: Instant::now(),
+            started: (clock.now_us(), clock.cycles()),
+            clock,
             cycles: Cycles::default(),
+            worst: Worst::default(),
             stats: StatsPage::new(),
             published_us: 0,
             held_since_us: 0,
+            thread: 0,
         }
     }
 
@@ -136,48 +173,70 @@ impl<S: Service> Core<S> {
     /// One turn. Returns whether anything happened.
     #[inline]
     pub fn turn(&mut self) -> bool {
-        self.turn_at(self.started.elapsed().as_micros() as u64)
+        self.turn_at(self.now_us())
     }
 
     /// One turn at a time of the caller's, in microseconds since any fixed start: for tests.
     #[inline]
     pub fn turn_at(&mut self, now_us: u64) -> bool {
-        let mut watch = Stopwatch::start();
+        let mut watch = Stopwatch::by(self.clock.clone());
         let (begin, before) = (watch.at(), self.cycles.stages);
-        self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
+        self.lent.link.tx_reserve(&mut self.lent.tx, self.cap.sends());
         watch.lap(&mut self.cycles, Stage::DriverTx);
+        let received =
+            self.receive(now_us, &mut watch) + self.receive_passed_on(now_us, &mut watch);
+        let timers = self.timers(&mut watch);
+        self.engine.service_turn(&mut watch, &mut self.cycles);
+        let sent = self.transmit(begin, &mut watch);
+        let published = now_us.wrapping_sub(self.published_us) > PUBLISH_EVERY_US;
+        if published {
+            self.publish(now_us);
+            watch.lap(&mut self.cycles, Stage::Control);
+        }
+        let busy = received + timers + sent > 0;
+        if busy || published {
+            self.note_turn(watch.at() - begin, &before, Done { received, timers, sent });
+        } else {
+            self.note_idle_turn(begin, watch.at(), before);
+        }
+        busy
+    }
+
+    /// Takes frames and lets them take effect. Returns how many.
+    #[inline]
+    fn receive(&mut self, now_us: u64, watch: &mut Stopwatch<C>) -> usize {
+        let begin = watch.at();
         let max = self.rx_max(now_us);
         let received = self.lent.link.rx_burst(&mut self.lent.rx, max);
         watch.lap(&mut self.cycles, Stage::DriverRx);
-        self.engine.receive(&self.lent.rx, &mut self.lent.tx, now_us, &mut watch, &mut self.cycles);
+        self.engine.receive(&self.lent.rx, &mut self.lent.tx, now_us, watch, &mut self.cycles);
         if let Some(passed) = &mut self.siblings {
             self.engine.pass_on(&self.lent.rx, &mut passed.siblings);
         }
         if received > 0 {
             self.lent.link.rx_release(&mut self.lent.rx);
             watch.lap(&mut self.cycles, Stage::DriverRx);
+            self.cap.received(received, watch.at() - begin);
         }
-        let received = received + self.receive_passed_on(now_us, &mut watch);
-        let budget = self.config.timer_budget;
-        let due = self.engine.tick(&mut self.lent.tx, budget, &mut watch, &mut self.cycles);
-        let sent = self.transmit(&mut watch);
-        let busy = received + due + sent > 0;
-        if busy {
-            self.note_busy_turn(begin, watch);
-        } else {
-            self.note_idle_turn(begin, watch, before);
+        received
+    }
+
+    /// Due timers. Returns how many.
+    #[inline]
+    fn timers(&mut self, watch: &mut Stopwatch<C>) -> usize {
+        let (begin, budget) = (watch.at(), self.cap.timers());
+        let due = self.engine.timers(&mut self.lent.tx, budget, watch, &mut self.cycles);
+        if due > 0 {
+            self.cap.handled(due, watch.at() - begin);
         }
-        if now_us.wrapping_sub(self.published_us) > PUBLISH_EVERY_US {
-            self.publish(now_us);
-        }
-        busy
+        due
     }
 
     /// What other cores of this host passed on. Returns how many frames.
     #[inline]
-    fn receive_passed_on(&mut self, now_us: u64, watch: &mut Stopwatch) -> usize {
+    fn receive_passed_on(&mut self, now_us: u64, watch: &mut Stopwatch<C>) -> usize {
         let Some(passed) = &mut self.siblings else { return 0 };
-        let max = self.lent.tx.room().min(PASSED_ON_MAX);
+        let max = self.lent.tx.room().min(self.cap.frames().min(PASSED_ON_MAX));
         let received = passed.siblings.rx_burst(&mut passed.rx, max);
         if received > 0 {
             let (tx, cycles) = (&mut self.lent.tx, &mut self.cycles);
@@ -192,7 +251,7 @@ impl<S: Service> Core<S> {
     /// other go on after a while, and lose the answers that find no room.
     #[inline]
     fn rx_max(&mut self, now_us: u64) -> usize {
-        let wanted = self.config.rx_burst.min(RX_BURST_MAX);
+        let wanted = self.cap.frames();
         let room = self.lent.tx.room();
         if room > 0 {
             self.held_since_us = now_us;
@@ -201,23 +260,29 @@ impl<S: Service> Core<S> {
         if now_us.wrapping_sub(self.held_since_us) > HOLD_MAX_US { RX_WITHOUT_ROOM } else { 0 }
     }
 
-    /// Sends what connections have, as long as the link takes it. Returns the frames sent.
+    /// Sends what connections have, as long as the link takes it and there is time. Returns the
+    /// frames sent.
     #[inline]
-    fn transmit(&mut self, watch: &mut Stopwatch) -> usize {
+    fn transmit(&mut self, turn_begin: u64, watch: &mut Stopwatch<C>) -> usize {
         let mut sent = 0;
         for _ in 0..TX_ROUNDS_MAX {
-            let output =
-                self.engine.send(&mut self.lent.tx, OUTPUT_BUDGET, watch, &mut self.cycles);
+            let (begin, limit) = (watch.at(), self.cap.sends());
+            let conns = limit * OUTPUT_CONNS_A_FRAME;
+            let output = self.engine.send(&mut self.lent.tx, conns, watch, &mut self.cycles);
+            let is_done = output == Output::Done;
             if self.lent.tx.is_empty() {
+                self.cap.sent(if is_done { 0 } else { limit }, watch.at() - begin);
                 break;
             }
             let now = self.lent.link.tx_burst(&mut self.lent.tx);
             sent += now;
-            if output != Output::Done && now > 0 {
-                self.lent.link.tx_reserve(&mut self.lent.tx, TX_RESERVE);
+            let goes_on = !is_done && now > 0 && self.cap.has_time(watch.at() - turn_begin);
+            if goes_on {
+                self.lent.link.tx_reserve(&mut self.lent.tx, self.cap.sends());
             }
             watch.lap(&mut self.cycles, Stage::DriverTx);
-            if output == Output::Done || now == 0 {
+            self.cap.sent(if is_done { now } else { limit }, watch.at() - begin);
+            if !goes_on {
                 break;
             }
         }
@@ -225,23 +290,57 @@ impl<S: Service> Core<S> {
     }
 
     #[inline]
-    fn note_busy_turn(&mut self, begin: u64, watch: Stopwatch) {
-        let took = watch.at().wrapping_sub(begin);
+    fn note_turn(&mut self, took: u64, before: &[u64; STAGES], done: Done) {
         self.cycles.busy_turns += 1;
-        self.cycles.turn_max = self.cycles.turn_max.max(took);
+        self.cycles.turns.add(took);
+        let is_long = self.cap.is_broken(took);
+        self.cycles.long_turns += u64::from(is_long);
+        if is_long || self.worst.is_beaten(took) {
+            self.note_long_turn(took, before, done);
+        }
+    }
+
+    #[cold]
+    fn note_long_turn(&mut self, took: u64, before: &[u64; STAGES], done: Done) {
+        let stages = stages_since(&self.cycles.stages, before);
+        if self.cap.is_broken(took) && stages[Stage::Service as usize] > took / 2 {
+            self.engine.time_calls();
+        }
+        if self.worst.is_beaten(took) {
+            self.worst.note(WorstTurn {
+                cycles: took,
+                stages,
+                received: done.received as u64,
+                sent: done.sent as u64,
+                timers: done.timers as u64,
+                at_us: self.now_us(),
+                set_aside: 0,
+            });
+        }
     }
 
     /// A turn in which nothing happened is idle, whatever its parts cost: they are not booked.
     #[inline]
-    fn note_idle_turn(&mut self, begin: u64, watch: Stopwatch, before: [u64; 7]) {
+    fn note_idle_turn(&mut self, begin: u64, end: u64, before: [u64; STAGES]) {
         self.cycles.stages = before;
-        self.cycles.stages[Stage::Idle as usize] += watch.at().wrapping_sub(begin);
+        self.cycles.stages[Stage::Idle as usize] += end.wrapping_sub(begin);
         self.cycles.idle_turns += 1;
     }
 
     fn publish(&mut self, now_us: u64) {
         self.published_us = now_us;
+        let (ran_us, ran) = (self.now_us(), self.clock.cycles() - self.started.1);
+        if let Some(cycles_a_us) = ran.checked_div(ran_us) {
+            self.cap.calibrate(cycles_a_us.max(1));
+        }
+        self.worst.pass_time(now_us);
         self.stats.write(&self.snapshot());
+    }
+
+    /// Microseconds since the start.
+    #[inline]
+    fn now_us(&self) -> u64 {
+        self.clock.now_us() - self.started.0
     }
 
     /// The core's numbers now.
@@ -250,6 +349,10 @@ impl<S: Service> Core<S> {
         Snapshot {
             counters: *stack.counters(),
             cycles: self.cycles,
+            service: self.engine.service_cycles(),
+            worst: self.worst.ever(),
+            worst_lately: self.worst.lately(),
+            rx_burst: self.cap.frames() as u64,
             conns: u64::from(stack.conns()),
             half_open: u64::from(stack.half_open()),
             time_wait: u64::from(stack.time_wait()),
@@ -259,7 +362,8 @@ impl<S: Service> Core<S> {
             pressure: stack.pressure() as u64,
             timer_entries: u64::from(stack.timer_entries()),
             flow_entries: u64::from(stack.flow_entries()),
-            now_us: self.started.elapsed().as_micros() as u64,
+            now_us: self.now_us(),
+            thread: self.thread,
         }
     }
 
@@ -268,8 +372,10 @@ impl<S: Service> Core<S> {
     pub fn run(&mut self, stop: &Stop, mut between: impl FnMut(&mut Engine<S>)) {
         if let Some(cpu) = self.config.pin_to {
             // Being elsewhere only costs speed.
-            let _ = crate::pin::pin_to(cpu);
+            let _ = pin::pin_to(cpu);
         }
+        self.thread = pin::thread_id();
+        self.worst.explain(pin::set_aside());
         let mut idle_since: Option<Instant> = None;
         let mut last_between = Instant::now();
         let mut turns = 0u32;
@@ -283,16 +389,31 @@ impl<S: Service> Core<S> {
                 if self.config.spin_before_sleep.is_some_and(|spin| since.elapsed() >= spin) {
                     self.park();
                     last_between = Instant::now();
-                    between(&mut self.engine);
+                    self.control(&mut between);
                 }
             }
             if turns.is_multiple_of(BETWEEN_TURNS) && last_between.elapsed() > BETWEEN_EVERY {
                 last_between = Instant::now();
-                between(&mut self.engine);
+                self.control(&mut between);
             }
         }
-        let now_us = self.started.elapsed().as_micros() as u64;
-        self.publish(now_us);
+        self.publish(self.now_us());
+    }
+
+    /// The control plane's work: it counts as a turn of its own, since packets wait for it. After a
+    /// turn that was too long the system is asked whether it had a part in that.
+    fn control(&mut self, between: &mut impl FnMut(&mut Engine<S>)) {
+        let (begin, before) = (self.clock.cycles(), self.cycles.stages);
+        let mut watch = Stopwatch::by(self.clock.clone());
+        between(&mut self.engine);
+        if self.worst.is_unexplained(|cycles| self.cap.is_broken(cycles)) {
+            self.worst.explain(pin::set_aside());
+        }
+        watch.lap(&mut self.cycles, Stage::Control);
+        let took = watch.at() - begin;
+        if self.worst.is_beaten(took) {
+            self.note_long_turn(took, &before, Done { received: 0, timers: 0, sent: 0 });
+        }
     }
 
     /// Sleeps until a frame may have come or a timer is due.
@@ -302,10 +423,10 @@ impl<S: Service> Core<S> {
             // The link had no room; it says nothing when it has, so look again soon.
             return std::thread::sleep(Duration::from_micros(50));
         }
-        let mut watch = Stopwatch::start();
+        let mut watch = Stopwatch::by(self.clock.clone());
         let timer = stack.next_timer_ms().map(|ms| Duration::from_millis(u64::from(ms)));
         let timeout = timer.map_or(PARK_MAX, |timer| timer.min(PARK_MAX));
-        self.publish(self.started.elapsed().as_micros() as u64);
+        self.publish(self.now_us());
         let is_quiet = self.siblings.as_mut().is_none_or(|passed| passed.siblings.will_sleep());
         if is_quiet && !timeout.is_zero() {
             self.cycles.parks += 1;
@@ -362,8 +483,9 @@ const TX_RESERVE: usize = 2 * RX_BURST_MAX;
 /// Frames that other cores passed on, taken in one turn.
 const PASSED_ON_MAX: usize = 8;
 
-/// Connections served in one output stage, at most.
-const OUTPUT_BUDGET: usize = 256;
+/// Connections served in one output stage, for each frame that it may send: some have nothing to
+/// say after all.
+const OUTPUT_CONNS_A_FRAME: usize = 4;
 
 /// Output stages in one turn, at most: the next burst must not wait too long.
 const TX_ROUNDS_MAX: usize = 4;

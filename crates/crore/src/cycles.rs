@@ -1,5 +1,7 @@
 //! Where a core's cycles go, by the time-stamp counter.
 
+use crate::clock::{Clock, MachineClock};
+use crate::histogram::Histogram;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Parts of a turn.
@@ -17,9 +19,15 @@ pub enum Stage {
     DriverTx,
     /// Due timers.
     Timers,
+    /// Writing the core's numbers; the control plane's work on the core.
+    Control,
     /// Turns in which nothing happened, and sleep.
     Idle,
 }
+
+/// The stages' names, in their order.
+pub const STAGE_NAMES: [&str; STAGES] =
+    ["driver rx", "stack in", "service", "stack out", "driver tx", "timers", "control", "idle"];
 
 /// Cycles by part of the turn, and how many turns there were.
 #[derive(
@@ -28,15 +36,55 @@ pub enum Stage {
 #[repr(C)]
 pub struct Cycles {
     /// Cycles, in the order of [`Stage`].
-    pub stages: [u64; 7],
+    pub stages: [u64; STAGES],
     /// Turns in which something happened.
     pub busy_turns: u64,
     /// Turns in which nothing happened.
     pub idle_turns: u64,
     /// Times the core went to sleep.
     pub parks: u64,
-    /// The longest busy turn.
-    pub turn_max: u64,
+    /// Busy turns that took longer than [`CoreConfig::turn_max`](crate::CoreConfig::turn_max).
+    pub long_turns: u64,
+    /// Busy turns by their length.
+    pub turns: Histogram,
+}
+
+/// The longest turn of some time, and what is known of why.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct WorstTurn {
+    /// Its length; 0: there was none.
+    pub cycles: u64,
+    /// Of that, by stage. What is in no stage of these is in the last one that was booked: a
+    /// thread that was set aside shows as one stage that took far too long.
+    pub stages: [u64; STAGES],
+    /// Frames received in it.
+    pub received: u64,
+    /// Frames sent in it.
+    pub sent: u64,
+    /// Timer entries handled in it.
+    pub timers: u64,
+    /// When it ended, in microseconds since the core started.
+    pub at_us: u64,
+    /// How often the system had set the thread aside between the look before the turn and the one
+    /// after it, plus 1; 0 as long as nobody looked. So 1 says: the core itself was slow.
+    pub set_aside: u64,
+}
+
+impl WorstTurn {
+    /// The stage that took most, by its name.
+    pub fn main_stage(&self) -> &'static str {
+        let largest = (0..STAGES).max_by_key(|stage| self.stages[*stage]).unwrap_or(0);
+        STAGE_NAMES[largest]
+    }
+
+    /// Whether the system had set the thread aside: `Some(false)` is certain, `Some(true)` says
+    /// that it had at about that time; `None`: it is not known.
+    pub fn was_set_aside(&self) -> Option<bool> {
+        self.set_aside.checked_sub(1).map(|times| times > 0)
+    }
 }
 
 impl Cycles {
@@ -53,39 +101,52 @@ impl Cycles {
     /// What was added since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut stages = self.stages;
-        for (stage, before) in stages.iter_mut().zip(earlier.stages) {
-            *stage -= before;
-        }
         Self {
-            stages,
+            stages: stages_since(&self.stages, &earlier.stages),
             busy_turns: self.busy_turns - earlier.busy_turns,
             idle_turns: self.idle_turns - earlier.idle_turns,
             parks: self.parks - earlier.parks,
-            turn_max: self.turn_max,
+            long_turns: self.long_turns - earlier.long_turns,
+            turns: self.turns.since(&earlier.turns),
         }
     }
+}
+
+/// What was booked between two moments.
+pub(crate) fn stages_since(now: &[u64; STAGES], earlier: &[u64; STAGES]) -> [u64; STAGES] {
+    std::array::from_fn(|stage| now[stage] - earlier[stage])
 }
 
 /// Books the time since the last lap.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopwatch {
+pub struct Stopwatch<C: Clock = MachineClock> {
     last: u64,
+    clock: C,
 }
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts now, by the machine's clock.
     #[inline]
     pub fn start() -> Self {
-        Self { last: tsc() }
+        Self::by(MachineClock)
+    }
+}
+
+impl<C: Clock> Stopwatch<C> {
+    /// Starts now.
+    #[inline]
+    pub fn by(clock: C) -> Self {
+        Self { last: clock.cycles(), clock }
     }
 
-    /// Books the time since the start or the last lap on `stage`.
+    /// Books the time since the start or the last lap on `stage`; says how much it was.
     #[inline]
-    pub fn lap(&mut self, cycles: &mut Cycles, stage: Stage) {
-        let now = tsc();
-        cycles.stages[stage as usize] += now.wrapping_sub(self.last);
+    pub fn lap(&mut self, cycles: &mut Cycles, stage: Stage) -> u64 {
+        let now = self.clock.cycles();
+        let took = now.wrapping_sub(self.last);
+        cycles.stages[stage as usize] += took;
         self.last = now;
+        took
     }
 
     /// The counter at the last lap.
@@ -93,29 +154,13 @@ impl Stopwatch {
     pub fn at(&self) -> u64 {
         self.last
     }
-}
 
-/// The time-stamp counter; elsewhere than on x86-64, nanoseconds.
-#[inline]
-pub fn tsc() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has the counter, and Linux lets user code read it.
-    unsafe {
-        core::arch::x86_64::_rdtsc()
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        use std::sync::OnceLock;
-        use std::time::Instant;
-        static START: OnceLock<Instant> = OnceLock::new();
-        START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    /// What it reads.
+    #[inline]
+    pub(crate) fn clock(&self) -> &C {
+        &self.clock
     }
 }
 
-/// Counter ticks a second, measured over some milliseconds.
-pub fn tsc_hz() -> f64 {
-    let (start, from) = (std::time::Instant::now(), tsc());
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    let (ticks, seconds) = (tsc() - from, start.elapsed().as_secs_f64());
-    ticks as f64 / seconds
-}
+/// How many stages there are.
+pub const STAGES: usize = Stage::Idle as usize + 1;

@@ -3,8 +3,10 @@
 //! [`Core`](crate::Core) puts a driver, a clock and a thread around it; the simulator and tests put
 //! virtual ones.
 
+use crate::clock::Clock;
 use crate::conn::{Conn, ConnId};
 use crate::cycles::{Cycles, Stage, Stopwatch};
+use crate::meter::{Callback, Meter, Sampler, ServiceCycles, SlowCall, Timed, Untimed};
 use crate::service::Service;
 use crate::states::States;
 use crate::turn::Turn;
@@ -29,6 +31,9 @@ pub struct Engine<S: Service> {
     events: Events,
     scratch: Box<[u8]>,
     stop: bool,
+    sampler: Sampler,
+    /// What the service's calls took. Taken out only while a burst's calls are timed.
+    service_cycles: Option<Box<ServiceCycles>>,
 }
 
 impl<S: Service> Engine<S> {
@@ -49,6 +54,8 @@ impl<S: Service> Engine<S> {
             events: Events::new(),
             scratch: vec![0; OFFER_BYTES_MAX].into_boxed_slice(),
             stop: false,
+            sampler: Sampler::new(),
+            service_cycles: Some(Box::default()),
         })
     }
 
@@ -81,6 +88,16 @@ impl<S: Service> Engine<S> {
         self.service
     }
 
+    /// What the service's calls took, of those that were timed.
+    pub fn service_cycles(&self) -> ServiceCycles {
+        self.service_cycles.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Times the calls of the next bursts: the service made a turn long.
+    pub(crate) fn time_calls(&mut self) {
+        self.sampler.be_eager();
+    }
+
     /// The stack.
     pub fn stack(&self) -> &Stack {
         &self.stack
@@ -106,12 +123,12 @@ impl<S: Service> Engine<S> {
     /// Received frames take effect, stage by stage over the burst: parse all, look up all, input
     /// all, then the service's calls in the frames' order.
     #[inline]
-    pub fn receive(
+    pub fn receive<C: Clock>(
         &mut self,
         rx: &RxBurst,
         tx: &mut TxBurst,
         now_us: u64,
-        watch: &mut Stopwatch,
+        watch: &mut Stopwatch<C>,
         cycles: &mut Cycles,
     ) {
         self.stack.begin_turn(now_us);
@@ -132,17 +149,17 @@ impl<S: Service> Engine<S> {
         }
         self.stack.input(rx, &self.burst, &mut self.events, tx);
         watch.lap(cycles, Stage::StackIn);
-        self.dispatch(Some(rx));
+        self.dispatch(Some(rx), watch);
         watch.lap(cycles, Stage::Service);
     }
 
     /// The same with frames that another core of this host passed on; see [`Engine::pass_on`].
-    pub fn receive_passed_on(
+    pub fn receive_passed_on<C: Clock>(
         &mut self,
         rx: &RxBurst,
         tx: &mut TxBurst,
         now_us: u64,
-        watch: &mut Stopwatch,
+        watch: &mut Stopwatch<C>,
         cycles: &mut Cycles,
     ) {
         self.stack.set_passed_on(true);
@@ -169,36 +186,63 @@ impl<S: Service> Engine<S> {
     /// Due timers, at most `budget` of them; then the service's own turn. Returns how many timers
     /// were due.
     #[inline]
-    pub fn tick(
+    pub fn tick<C: Clock>(
         &mut self,
         tx: &mut TxBurst,
         budget: usize,
-        watch: &mut Stopwatch,
+        watch: &mut Stopwatch<C>,
+        cycles: &mut Cycles,
+    ) -> usize {
+        let handled = self.timers(tx, budget, watch, cycles);
+        self.service_turn(watch, cycles);
+        handled
+    }
+
+    /// Due timers, at most `budget` of them. Returns how many there were.
+    #[inline]
+    pub(crate) fn timers<C: Clock>(
+        &mut self,
+        tx: &mut TxBurst,
+        budget: usize,
+        watch: &mut Stopwatch<C>,
         cycles: &mut Cycles,
     ) -> usize {
         let handled = self.stack.timers(&mut self.events, tx, budget);
         watch.lap(cycles, Stage::Timers);
-        self.dispatch(None);
+        if !self.events.is_empty() {
+            self.dispatch(None, watch);
+            watch.lap(cycles, Stage::Service);
+        }
+        handled
+    }
+
+    /// The service's own turn.
+    #[inline]
+    pub(crate) fn service_turn<C: Clock>(&mut self, watch: &mut Stopwatch<C>, cycles: &mut Cycles) {
         let mut turn =
             Turn { stack: &mut self.stack, states: &mut self.states, stop: &mut self.stop };
         self.service.turn(&mut turn);
-        watch.lap(cycles, Stage::Service);
-        handled
+        let took = watch.lap(cycles, Stage::Service);
+        if let Some(found) = self.service_cycles.as_deref_mut() {
+            let at_us = self.stack.now_us();
+            let call = SlowCall { cycles: took, conn: ConnId::default(), at_us };
+            found.note_slow(Callback::Turn, call);
+        }
     }
 
     /// What connections have to send, until the transmit burst is full or all is said.
     #[inline]
-    pub fn send(
+    pub fn send<C: Clock>(
         &mut self,
         tx: &mut TxBurst,
         budget: usize,
-        watch: &mut Stopwatch,
+        watch: &mut Stopwatch<C>,
         cycles: &mut Cycles,
     ) -> Output {
         let output = self.stack.output(&mut self.events, tx, budget);
         watch.lap(cycles, Stage::StackOut);
         if !self.events.is_empty() {
-            self.dispatch(None);
+            self.dispatch(None, watch);
             watch.lap(cycles, Stage::Service);
         }
         output
@@ -229,11 +273,34 @@ impl<S: Service> Engine<S> {
 
     /// Tells the service what happened, in order.
     #[inline]
-    fn dispatch(&mut self, rx: Option<&RxBurst>) {
+    fn dispatch<C: Clock>(&mut self, rx: Option<&RxBurst>, watch: &Stopwatch<C>) {
+        if self.events.is_empty() {
+            return;
+        }
+        if self.sampler.is_due() {
+            self.dispatch_timed(rx, watch.clock());
+        } else {
+            self.tell_all(rx, &mut Untimed);
+        }
+    }
+
+    /// The same, and each call is timed.
+    #[inline(never)]
+    fn dispatch_timed<C: Clock>(&mut self, rx: Option<&RxBurst>, clock: &C) {
+        let mut found = self.service_cycles.take();
+        if let Some(found) = found.as_deref_mut() {
+            let now_us = self.stack.now_us();
+            self.tell_all(rx, &mut Timed { found, clock, now_us });
+        }
+        self.service_cycles = found;
+    }
+
+    #[inline]
+    fn tell_all(&mut self, rx: Option<&RxBurst>, meter: &mut impl Meter) {
         for i in 0..self.events.len() {
             let event = self.events.get(i);
             if self.stack.is_live(event.index, event.generation) {
-                self.tell(i, &event, rx);
+                self.tell(i, &event, rx, meter);
             }
         }
         self.events.clear();
@@ -241,46 +308,51 @@ impl<S: Service> Engine<S> {
 
     /// One connection's news, in the order that [`What`] lists them.
     #[inline]
-    fn tell(&mut self, number: usize, event: &Event, rx: Option<&RxBurst>) {
-        let (index, what) = (event.index, event.what);
+    fn tell(&mut self, number: usize, event: &Event, rx: Option<&RxBurst>, meter: &mut impl Meter) {
+        let (index, what, id) = (event.index, event.what, name_of(event));
         if what == What::DATA
             && let Some(rx) = rx
         {
-            return self.tell_data(number, event, rx);
+            return self.tell_data(number, event, rx, meter);
         }
         if what.any(What::ACCEPTED) {
             self.states.zero(index);
-            self.service.accepted(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Accepted, id, || self.service.accepted(conn));
         }
         if what.any(What::CONNECTED) {
-            self.service.connected(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Connected, id, || self.service.connected(conn));
         }
         if what.any(What::URGENT) {
-            self.service.urgent(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Urgent, id, || self.service.urgent(conn));
         }
         if what.any(What::DATA)
             && let Some(rx) = rx
         {
-            self.tell_data(number, event, rx);
+            self.tell_data(number, event, rx, meter);
         }
         if what.any(What::WRITABLE) {
-            self.service.writable(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Writable, id, || self.service.writable(conn));
             if self.data_follows(number) {
                 return;
             }
         }
         if what.any(What::QUEUED | What::WRITABLE) {
-            self.offer(index);
+            self.offer(id, meter);
         }
         if what.any(What::TIMER) {
-            self.service.timer(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Timer, id, || self.service.timer(conn));
         }
         if what.any(What::TROUBLE) {
             let conn = &mut conn(&mut self.stack, &mut self.states, index);
-            self.service.trouble(conn, event.trouble);
+            meter.call(Callback::Trouble, id, || self.service.trouble(conn, event.trouble));
         }
         if what.any(What::PEER_CLOSED | What::CLOSED | What::QUEUED | What::WRITABLE) {
-            self.tell_end(event);
+            self.tell_end(event, meter);
         }
     }
 
@@ -297,7 +369,7 @@ impl<S: Service> Engine<S> {
 
     /// Octets in the frame: read in place, unless others wait before them.
     #[inline]
-    fn tell_data(&mut self, number: usize, event: &Event, rx: &RxBurst) {
+    fn tell_data(&mut self, number: usize, event: &Event, rx: &RxBurst, meter: &mut impl Meter) {
         if self.is_aborted(event.index) {
             return;
         }
@@ -306,27 +378,30 @@ impl<S: Service> Engine<S> {
         if self.stack.unread(event.index) > 0 {
             self.stack.keep(event, bytes, 0);
             if !self.is_send_blocked(event.index) && !self.data_follows(number) {
-                self.offer(event.index);
+                self.offer(name_of(event), meter);
             }
             return;
         }
-        let mut conn = conn(&mut self.stack, &mut self.states, event.index);
-        let consumed = self.service.data(&mut conn, bytes).min(bytes.len());
+        let conn = &mut conn(&mut self.stack, &mut self.states, event.index);
+        let data = || self.service.data(conn, bytes);
+        let consumed = meter.call(Callback::Data, name_of(event), data).min(bytes.len());
         if consumed < bytes.len() {
             self.stack.keep(event, bytes, consumed);
         }
     }
 
     /// Unread octets, in one piece.
-    fn offer(&mut self, index: u32) {
+    fn offer(&mut self, id: ConnId, meter: &mut impl Meter) {
+        let index = id.index;
         while self.stack.unread(index) > 0 && !self.is_aborted(index) {
             let offered = self.stack.gather(index, &mut self.scratch);
             if offered == 0 {
                 return;
             }
-            let mut conn = conn(&mut self.stack, &mut self.states, index);
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
             let bytes = &self.scratch[..offered];
-            let consumed = self.service.data(&mut conn, bytes).min(offered);
+            let data = || self.service.data(conn, bytes);
+            let consumed = meter.call(Callback::Data, id, data).min(offered);
             self.stack.consumed(index, consumed);
             if consumed < offered {
                 return;
@@ -335,8 +410,8 @@ impl<S: Service> Engine<S> {
     }
 
     /// The peer's FIN, and the connection's end, once nothing unread stands before them.
-    fn tell_end(&mut self, event: &Event) {
-        let index = event.index;
+    fn tell_end(&mut self, event: &Event, meter: &mut impl Meter) {
+        let (index, id) = (event.index, name_of(event));
         let aborted = self.is_aborted(index);
         if event.what.any(What::CLOSED) {
             self.stack.note_end(index, event.why);
@@ -349,12 +424,14 @@ impl<S: Service> Engine<S> {
         let flags = self.stack.tcb(index).flags;
         if flags.any(Flags::PEER_FIN) && !flags.any(Flags::PEER_FIN_TOLD) && !abrupt {
             self.stack.set_flag(index, Flags::PEER_FIN_TOLD, true);
-            self.service.peer_closed(&mut conn(&mut self.stack, &mut self.states, index));
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::PeerClosed, id, || self.service.peer_closed(conn));
         }
         if let Some(why) = end {
             // Aborted after it was over, with octets unread: it did not finish for the service.
             let why = if aborted { Closed::Aborted } else { why };
-            self.service.closed(&mut conn(&mut self.stack, &mut self.states, index), why);
+            let conn = &mut conn(&mut self.stack, &mut self.states, index);
+            meter.call(Callback::Closed, id, || self.service.closed(conn, why));
             self.stack.release(index);
         }
     }
@@ -385,4 +462,10 @@ fn conn<'a, S: crore_mem::Pod>(
     index: u32,
 ) -> Conn<'a, S> {
     Conn { stack, states, index }
+}
+
+/// Whom an event is about.
+#[inline]
+fn name_of(event: &Event) -> ConnId {
+    ConnId { index: event.index, generation: event.generation }
 }

@@ -24,17 +24,23 @@
 //! What `send` does not take is not consumed; the stack keeps it, closes the peer's window, and
 //! offers it again when there is room. `examples/` has whole programs.
 
+mod cap;
+mod clock;
 mod conn;
 mod core;
 mod cycles;
 mod engine;
+mod histogram;
+mod meter;
 pub mod pin;
 mod server;
 mod service;
 mod states;
 mod stats;
 mod turn;
+mod worst;
 
+pub use clock::{Clock, MachineClock, tsc, tsc_hz};
 pub use conn::{Conn, ConnId, Payload};
 pub use core::{Core, CoreConfig, Stop};
 pub use crore_driver as driver;
@@ -45,8 +51,12 @@ pub use crore_stack::{
     Pressure, ReassemblyLimits, Refusal, SIZES, SourceLimits, Stack, StackConfig, StackError,
     State, Station, Steering, Transitions, Trouble,
 };
-pub use cycles::{Cycles, Stage, Stopwatch, tsc, tsc_hz};
+pub use cycles::{Cycles, STAGE_NAMES, STAGES, Stage, Stopwatch, WorstTurn};
 pub use engine::{Engine, OFFER_BYTES_MAX};
+pub use histogram::Histogram;
+pub use meter::{
+    CALLBACK_NAMES, CALLBACKS, Callback, SERVICE_BUDGET_CYCLES, ServiceCycles, SlowCall,
+};
 pub use server::{Server, ServerError};
 pub use service::Service;
 pub use stats::{Snapshot, StatsPage};

@@ -1,4 +1,4 @@
-//! A thread's place on the machine.
+//! A thread's place on the machine, and what the system does to it.
 
 use std::io;
 
@@ -30,4 +30,19 @@ pub fn allowed_cpus() -> Vec<usize> {
     }
     // SAFETY: every index is below the set's size.
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+/// How often the system set the calling thread aside although it had work.
+pub(crate) fn set_aside() -> u64 {
+    // SAFETY: an all-zero value is a valid one.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the value is written.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    if result == 0 { usage.ru_nivcsw as u64 } else { 0 }
+}
+
+/// The system's number of the calling thread.
+pub(crate) fn thread_id() -> u64 {
+    // SAFETY: it has no arguments and always succeeds.
+    unsafe { libc::gettid() as u64 }
 }

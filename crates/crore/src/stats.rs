@@ -3,7 +3,8 @@
 //! Written every few milliseconds, never per packet, so that readers cost the core nothing. A
 //! reader may see numbers of two moments mixed; each number by itself is right.
 
-use crate::cycles::Cycles;
+use crate::cycles::{Cycles, WorstTurn};
+use crate::meter::ServiceCycles;
 use crore_stack::Counters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,15 @@ pub struct Snapshot {
     pub counters: Counters,
     /// Cycles by part of the turn.
     pub cycles: Cycles,
+    /// What the service's calls took.
+    pub service: ServiceCycles,
+    /// The longest turn of all.
+    pub worst: WorstTurn,
+    /// The longest turn of the last second or two.
+    pub worst_lately: WorstTurn,
+    /// Frames that a turn takes at most, as things are: fewer than the settings say when a packet
+    /// costs so much that more would make the turn too long.
+    pub rx_burst: u64,
     /// Control blocks in use.
     pub conns: u64,
     /// Half-open connections.
@@ -37,6 +47,8 @@ pub struct Snapshot {
     pub flow_entries: u64,
     /// Microseconds since the engine started.
     pub now_us: u64,
+    /// The system's number of the thread that the core runs on; 0: it has not begun.
+    pub thread: u64,
 }
 
 const WORDS: usize = size_of::<Snapshot>() / 8;
