@@ -169,7 +169,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         package: "crore-load",
-        ours: &["crore"],
+        ours: &["crore-wire", "crore"],
         outside: &["hdrhistogram", "httparse", "zerocopy"],
         tests: &["proptest"],
     },

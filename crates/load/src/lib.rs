@@ -11,10 +11,11 @@
 //!   pattern      payloads that nobody can guess, from who asked and how often
 //!   schedule     when requests are due; late ones keep their time (no coordinated omission)
 //!   latency      how long replies took
+//!   Mirror       another client, without an engine: eight bytes a connection
 //! ```
 //!
-//! It runs on one core, in the same engine as a server, and knows neither driver nor thread. What a
-//! connection needs is 16 bytes beside its control block: there is no list of connections.
+//! A load runs on one core, in the same engine as a server, and knows neither driver nor thread. What
+//! a connection needs is 16 bytes beside its control block: there is no list of connections.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -25,6 +26,7 @@ mod echo;
 mod http;
 mod latency;
 mod load;
+mod mirror;
 mod opening;
 mod pattern;
 mod protocol;
@@ -42,6 +44,7 @@ pub use echo::Echo;
 pub use http::Http;
 pub use latency::{Latency, LatencySummary};
 pub use load::{Load, LoadConfig};
+pub use mirror::{Mirror, MirrorConfig, MirrorCounts, MirrorHost};
 pub use pattern::Pattern;
 pub use protocol::{Protocol, Received, Request};
 pub use schedule::Schedule;
