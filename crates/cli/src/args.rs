@@ -247,6 +247,14 @@ pub(crate) struct DemoOptions {
           value_parser = clap::value_parser!(u16).range(1..=16_384))]
     pub(crate) payload: u16,
 
+    /// What the client is [default: full, or mirror where only that fits]
+    ///
+    /// full: a stack like the server's, for requests on random connections.
+    /// mirror: eight bytes a connection, the rest is in the frames; every connection is asked at
+    /// least once, in a random order. Requests of up to 1,448 bytes.
+    #[arg(long, value_name = "KIND", value_enum, verbatim_doc_comment)]
+    pub(crate) client: Option<ClientChoice>,
+
     /// The processors of server and client [default: the first two that share no core]
     #[arg(long, value_name = "SERVER,CLIENT", value_parser = two_cpus)]
     pub(crate) cpus: Option<(usize, usize)>,
@@ -339,6 +347,13 @@ pub(crate) struct OutputOptions {
     pub(crate) plain: bool,
 }
 
+/// What the demo's client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientChoice {
+    Full,
+    Mirror,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CongestionChoice {
     /// RFC 9438: what most of the internet's senders use
@@ -380,6 +395,7 @@ const DEMO_EXAMPLES: &str = "Examples:
   crore demo                                   ten million, or what fits
   crore demo --connections 10k --seconds 2     a first look
   crore demo --connections 1M --rate 100000    latency at half load
+  crore demo --connections 100M                a hundred million: 16 GiB
   crore demo --json figures.json               the figures for a program
 
 Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";

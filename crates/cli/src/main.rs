@@ -11,6 +11,7 @@
 //!   plan        what memory a stack takes, before it is taken; huge pages for it
 //!   view        progress: a live picture on a terminal, lines elsewhere
 //!   report      cycles per packet, latencies, JSON
+//!   resident    what of the machine's memory this process has
 //! ```
 //!
 //! Exit codes: 0 all well; 1 a check failed; 2 it could not be done: the command line, the rights,
@@ -31,6 +32,7 @@ mod pair;
 mod places;
 mod plan;
 mod report;
+mod resident;
 mod running;
 mod serve;
 mod text;

@@ -36,6 +36,12 @@ impl Plan {
         Ok(Self::rounded(regions.collect()))
     }
 
+    /// What was taken from the heap in its place.
+    pub(crate) fn of_memory(memory: &Memory) -> Self {
+        let accounts = memory.accounts().iter();
+        Self::rounded(accounts.map(|account| (account.name, account.bytes)).collect())
+    }
+
     fn rounded(regions: Vec<(&'static str, usize)>) -> Self {
         let round = |(name, bytes)| (name, region_bytes(bytes));
         Self { regions: regions.into_iter().map(round).collect() }

@@ -69,7 +69,8 @@ where
     }
 }
 
-fn stopped() -> anyhow::Error {
+/// Why a thread's end before its time is an error.
+pub(crate) fn stopped() -> anyhow::Error {
     anyhow!("a core has stopped by a fault of this program; its message is above")
 }
 

@@ -1,13 +1,13 @@
 //! The demo's figures: checked, shown beside those of the C10M problem, and as JSON.
 
+use super::client::{ClientRemains, leaked};
 use super::story::Story;
 use crate::figures::dropped_line;
 use crate::pair::{Demand, MemoryOfSides};
 use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
 use crate::text::{bytes, grouped, rate};
-use crore::{Core, Snapshot};
+use crore::Core;
 use crore_echo::Echo as EchoServer;
-use crore_load::EchoLoad;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,6 +28,8 @@ pub(crate) struct Figures {
     pub(crate) packets_per_second: f64,
     pub(crate) bytes_per_connection_server: f64,
     pub(crate) bytes_per_connection_client: f64,
+    /// Memory of the process that is in neither side's regions: program, stacks, heap, page tables.
+    pub(crate) bytes_outside: usize,
     pub(crate) cycles_per_packet: CyclesPerPacket,
     pub(crate) latency_us: LatencyUs,
     pub(crate) closed: u64,
@@ -38,6 +40,8 @@ pub(crate) struct Figures {
     unanswered: u64,
     #[serde(skip)]
     missed: u64,
+    #[serde(skip)]
+    never_asked: u64,
     #[serde(skip)]
     was_interrupted: bool,
     #[serde(skip)]
@@ -52,12 +56,10 @@ impl Figures {
         demand: &Demand,
         memory: MemoryOfSides,
         story: &Story,
-        remains: &(Core<EchoServer>, Core<EchoLoad>),
+        (server, client): &(Core<EchoServer>, ClientRemains),
     ) -> Self {
-        let load = remains.1.engine().service();
-        let numbers = *load.numbers();
-        let sides = [remains.0.snapshot(), remains.1.snapshot()];
-        let both = sides.map(|side| side.counters);
+        let server = server.snapshot();
+        let numbers = client.numbers;
         let wanted = u64::from(demand.connections);
         let [before, after] = story.traffic.map(|snapshot| [snapshot]);
         let per_second = |count: u64, seconds: f64| {
@@ -70,24 +72,26 @@ impl Figures {
             established_client: story.established_client,
             requests: numbers.requests,
             bad_bytes: numbers.bad_bytes,
-            resets: both.iter().map(|counters| counters.resets_in).sum(),
-            retransmits: both.iter().map(|counters| counters.retransmits).sum(),
+            resets: server.counters.resets_in + client.resets,
+            retransmits: server.counters.retransmits + client.retransmits,
             open_seconds: (numbers.open_seconds * 1e3).round() / 1e3,
             connections_per_second: per_second(numbers.opened, numbers.open_seconds),
             requests_per_second: per_second(numbers.replies, numbers.traffic_seconds),
             packets_per_second: per_second(packets, numbers.traffic_seconds),
             bytes_per_connection_server: rounded(memory.server_bytes as f64 / wanted as f64),
             bytes_per_connection_client: rounded(memory.client_bytes as f64 / wanted as f64),
+            bytes_outside: story.resident.outside(memory.server_bytes + memory.client_bytes),
             cycles_per_packet: CyclesPerPacket::between(&before, &after),
-            latency_us: load.latency().summary().into(),
+            latency_us: client.latency.summary().into(),
             closed: numbers.closed,
-            leaked: sides.iter().map(leaked).sum(),
+            leaked: leaked(&server) + client.leaked,
             wanted,
             missed: numbers.missed,
             unanswered: numbers.requests - numbers.replies,
             was_interrupted: story.was_interrupted,
             memory,
-            dropped: both.map(|counters| counters.dropped_by_name().collect()),
+            never_asked: client.never_asked.unwrap_or(0),
+            dropped: [server.counters.dropped_by_name().collect(), client.dropped.clone()],
         }
     }
 
@@ -117,6 +121,10 @@ impl Figures {
         }
         complain(self.bad_bytes > 0, format!("{} bytes of replies were wrong", self.bad_bytes));
         complain(self.unanswered > 0, format!("{} requests had no reply", self.unanswered));
+        complain(
+            self.never_asked > 0 && !self.was_interrupted,
+            format!("{} connections were never used", grouped(self.never_asked)),
+        );
         complain(
             self.missed > 0,
             format!("{} requests of the rate could not be sent", self.missed),
@@ -154,7 +162,7 @@ impl Figures {
     }
 
     /// What, how much of it here, and how much C10M asks for.
-    fn rows(&self) -> [(&'static str, String, &'static str); 10] {
+    fn rows(&self) -> [(&'static str, String, &'static str); 11] {
         let cycles = &self.cycles_per_packet;
         let latency = &self.latency_us;
         let memory = &self.memory;
@@ -190,14 +198,7 @@ impl Figures {
                 format!("{} / {}", bytes(memory.server_bytes), bytes(memory.client_bytes)),
                 "",
             ),
+            ("memory beside it, program and page tables", bytes(self.bytes_outside), ""),
         ]
     }
-}
-
-/// What should be gone: connections, half-open ones, flows other than in TIME-WAIT, buffers, and
-/// timers of connections. An entry of the wheel whose connection is gone is none: it fades.
-fn leaked(side: &Snapshot) -> u64 {
-    let flows = side.flow_entries.saturating_sub(side.time_wait);
-    let timers = side.timer_entries.min(side.conns);
-    side.conns + side.half_open + flows + side.blocks + timers
 }

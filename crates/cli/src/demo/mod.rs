@@ -1,63 +1,71 @@
 //! `crore demo`: a server and a client, ten million connections between them, and what it cost.
 //!
 //! ```text
+//!   client    the client's two kinds: a whole stack, or eight bytes a connection
 //!   story     the phases: open, use, check, close
 //!   figures   the report, and its JSON
 //! ```
 //!
 //! Server and client are a [`crate::pair`].
 
+mod client;
 mod figures;
 mod story;
 
-use crate::args::DemoOptions;
+use crate::args::{ClientChoice, DemoOptions};
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Cores, Demand, Plans, Sides};
 use crate::places::TwoPlaces;
+use crate::plan::Plan;
 use crate::view::View;
 use crate::{plan, report, text};
-use anyhow::Result;
-use crore::mem::{HugePages, Pages};
+use anyhow::{Result, bail};
+use client::DemoClient;
+use crore::mem::{HugePages, Memory, Pages};
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, Echo, EchoLoad, Pace};
+use crore_load::{Control, EchoLoad, Mirror, MirrorConfig, Pace};
+use figures::Figures;
 use std::time::Duration;
 
 /// Runs the demo. True when everything it checked was right.
 pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     let places = TwoPlaces::choose(options.cpus)?;
     let pages = options.memory.huge_pages();
-    let demand = demand(options, connections(options, pages)?);
-    let planned = plan(&demand)?;
-    println!("{} connections", text::grouped(u64::from(demand.connections)));
+    if options.client == Some(ClientChoice::Mirror) && options.payload > MirrorConfig::PAYLOAD_MAX {
+        bail!("a mirror's requests fit into one segment: --payload {}", MirrorConfig::PAYLOAD_MAX);
+    }
+    let (connections, client) = choose(options, pages)?;
+    let demand = demand(options, connections);
+    let planned = plan(&demand, client)?;
+    println!("{} connections", text::grouped(u64::from(connections)));
     println!("server: {}", planned.server.line());
-    println!("client: {}", planned.client.line());
+    let kind = match client {
+        ClientChoice::Full => "",
+        ClientChoice::Mirror => " a mirror,",
+    };
+    println!("client:{kind} {}", planned.client.line());
     println!("both and the pipe: {}", text::bytes(planned.total_bytes()));
     let _reserved = Reserved::new(pages, planned.huge_pages())?;
-    measure(options, &demand, places, pages)
+    measure(options, &demand, client, places)
 }
 
 /// From the memory taken to the figures shown; all memory is free again after it.
 fn measure(
     options: &DemoOptions,
     demand: &Demand,
+    client: ClientChoice,
     places: TwoPlaces,
-    pages: HugePages,
 ) -> Result<bool> {
     let control = Control::new();
-    let load = demand.load(Echo::new(options.payload), control.clone());
-    let sides = Sides::new(demand, EchoServer, load, pages)?;
+    let client = DemoClient::of(demand, client, options.payload, control.clone());
+    let sides = Sides::new(demand, EchoServer, client, options.memory.huge_pages())?;
     if let Some(got) = sides.pages.filter(|got| *got != Pages::Reserved) {
         println!("memory: {}", got.advice());
     }
     if places.is_shared() {
         println!("one processor for both sides: figures will be half of what two would give");
     }
-    let memory = sides.memory;
-    let cores = Cores::start(sides, places)?;
-    let mut view = View::open(options.output.plain);
-    let story = story::tell(&cores, &control, demand, memory, &mut view)?;
-    drop(view);
-    let figures = figures::Figures::of(demand, memory, &story, &cores.stop()?);
+    let figures = play(demand, sides, &control, places, View::open(options.output.plain))?;
     println!("{}", figures.table());
     if let Some(path) = &options.output.json {
         report::write_json(path, &figures)?;
@@ -69,6 +77,21 @@ fn measure(
     Ok(complaints.is_empty())
 }
 
+/// The whole story.
+fn play(
+    demand: &Demand,
+    sides: Sides<EchoServer, DemoClient>,
+    control: &Control,
+    places: TwoPlaces,
+    mut view: View,
+) -> Result<Figures> {
+    let memory = sides.memory;
+    let cores = Cores::start(sides, places)?;
+    let story = story::tell(&cores, control, demand, memory, &mut view)?;
+    drop(view);
+    Ok(Figures::of(demand, memory, &story, &cores.stop()?))
+}
+
 fn demand(options: &DemoOptions, connections: u32) -> Demand {
     let pace = match options.rate {
         Some(per_second) => Pace::Open { per_second },
@@ -78,28 +101,43 @@ fn demand(options: &DemoOptions, connections: u32) -> Demand {
     Demand::new(connections, options.payload, pace, Some(traffic_time))
 }
 
-fn plan(demand: &Demand) -> Result<Plans> {
-    pair::plan::<EchoServer, EchoLoad>(demand)
+fn plan(demand: &Demand, client: ClientChoice) -> Result<Plans> {
+    match client {
+        ClientChoice::Full => pair::plan::<EchoServer, EchoLoad>(demand),
+        ClientChoice::Mirror => {
+            let mut memory = Memory::heap();
+            Mirror::new(demand.mirror(1), &mut memory, Control::new())?;
+            pair::plan_beside::<EchoServer>(demand, Plan::of_memory(&memory))
+        }
+    }
 }
 
-/// As many as were asked for, if they fit; else ten million, or as many as do.
-fn connections(options: &DemoOptions, pages: HugePages) -> Result<u32> {
-    let bytes_for = |count: u32| Ok(plan(&demand(options, count))?.total_bytes());
-    if let Some(wanted) = options.connections {
-        plan::check_fit(wanted, pages, bytes_for)?;
-        return Ok(wanted);
-    }
+/// As many as were asked for, if they fit; else ten million, or as many as do. And their client.
+fn choose(options: &DemoOptions, pages: HugePages) -> Result<(u32, ClientChoice)> {
     let spare = plan::spare_bytes(pages);
-    let fits = plan::most_that_fit(TEN_MILLION, spare, bytes_for)?.max(1);
+    let bytes_for = |count: u32, client| Ok(plan(&demand(options, count), client)?.total_bytes());
+    if let Some(wanted) = options.connections {
+        let client = match options.client {
+            Some(client) => client,
+            None if bytes_for(wanted, ClientChoice::Full)? <= spare => ClientChoice::Full,
+            // It takes requests of one segment.
+            None if options.payload > MirrorConfig::PAYLOAD_MAX => ClientChoice::Full,
+            None => ClientChoice::Mirror,
+        };
+        plan::check_fit(wanted, pages, |count| bytes_for(count, client))?;
+        return Ok((wanted, client));
+    }
+    let client = options.client.unwrap_or(ClientChoice::Full);
+    let fits = plan::most_that_fit(TEN_MILLION, spare, |count| bytes_for(count, client))?.max(1);
     if fits < TEN_MILLION {
         println!(
             "10,000,000 connections take {}, and {} can be spared: {} it is",
-            text::bytes(bytes_for(TEN_MILLION)?),
+            text::bytes(bytes_for(TEN_MILLION, client)?),
             text::bytes(spare),
             text::grouped(u64::from(fits))
         );
     }
-    Ok(fits)
+    Ok((fits, client))
 }
 
 const TEN_MILLION: u32 = 10_000_000;

@@ -1,12 +1,14 @@
 //! The demo's phases: open, use, check, close.
 
+use super::client::DemoClient;
 use crate::lead::Leader;
 use crate::pair::{Cores, Demand, MemoryOfSides};
+use crate::resident::Resident;
 use crate::view::{Sampler, View};
 use anyhow::Result;
 use crore::Snapshot;
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, EchoLoad, Phase};
+use crore_load::{Control, Phase};
 use std::time::{Duration, Instant};
 
 /// What was seen on the way.
@@ -16,13 +18,15 @@ pub(crate) struct Story {
     pub(crate) traffic: [Snapshot; 2],
     pub(crate) established_server: u64,
     pub(crate) established_client: u64,
+    /// This process, with all connections established.
+    pub(crate) resident: Resident,
     /// Somebody pressed Ctrl-C.
     pub(crate) was_interrupted: bool,
 }
 
 /// Leads both cores through all phases.
 pub(crate) fn tell(
-    cores: &Cores<EchoServer, EchoLoad>,
+    cores: &Cores<EchoServer, DemoClient>,
     control: &Control,
     demand: &Demand,
     memory: MemoryOfSides,
@@ -40,19 +44,26 @@ pub(crate) fn tell(
     let after = cores.server.snapshot_now();
     let established_client = leader.through(Phase::Checking)?.established;
     let established_server = cores.count_established()?;
+    let resident = Resident::now();
     leader.through(Phase::Closing)?;
     wait_for_the_last(cores)?;
     let was_interrupted = leader.was_interrupted;
-    Ok(Story { traffic: [before, after], established_server, established_client, was_interrupted })
+    Ok(Story {
+        traffic: [before, after],
+        established_server,
+        established_client,
+        resident,
+        was_interrupted,
+    })
 }
 
 /// The client has closed everything; the server's last acknowledgments may be on their way.
-fn wait_for_the_last(cores: &Cores<EchoServer, EchoLoad>) -> Result<()> {
+fn wait_for_the_last(cores: &Cores<EchoServer, DemoClient>) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < LAST_PATIENCE {
         cores.nudge()?;
-        let sides = [cores.server.snapshot_now(), cores.client.snapshot_now()];
-        if sides.iter().all(|side| side.conns + side.half_open + side.blocks == 0) {
+        let server = cores.server.snapshot_now();
+        if server.conns + server.half_open + server.blocks == 0 && cores.client.is_empty() {
             break;
         }
     }

@@ -1,5 +1,6 @@
 //! The two threads of a pair, and what the main thread can ask of them.
 
+use super::client::{Client, RunningClient};
 use super::sides::Sides;
 use crate::places::TwoPlaces;
 use crate::running::Running;
@@ -11,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 /// Server and client while they run.
-pub(crate) struct Cores<S: Service, C: Service> {
+pub(crate) struct Cores<S: Service, C: Client> {
     pub(crate) server: Running<S>,
-    pub(crate) client: Running<C>,
+    pub(crate) client: C::Running,
     census: Arc<Census>,
     stop: Stop,
 }
@@ -26,10 +27,9 @@ struct Census {
     established: AtomicU64,
 }
 
-impl<S: Service, C: Service> Cores<S, C>
+impl<S: Service, C: Client> Cores<S, C>
 where
     Core<S>: Send + 'static,
-    Core<C>: Send + 'static,
 {
     /// Starts both. Nothing is opened before the client's first turn.
     pub(crate) fn start(sides: Sides<S, C>, places: TwoPlaces) -> Result<Self> {
@@ -39,9 +39,8 @@ where
         let core = Core::new(engine, link, places.config(places.first));
         let mut count = Count::new(Arc::clone(&census));
         let server = Running::start("server", core, &stop, move |engine| count.go_on(engine))?;
-        let (engine, link) = sides.client;
-        let core = Core::new(engine, link, places.config(places.second));
-        let client = Running::start("client", core, &stop, |_| {})?;
+        let (client, link) = sides.client;
+        let client = C::start(client, link, places.config(places.second), &stop)?;
         Ok(Self { server, client, census, stop })
     }
 
@@ -65,7 +64,7 @@ where
     }
 
     /// Ends both: server, then client.
-    pub(crate) fn stop(self) -> Result<(Core<S>, Core<C>)> {
+    pub(crate) fn stop(self) -> Result<(Core<S>, <C::Running as RunningClient>::Ended)> {
         self.stop.set();
         Ok((self.server.join()?, self.client.join()?))
     }

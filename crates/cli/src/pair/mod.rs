@@ -3,13 +3,16 @@
 //!
 //! ```text
 //!   sides     settings, memory and addresses of both
+//!   client    what the client can be
 //!   cores     the two threads, and what this one can ask of them
 //! ```
 //!
 //! It is not a link to another machine: `serve` and `load` are for that.
 
+mod client;
 mod cores;
 mod sides;
 
+pub(crate) use client::{Client, RunningClient};
 pub(crate) use cores::Cores;
-pub(crate) use sides::{Demand, MemoryOfSides, Plans, Sides, plan};
+pub(crate) use sides::{Demand, MemoryOfSides, Plans, Sides, plan, plan_beside};

@@ -1,13 +1,14 @@
 //! Settings, memory and addresses of a server and a client that a pipe joins.
 
+use super::client::Client;
 use crate::plan::Plan;
 use anyhow::Result;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use crore::driver::pipe;
 use crore::driver::{Capabilities, Link};
 use crore::mem::{HugePages, Memory, Pages, PoolClass, region_bytes};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig};
-use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, Pace, Protocol};
+use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol};
 use std::time::Duration;
 
 /// What is asked of a pair.
@@ -61,7 +62,6 @@ impl Demand {
     pub(crate) fn load<P: Protocol>(&self, protocol: P, control: Control) -> Load<P> {
         let remote = IpAddr::V4(SERVER);
         let locals = client_interface(self, [2; 6], self.mtu).addresses;
-        let seed = crore::random_seed();
         let config = LoadConfig {
             remote: SocketAddr::new(remote, PORT),
             locals: LocalAddresses::for_remote(&locals, remote),
@@ -70,16 +70,31 @@ impl Demand {
             handshakes_max: HANDSHAKES_MAX,
             pace: self.pace,
             traffic_time: self.traffic_time,
-            seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),
+            seed: seed(),
         };
         Load::new(config, protocol, Clock::measured(), control)
+    }
+
+    /// A client that keeps hardly anything of a connection, with requests of so many octets.
+    pub(crate) fn mirror(&self, payload_bytes: u16) -> MirrorConfig {
+        MirrorConfig {
+            server: SocketAddrV4::new(SERVER, PORT),
+            mac: [2; 6],
+            first_address: FIRST_CLIENT,
+            connections: self.connections,
+            payload_bytes,
+            handshakes_max: HANDSHAKES_MAX,
+            pace: self.pace,
+            traffic_time: self.traffic_time.unwrap_or(Duration::MAX),
+            seed: seed(),
+        }
     }
 }
 
 /// Both ends, ready to run.
-pub(crate) struct Sides<S: Service, C: Service> {
+pub(crate) struct Sides<S: Service, C: Client> {
     pub(crate) server: (Engine<S>, Link),
-    pub(crate) client: (Engine<C>, Link),
+    pub(crate) client: (C::Made, Link),
     pub(crate) memory: MemoryOfSides,
     /// What most of the memory is on.
     pub(crate) pages: Option<Pages>,
@@ -112,18 +127,24 @@ impl Plans {
 
 /// What a pair with these services will take, before anything is taken.
 pub(crate) fn plan<S: Service, C: Service>(demand: &Demand) -> Result<Plans> {
+    let interface = client_interface(demand, [2; 6], demand.mtu);
+    plan_beside::<S>(demand, Plan::of_engine::<C::State>(&demand.client, &interface)?)
+}
+
+/// The same with a client that will take what `client` says.
+pub(crate) fn plan_beside<S: Service>(demand: &Demand, client: Plan) -> Result<Plans> {
     let (mac, mtu) = ([2; 6], demand.mtu);
     let mut memory = Memory::heap();
     pipe::pair(&mut memory, SLOTS, mtu)?;
     let pipe = memory.accounts().iter().map(|account| region_bytes(account.bytes));
     Ok(Plans {
         server: Plan::of_engine::<S::State>(&demand.server, &server_interface(mac, mtu))?,
-        client: Plan::of_engine::<C::State>(&demand.client, &client_interface(demand, mac, mtu))?,
+        client,
         pipe_bytes: pipe.sum(),
     })
 }
 
-impl<S: Service, C: Service> Sides<S, C> {
+impl<S: Service, C: Client> Sides<S, C> {
     /// Takes all the memory.
     pub(crate) fn new(demand: &Demand, server: S, client: C, pages: HugePages) -> Result<Self> {
         let mut pipe_memory = Memory::new(pages);
@@ -135,7 +156,7 @@ impl<S: Service, C: Service> Sides<S, C> {
         server.listen(PORT);
         let Capabilities { mac, mtu, .. } = client_link.capabilities();
         let interface = client_interface(demand, mac, mtu);
-        let (client, client_memory) = engine(&demand.client, &interface, client, pages)?;
+        let (client, client_memory) = client.make(&demand.client, &interface, pages)?;
         Ok(Self {
             pages: server_memory.main_pages(),
             server: (server, server_link),
@@ -148,7 +169,8 @@ impl<S: Service, C: Service> Sides<S, C> {
     }
 }
 
-fn engine<S: Service>(
+/// An engine on its memory.
+pub(super) fn engine<S: Service>(
     settings: &StackConfig,
     interface: &Interface,
     service: S,
@@ -158,6 +180,11 @@ fn engine<S: Service>(
     let settings = settings.clone();
     let engine = Engine::new(settings, interface, service, &mut memory, crore::random_seed())?;
     Ok((engine, memory))
+}
+
+fn seed() -> u64 {
+    let random = crore::random_seed();
+    random[..8].iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte))
 }
 
 fn server_settings(mut settings: StackConfig) -> StackConfig {

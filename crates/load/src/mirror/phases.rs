@@ -81,7 +81,8 @@ impl Mirror {
     }
 
     fn traffic_ends_ns(&self) -> u64 {
-        self.traffic_began_ns + self.config.traffic_time.as_nanos() as u64
+        let time_ns = u64::try_from(self.config.traffic_time.as_nanos()).unwrap_or(u64::MAX);
+        self.traffic_began_ns.saturating_add(time_ns)
     }
 
     /// In a closed loop every connection is asked at least once, however long that takes. Requests
@@ -93,7 +94,7 @@ impl Mirror {
         let ends = self.traffic_ends_ns();
         match &self.schedule {
             Some(schedule) if schedule.next_at() < ends => {
-                self.now_ns >= ends + LATE_MAX.as_nanos() as u64
+                self.now_ns >= ends.saturating_add(LATE_MAX.as_nanos() as u64)
             }
             Some(_) => self.now_ns >= ends,
             None => self.now_ns >= ends && self.picks >= u64::from(self.config.connections),
