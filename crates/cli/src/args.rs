@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use crore::mem::HugePages;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{count_1_to_1_billion, rate, seconds, two_cpus};
+use values::{count_1_to_1_billion, cycles, rate, seconds, state_bytes, two_cpus};
 
 /// Ten million TCP connections in one process: packet handling, memory and scheduling live in the
 /// application, on cores of its own; Linux keeps everything else.
@@ -39,6 +39,14 @@ pub(crate) enum Command {
     /// the figures it shows the state of the machine that they depend on.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchOptions),
+
+    /// Say what so many connections take: regions, huge pages, memory and cores
+    ///
+    /// The stacks that would serve them are laid out at addresses that nothing is written to, by
+    /// the code of a real start: what it says is what a server then takes. How many cores a rate
+    /// needs follows from what a packet costs on this machine, measured in a second, or given.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanOptions),
 
     /// Serve echo or HTTP on a network interface, beside the kernel
     ///
@@ -325,6 +333,33 @@ impl BenchOptions {
     }
 }
 
+/// `crore plan`.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct PlanOptions {
+    /// How many connections, like 10M or 250k
+    #[arg(long, value_name = "N", value_parser = count_1_to_1_billion)]
+    pub(crate) connections: u32,
+
+    /// Bytes that the application keeps of each connection
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = state_bytes)]
+    pub(crate) state: u32,
+
+    /// Packets a second, received and sent: says how many cores they take
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// What a packet costs, the application's part included [default: measured here, with echo]
+    #[arg(long, value_name = "CYCLES", value_parser = cycles, requires = "rate")]
+    pub(crate) cycles: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) memory: MemoryOptions,
+
+    /// Write the plan to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct MemoryOptions {
     /// Pages for the connections' memory [default: reserve as root, else transparent]
@@ -406,6 +441,13 @@ const BENCH_EXAMPLES: &str = "Examples:
   crore bench --html report.html --json report.json    all of them
 
 Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";
+
+const PLAN_EXAMPLES: &str = "Examples:
+  crore plan --connections 10M                           echo: no state
+  crore plan --connections 10M --state 64 --rate 5M      and how many cores 5 million packets take
+  crore plan --connections 1G --rate 20M --cycles 900    for another machine
+
+Exit codes: 0 it fits here; 1 it does not; 2 it could not be worked out.";
 
 const SERVE_EXAMPLES: &str = "Examples:
   crore serve http --root . --link xdp:eth0 --listen 80

@@ -8,7 +8,7 @@
 //!   serve       echo or HTTP on an XDP or TAP link
 //!   load        clients for a server on an XDP or TAP link
 //!   link        opening a link, and what the control plane knows of it
-//!   plan        what memory a stack takes, before it is taken; huge pages for it
+//!   plan        what memory and how many cores connections take, before they are taken
 //!   view        progress: a live picture on a terminal, lines elsewhere
 //!   report      cycles per packet, latencies, JSON
 //!   resident    what of the machine's memory this process has
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Plan(options) => plan::run(&options),
         Command::Serve(ServeKind::Echo(options)) => serve::echo(&options),
         Command::Serve(ServeKind::Http { root, options }) => serve::http(&options, root.as_deref()),
         Command::Load(LoadKind::Echo { payload, options }) => load::echo(&options, payload),

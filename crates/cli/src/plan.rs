@@ -1,8 +1,17 @@
-//! What memory a stack takes, known before it is taken.
+//! What memory and how many cores connections take, known before they are taken.
 //!
-//! The sizes are not computed by a second set of formulas that could go wrong: a stack of the same
-//! settings, or two smaller ones when it is large, is laid out on the heap, where memory that
-//! nobody touches costs nothing, and its account is read.
+//! The sizes are not computed by a second set of formulas that could go wrong: the stack itself is
+//! laid out, by the code of a real start, at addresses where memory that nobody writes to costs
+//! nothing, and its account is read.
+//!
+//! ```text
+//!   Plan       the regions of a stack
+//!   command    `crore plan`
+//! ```
+
+mod command;
+
+pub(crate) use command::run;
 
 use crate::text;
 use anyhow::{Result, bail};
@@ -19,32 +28,29 @@ pub(crate) struct Plan {
 impl Plan {
     /// What an engine with a service of state `S` takes.
     pub(crate) fn of_engine<S: Pod>(config: &StackConfig, interface: &Interface) -> Result<Self> {
-        let conns = config.conns_max;
-        if conns <= LAID_OUT_MAX {
-            let regions = laid_out::<S>(config, interface)?;
-            return Ok(Self::rounded(regions));
+        Self::of(|memory| {
+            let service = Nobody::<S>(PhantomData);
+            Engine::new(config.clone(), interface, service, memory, [0; 32])?;
+            Ok(())
+        })
+    }
+
+    /// What an engine with a service of so many bytes of state takes.
+    fn of_state(config: &StackConfig, interface: &Interface, state_bytes: u32) -> Result<Self> {
+        let mut plan = Self::of_engine::<()>(config, interface)?;
+        if state_bytes > 0 {
+            let bytes = state_bytes as usize * config.conns_max as usize;
+            plan.regions.push((STATE, region_bytes(bytes)));
         }
-        // All sizes are linear in the limits: two small stacks tell what a large one takes.
-        let shares = [0.5, 1.0].map(|part| part * f64::from(LAID_OUT_MAX) / f64::from(conns));
-        let small = laid_out::<S>(&scaled(config, shares[0]), interface)?;
-        let medium = laid_out::<S>(&scaled(config, shares[1]), interface)?;
-        let steps = (1.0 - shares[0]) / (shares[1] - shares[0]);
-        let regions = small.into_iter().zip(medium).map(|((name, small), (_, medium))| {
-            let more = (medium.saturating_sub(small)) as f64 * steps;
-            (name, small + more.ceil() as usize)
-        });
-        Ok(Self::rounded(regions.collect()))
+        Ok(plan)
     }
 
-    /// What was taken from the heap in its place.
-    pub(crate) fn of_memory(memory: &Memory) -> Self {
+    /// What `build` takes.
+    pub(crate) fn of(build: impl FnOnce(&mut Memory) -> Result<()>) -> Result<Self> {
+        let mut memory = Memory::planned();
+        build(&mut memory)?;
         let accounts = memory.accounts().iter();
-        Self::rounded(accounts.map(|account| (account.name, account.bytes)).collect())
-    }
-
-    fn rounded(regions: Vec<(&'static str, usize)>) -> Self {
-        let round = |(name, bytes)| (name, region_bytes(bytes));
-        Self { regions: regions.into_iter().map(round).collect() }
+        Ok(Self { regions: accounts.map(|account| (account.name, account.bytes)).collect() })
     }
 
     pub(crate) fn total_bytes(&self) -> usize {
@@ -120,28 +126,11 @@ pub(crate) fn check_fit(
     Ok(())
 }
 
-/// Name and bytes of each region of an engine on the heap, which is dropped again.
-fn laid_out<S: Pod>(
-    config: &StackConfig,
-    interface: &Interface,
-) -> Result<Vec<(&'static str, usize)>> {
-    let mut memory = Memory::heap();
-    let service = Nobody::<S>(PhantomData);
-    Engine::new(config.clone(), interface, service, &mut memory, [0; 32])?;
-    Ok(memory.accounts().iter().map(|account| (account.name, account.bytes)).collect())
-}
-
-/// The settings with all limits that regions follow from multiplied by `share`.
-fn scaled(config: &StackConfig, share: f64) -> StackConfig {
-    let part = |count: u32| (f64::from(count) * share).round().max(1.0) as u32;
-    let mut scaled = config.clone();
-    scaled.conns_max = part(config.conns_max);
-    scaled.half_open_max = part(config.half_open_max);
-    scaled.time_wait_max = part(config.time_wait_max);
-    for class in &mut scaled.pool {
-        class.count = part(class.count);
-    }
-    scaled
+/// The connections that each of some cores has room for. Queues are not equally busy, so it is an
+/// eighth more than its share.
+pub(crate) fn room_of_core(connections: u32, cores: u32) -> u32 {
+    let share = connections.div_ceil(cores);
+    if cores > 1 { share.saturating_add(share / 8 + 64) } else { share }
 }
 
 /// A service of which only the size of the state matters.
@@ -155,8 +144,8 @@ impl<S: Pod> Service for Nobody<S> {
     }
 }
 
-/// Stacks of up to so many connections are laid out as they are.
-const LAID_OUT_MAX: u32 = 1 << 18;
+/// The region of the application's state.
+const STATE: &str = "application state";
 
 /// What the rest of the machine keeps at least.
 const LEFT_FREE_BYTES: usize = 192 << 20;

@@ -199,10 +199,7 @@ fn settings<S: Service>(
 ) -> Result<StackConfig> {
     let interface = surroundings.interface_for_planning();
     let of = |connections: u32| {
-        // Queues are not equally busy: each core has room for an eighth more than its share.
-        let share = connections.div_ceil(surroundings.queues);
-        let each =
-            if surroundings.queues > 1 { share.saturating_add(share / 8 + 64) } else { share };
+        let each = plan::room_of_core(connections, surroundings.queues);
         let mut settings = StackConfig::for_connections(each);
         settings.nodelay = true;
         settings.sources.conns_max = options.per_source;

@@ -69,12 +69,15 @@ impl Mapping {
         {
             return Ok(mapping);
         }
-        Self::small(name, bytes).map_err(|Failure { call, source }| MemoryError::System {
-            name,
-            asked_bytes: bytes,
-            call,
-            source,
-        })
+        Self::small(name, bytes).map_err(|failure| failure.of(name, bytes))
+    }
+
+    /// Addresses for `bytes`, zero-filled, none of them present: for plans.
+    pub(crate) fn absent(name: &'static str, bytes: usize) -> Result<Self, MemoryError> {
+        let range = AddressRange::reserve(bytes, SMALL_PAGE_BYTES)
+            .and_then(|range| range.open_private(bytes).map(|()| range))
+            .map_err(|failure| failure.of(name, bytes))?;
+        Ok(Self { range, bytes, file: None, pages: Pages::Small })
     }
 
     /// A memfd on reserved pages. It fails when too few are free.
@@ -222,6 +225,11 @@ impl Drop for AddressRange {
 impl Failure {
     fn last(call: &'static str) -> Self {
         Self { call, source: io::Error::last_os_error() }
+    }
+
+    fn of(self, name: &'static str, asked_bytes: usize) -> MemoryError {
+        let Self { call, source } = self;
+        MemoryError::System { name, asked_bytes, call, source }
     }
 }
 

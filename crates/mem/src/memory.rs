@@ -29,6 +29,7 @@ pub struct Account {
 enum Source {
     Heap,
     System(HugePages),
+    Addresses,
 }
 
 impl Memory {
@@ -40,6 +41,13 @@ impl Memory {
     /// Memory from the heap: for tests and the simulator, without a system call.
     pub fn heap() -> Self {
         Self { source: Source::Heap, accounts: Vec::new() }
+    }
+
+    /// For plans: regions of the sizes that [`Memory::new`] gives, at addresses that take memory only
+    /// where they are written. Whatever is built on it takes what it takes in earnest, to the byte,
+    /// by the same code; used, it would be slow, and could be killed.
+    pub fn planned() -> Self {
+        Self { source: Source::Addresses, accounts: Vec::new() }
     }
 
     /// A fixed array of `count` zeroed slots. `version` is that of `T`'s layout.
@@ -122,6 +130,7 @@ impl Memory {
         let region = match self.source {
             Source::Heap => Region::on_heap(plan),
             Source::System(wish) => Region::mapped(plan, wish),
+            Source::Addresses => Region::planned(plan),
         }?;
         let (bytes, pages) = (region.total_bytes(), region.pages());
         self.accounts.push(Account { name: plan.name, bytes, pages });

@@ -94,11 +94,13 @@ impl Region {
     pub(crate) fn mapped(plan: &Plan, wish: HugePages) -> Result<Self, MemoryError> {
         assert!(HEADER_BYTES + plan.state_bytes <= SMALL_PAGE_BYTES);
         assert!(plan.align <= SMALL_PAGE_BYTES);
-        let content_bytes = plan.content_bytes()?;
-        if content_bytes > isize::MAX as usize - 2 * HUGE_PAGE_BYTES {
-            return Err(plan.too_large());
-        }
-        let mapping = Mapping::create(plan.name, region_bytes(content_bytes), wish)?;
+        let mapping = Mapping::create(plan.name, plan.mapped_bytes()?, wish)?;
+        Self::with_header(plan, mapping.start(), SMALL_PAGE_BYTES, Backing::Mapped(mapping))
+    }
+
+    /// A region as large as a mapped one, that takes memory only where it is written.
+    pub(crate) fn planned(plan: &Plan) -> Result<Self, MemoryError> {
+        let mapping = Mapping::absent(plan.name, plan.mapped_bytes()?)?;
         Self::with_header(plan, mapping.start(), SMALL_PAGE_BYTES, Backing::Mapped(mapping))
     }
 
@@ -226,6 +228,15 @@ impl RegionHeader {
 impl Plan {
     fn content_bytes(&self) -> Result<usize, MemoryError> {
         self.slot_bytes.checked_mul(self.count as usize).ok_or_else(|| self.too_large())
+    }
+
+    /// What it takes from the system when it is mapped.
+    fn mapped_bytes(&self) -> Result<usize, MemoryError> {
+        let content_bytes = self.content_bytes()?;
+        if content_bytes > isize::MAX as usize - 2 * HUGE_PAGE_BYTES {
+            return Err(self.too_large());
+        }
+        Ok(region_bytes(content_bytes))
     }
 
     fn too_large(&self) -> MemoryError {

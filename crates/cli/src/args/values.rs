@@ -115,20 +115,44 @@ impl FromStr for PortsArg {
     }
 }
 
-/// A number of connections. Underscores and a final k or M are understood: `10_000`, `10M`.
+/// A number of connections: `10_000`, `10M`.
 pub(super) fn count_1_to_1_billion(text: &str) -> Result<u32, String> {
-    let digits: String = text.chars().filter(|&letter| letter != '_').collect();
-    let (digits, factor) = match digits.strip_suffix(['k', 'K']) {
-        Some(rest) => (rest, 1_000),
-        None => match digits.strip_suffix(['m', 'M']) {
-            Some(rest) => (rest, 1_000_000),
-            None => (digits.as_str(), 1),
-        },
-    };
+    let (digits, factor) = suffixed(text);
     let number = digits.parse::<u64>().map_err(|_| "not a number".to_owned())?;
     match number.checked_mul(factor) {
         Some(count @ 1..=1_000_000_000) => Ok(count as u32),
-        _ => Err("from 1 to 1000000000 (or 1000M)".to_owned()),
+        _ => Err("from 1 to 1000000000 (or 1000M, or 1G)".to_owned()),
+    }
+}
+
+/// Digits, and what they are multiplied by. Underscores and a final k, M or G are understood.
+fn suffixed(text: &str) -> (String, u64) {
+    let mut digits: String = text.chars().filter(|&letter| letter != '_').collect();
+    let factor = match digits.chars().last() {
+        Some('k' | 'K') => 1_000,
+        Some('m' | 'M') => 1_000_000,
+        Some('g' | 'G') => 1_000_000_000,
+        _ => return (digits, 1),
+    };
+    digits.pop();
+    (digits, factor)
+}
+
+/// Bytes of a connection's state; k is 1024.
+pub(super) fn state_bytes(text: &str) -> Result<u32, String> {
+    let (digits, factor) = suffixed(text);
+    let factor = if factor == 1_000 { 1_024 } else { factor };
+    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(bytes @ 0..=STATE_BYTES_MAX) => Ok(bytes as u32),
+        _ => Err("a number of bytes from 0 to 65536 (or 64k)".to_owned()),
+    }
+}
+
+/// A number above 0: cycles of a packet.
+pub(super) fn cycles(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(cycles) if (1.0..=1e9).contains(&cycles) => Ok(cycles),
+        _ => Err("a number of cycles, at least 1".to_owned()),
     }
 }
 
@@ -139,8 +163,10 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// So many a second: `2.5M`, `100_000`.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
+    let (digits, factor) = suffixed(text);
+    match digits.parse::<f64>().map(|number| number * factor as f64) {
         Ok(rate) if (0.001..=1e9).contains(&rate) => Ok(rate),
         _ => Err("a number a second, above 0".to_owned()),
     }
@@ -150,6 +176,9 @@ pub(super) fn two_cpus(text: &str) -> Result<(usize, usize), String> {
     let two = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     two.ok_or_else(|| "two processor numbers, like 0,1".to_owned())
 }
+
+/// More than that is no state beside a control block, but a database.
+const STATE_BYTES_MAX: u64 = 64 << 10;
 
 /// What one stack can have.
 const ADDRESSES_MAX: u128 = 65_535;

@@ -17,11 +17,12 @@ use crate::huge_pages::Reserved;
 use crate::pair::{self, Cores, Demand, Plans, Sides};
 use crate::places::TwoPlaces;
 use crate::plan::Plan;
+use crate::report::CyclesPerPacket;
 use crate::view::View;
 use crate::{plan, report, text};
 use anyhow::{Result, bail};
 use client::DemoClient;
-use crore::mem::{HugePages, Memory, Pages};
+use crore::mem::{HugePages, Pages};
 use crore_echo::Echo as EchoServer;
 use crore_load::{Control, EchoLoad, Mirror, MirrorConfig, Pace};
 use figures::Figures;
@@ -92,6 +93,20 @@ fn play(
     Ok(Figures::of(demand, memory, &story, &cores.stop()?))
 }
 
+/// What a packet costs a server of echo with so many connections, seen for a second.
+pub(crate) fn cycles_per_packet(connections: u32, pages: HugePages) -> Result<CyclesPerPacket> {
+    let pace = Pace::Closed { in_flight: connections.min(512) };
+    let demand = Demand::new(connections, 64, pace, Some(Duration::from_secs(1)));
+    let control = Control::new();
+    let client = DemoClient::of(&demand, ClientChoice::Mirror, 64, control.clone());
+    let sides = Sides::new(&demand, EchoServer, client, pages)?;
+    let figures = play(&demand, sides, &control, TwoPlaces::choose(None)?, View::Nowhere)?;
+    if let Some(complaint) = figures.complaints().first() {
+        bail!("the measurement failed: {complaint}; say what a packet costs with --cycles");
+    }
+    Ok(figures.cycles_per_packet)
+}
+
 fn demand(options: &DemoOptions, connections: u32) -> Demand {
     let pace = match options.rate {
         Some(per_second) => Pace::Open { per_second },
@@ -105,9 +120,11 @@ fn plan(demand: &Demand, client: ClientChoice) -> Result<Plans> {
     match client {
         ClientChoice::Full => pair::plan::<EchoServer, EchoLoad>(demand),
         ClientChoice::Mirror => {
-            let mut memory = Memory::heap();
-            Mirror::new(demand.mirror(1), &mut memory, Control::new())?;
-            pair::plan_beside::<EchoServer>(demand, Plan::of_memory(&memory))
+            let mirror = Plan::of(|memory| {
+                Mirror::new(demand.mirror(1), memory, Control::new())?;
+                Ok(())
+            })?;
+            pair::plan_beside::<EchoServer>(demand, mirror)
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use crore::driver::pipe;
 use crore::driver::{Capabilities, Link};
-use crore::mem::{HugePages, Memory, Pages, PoolClass, region_bytes};
+use crore::mem::{HugePages, Memory, Pages, PoolClass};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig};
 use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol};
 use std::time::Duration;
@@ -111,17 +111,16 @@ pub(crate) struct MemoryOfSides {
 pub(crate) struct Plans {
     pub(crate) server: Plan,
     pub(crate) client: Plan,
-    pipe_bytes: usize,
+    pipe: Plan,
 }
 
 impl Plans {
     pub(crate) fn total_bytes(&self) -> usize {
-        self.server.total_bytes() + self.client.total_bytes() + self.pipe_bytes
+        self.server.total_bytes() + self.client.total_bytes() + self.pipe.total_bytes()
     }
 
     pub(crate) fn huge_pages(&self) -> usize {
-        let pipe = Plan { regions: vec![("pipe", self.pipe_bytes / 2); 2] };
-        self.server.huge_pages() + self.client.huge_pages() + pipe.huge_pages()
+        self.server.huge_pages() + self.client.huge_pages() + self.pipe.huge_pages()
     }
 }
 
@@ -134,13 +133,14 @@ pub(crate) fn plan<S: Service, C: Service>(demand: &Demand) -> Result<Plans> {
 /// The same with a client that will take what `client` says.
 pub(crate) fn plan_beside<S: Service>(demand: &Demand, client: Plan) -> Result<Plans> {
     let (mac, mtu) = ([2; 6], demand.mtu);
-    let mut memory = Memory::heap();
-    pipe::pair(&mut memory, SLOTS, mtu)?;
-    let pipe = memory.accounts().iter().map(|account| region_bytes(account.bytes));
+    let pipe = Plan::of(|memory| {
+        pipe::pair(memory, SLOTS, mtu)?;
+        Ok(())
+    })?;
     Ok(Plans {
         server: Plan::of_engine::<S::State>(&demand.server, &server_interface(mac, mtu))?,
         client,
-        pipe_bytes: pipe.sum(),
+        pipe,
     })
 }
 

@@ -13,33 +13,47 @@ fn interface() -> Interface {
     }
 }
 
-fn taken(config: &StackConfig) -> Vec<(&'static str, usize)> {
+/// The account of an engine that is there.
+fn taken<S: Pod>(config: &StackConfig) -> Vec<(&'static str, usize)> {
     let mut memory = Memory::new(HugePages::None);
-    let service = Nobody::<[u64; 2]>(PhantomData);
+    let service = Nobody::<S>(PhantomData);
     Engine::new(config.clone(), &interface(), service, &mut memory, [0; 32]).unwrap();
     memory.accounts().iter().map(|account| (account.name, account.bytes)).collect()
 }
 
 #[test]
-fn a_small_stack_takes_what_was_planned_to_a_page() {
-    let config = StackConfig::for_connections(5_000);
-    let plan = Plan::of_engine::<[u64; 2]>(&config, &interface()).unwrap();
-    for ((name, planned), (_, taken)) in plan.regions.iter().zip(taken(&config)) {
-        let difference = planned.abs_diff(taken);
-        let page = if taken < HUGE_PAGE_BYTES { 4096 } else { HUGE_PAGE_BYTES };
-        assert!(difference <= page, "{name}: {planned} planned, {taken} taken");
+fn an_engine_takes_what_was_planned_to_the_byte() {
+    for connections in [1, 700, 5_000, 300_000] {
+        let config = StackConfig::for_connections(connections);
+        let plan = Plan::of_engine::<[u64; 2]>(&config, &interface()).unwrap();
+        assert_eq!(plan.regions, taken::<[u64; 2]>(&config), "{connections}");
     }
 }
 
 #[test]
-fn a_large_stack_takes_what_small_ones_foretell() {
-    let config = StackConfig::for_connections(700_000);
-    let plan = Plan::of_engine::<[u64; 2]>(&config, &interface()).unwrap();
-    let taken = taken(&config);
-    assert_eq!(plan.regions.len(), taken.len());
-    for ((name, planned), (_, taken)) in plan.regions.iter().zip(taken) {
-        assert!(planned.abs_diff(taken) <= HUGE_PAGE_BYTES, "{name}: {planned}, {taken}");
+fn limits_of_sources_and_fast_open_are_in_the_plan() {
+    let mut config = StackConfig::for_connections(5_000);
+    config.sources.conns_max = Some(100);
+    config.fast_open.keys = [Some(crore::FastOpenKey([1; 16])), None];
+    let plan = Plan::of_engine::<()>(&config, &interface()).unwrap();
+    assert_eq!(plan.regions, taken::<()>(&config));
+    let without = StackConfig::for_connections(5_000);
+    let without = Plan::of_engine::<()>(&without, &interface()).unwrap();
+    assert!(plan.total_bytes() > without.total_bytes());
+}
+
+#[test]
+fn a_state_of_any_size_takes_what_was_planned_to_the_byte() {
+    fn check<S: Pod>(connections: u32) {
+        let config = StackConfig::for_connections(connections);
+        let planned = Plan::of_state(&config, &interface(), size_of::<S>() as u32).unwrap();
+        assert_eq!(planned.regions, taken::<S>(&config), "{} bytes", size_of::<S>());
     }
+    check::<()>(5_000);
+    check::<u8>(5_000);
+    check::<[u32; 3]>(100_000);
+    check::<[u64; 8]>(100_000);
+    check::<[u8; 1000]>(20_000);
 }
 
 #[test]

@@ -18,7 +18,6 @@ pub(crate) enum View {
     /// A picture at the bottom of the terminal.
     Live(Box<Live>),
     /// Nowhere.
-    #[cfg(test)]
     Nowhere,
 }
 
@@ -37,9 +36,7 @@ impl View {
     pub(crate) fn pace(&self) -> Duration {
         match self {
             Self::Live(_) => Duration::from_millis(200),
-            Self::Plain => Duration::from_secs(1),
-            #[cfg(test)]
-            Self::Nowhere => Duration::from_secs(1),
+            Self::Plain | Self::Nowhere => Duration::from_secs(1),
         }
     }
 
@@ -48,7 +45,6 @@ impl View {
         match self {
             Self::Plain => println!("{}", plain::line(sample)),
             Self::Live(live) => live.show(sample),
-            #[cfg(test)]
             Self::Nowhere => {}
         }
     }
@@ -58,7 +54,6 @@ impl View {
         match self {
             Self::Plain => println!("{text}"),
             Self::Live(live) => live.note(text),
-            #[cfg(test)]
             Self::Nowhere => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The account of what was taken.
 
-use crate::{Account, Memory, Pages, PoolClass, region_bytes};
+use crate::{Account, HugePages, Memory, Pages, PoolClass, region_bytes};
 
 #[test]
 fn every_region_is_on_the_account() {
@@ -15,6 +15,33 @@ fn every_region_is_on_the_account() {
     assert_eq!(memory.total_bytes(), first.bytes + second.bytes);
     assert_eq!(memory.main_pages(), Some(Pages::Heap));
     assert_eq!((table.region().total_bytes(), region.total_bytes()), (first.bytes, second.bytes));
+}
+
+/// A terabyte, which no machine here has.
+#[test]
+#[cfg_attr(miri, ignore = "system calls")]
+fn a_plan_takes_addresses_and_hardly_any_memory() {
+    let mut memory = Memory::planned();
+    let mut table = memory.table::<[u64; 128]>("large", 1, 1 << 30).unwrap();
+    assert_eq!(memory.total_bytes(), region_bytes(1 << 40));
+    table[(1 << 30) - 1][127] = 7;
+    assert_eq!((table[0][0], table[(1 << 30) - 1][127]), (0, 7));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "system calls")]
+fn a_plan_says_to_the_byte_what_the_system_gives() {
+    for count in [1, 500, 5_000, 300_000] {
+        let (mut planned, mut taken) = (Memory::planned(), Memory::new(HugePages::None));
+        for memory in [&mut planned, &mut taken] {
+            memory.table::<u64>("table", 1, count).unwrap();
+            memory.pool::<u64>("pool", &[PoolClass { payload_bytes: 160, count }]).unwrap();
+        }
+        let bytes = |memory: &Memory| {
+            memory.accounts().iter().map(|account| account.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(&planned), bytes(&taken));
+    }
 }
 
 #[test]
