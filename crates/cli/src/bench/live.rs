@@ -15,7 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A server and a client that has opened all its connections.
-pub(crate) struct Live<S: Service, P: Protocol> {
+pub(crate) struct Live<S: Service, P: Protocol>
+where
+    Core<Load<P>>: Send + 'static,
+{
     pub(crate) cores: Cores<S, Load<P>>,
     pub(crate) control: Control,
     pub(crate) memory: MemoryOfSides,

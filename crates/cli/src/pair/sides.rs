@@ -18,6 +18,8 @@ pub(crate) struct Demand {
     /// Addresses and ports that the client has, at least.
     pub(crate) local_ends: u32,
     pub(crate) pace: Pace,
+    /// Requests under way at a time, at most.
+    in_flight: u32,
     /// `None`: until the load is told to hurry.
     pub(crate) traffic_time: Option<Duration>,
     pub(crate) mtu: u16,
@@ -51,6 +53,7 @@ impl Demand {
             connections,
             local_ends: connections + local_ends,
             pace,
+            in_flight,
             traffic_time,
             mtu: MTU,
             server: server_settings(settings.clone()),
@@ -75,8 +78,13 @@ impl Demand {
         Load::new(config, protocol, Clock::measured(), control)
     }
 
-    /// A client that keeps hardly anything of a connection, with requests of so many octets.
+    /// A client that keeps hardly anything of a connection, with requests of so many octets. All
+    /// its connections last until the end.
     pub(crate) fn mirror(&self, payload_bytes: u16) -> MirrorConfig {
+        let requests_per_second = match self.pace {
+            Pace::Open { per_second } => Some(per_second),
+            Pace::Closed { .. } | Pace::Churn(_) => None,
+        };
         MirrorConfig {
             server: SocketAddrV4::new(SERVER, PORT),
             mac: [2; 6],
@@ -84,7 +92,8 @@ impl Demand {
             connections: self.connections,
             payload_bytes,
             handshakes_max: HANDSHAKES_MAX,
-            pace: self.pace,
+            in_flight: self.in_flight,
+            requests_per_second,
             traffic_time: self.traffic_time.unwrap_or(Duration::MAX),
             seed: seed(),
         }

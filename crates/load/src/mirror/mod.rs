@@ -42,7 +42,6 @@ use crate::control::{Control, Numbers};
 use crate::latency::Latency;
 use crate::pattern::{Pattern, mixed};
 use crate::schedule::Schedule;
-use crate::traffic::Pace;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use crore::mem::frames::{RxBurst, TxBurst};
 use crore::mem::{Memory, MemoryError, Table};
@@ -71,8 +70,10 @@ pub struct MirrorConfig {
     pub payload_bytes: u16,
     /// Connections being opened at the same time, or being closed, at most.
     pub handshakes_max: u32,
-    /// How requests follow each other.
-    pub pace: Pace,
+    /// Requests under way at any time, at most.
+    pub in_flight: u32,
+    /// Requests a second, whatever the replies do; `None`: a request for each reply.
+    pub requests_per_second: Option<f64>,
     /// How long, at least: in a closed loop it goes on until every connection was asked.
     pub traffic_time: Duration,
     /// Decides on initial numbers and on the order in which connections are asked.
@@ -159,10 +160,7 @@ impl Mirror {
         control: Control,
     ) -> Result<Self, MemoryError> {
         assert!((1..=MirrorConfig::PAYLOAD_MAX).contains(&config.payload_bytes));
-        let most = match config.pace {
-            Pace::Closed { in_flight } => in_flight.max(config.handshakes_max),
-            Pace::Open { .. } => IN_FLIGHT_MAX.max(config.handshakes_max),
-        };
+        let most = config.in_flight.max(config.handshakes_max);
         let link = Link { mac: MacAddr(config.mac), server_mac: None, server: config.server };
         Ok(Self {
             link,
@@ -320,9 +318,6 @@ impl Mirror {
 
 /// The MSS that we offer: Ethernet's.
 const MSS: u16 = 1460;
-
-/// Requests under way at a rate that the server cannot follow.
-const IN_FLIGHT_MAX: u32 = 1 << 16;
 
 /// Connections picked ahead, so that their memory comes while others are asked.
 const PICKS_AHEAD: usize = 64;

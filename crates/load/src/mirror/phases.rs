@@ -4,7 +4,6 @@ use super::under_way::{Exchange, Kind};
 use super::{Mirror, PICKS_AHEAD, RTO_MS};
 use crate::control::Phase;
 use crate::schedule::Schedule;
-use crate::traffic::Pace;
 use core::time::Duration;
 use crore::mem::frames::TxBurst;
 
@@ -75,9 +74,8 @@ impl Mirror {
 
     fn begin_traffic(&mut self) {
         self.traffic_began_ns = self.now_ns;
-        if let Pace::Open { per_second } = self.config.pace {
-            self.schedule = Some(Schedule::new(self.now_ns, 1e9 / per_second));
-        }
+        let schedule = |per_second| Schedule::new(self.now_ns, 1e9 / per_second);
+        self.schedule = self.config.requests_per_second.map(schedule);
     }
 
     fn traffic_ends_ns(&self) -> u64 {
@@ -161,11 +159,7 @@ impl Mirror {
     }
 
     fn may_ask(&self) -> bool {
-        let most = match self.config.pace {
-            Pace::Closed { in_flight } => in_flight,
-            Pace::Open { .. } => super::IN_FLIGHT_MAX,
-        };
-        self.under_way.len() < most
+        self.under_way.len() < self.config.in_flight
     }
 
     /// When the next request was or is due; `None` while it is not.

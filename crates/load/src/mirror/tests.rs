@@ -72,7 +72,8 @@ impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
             connections,
             payload_bytes,
             handshakes_max: 128,
-            pace: Pace::Closed { in_flight: 128.min(connections) },
+            in_flight: 128,
+            requests_per_second: None,
             traffic_time: Duration::ZERO,
             seed: 11,
         };
@@ -264,7 +265,7 @@ fn rounds_of_requests_go_on_as_long_as_they_are_to_and_the_longest_payload_fits(
 #[test]
 fn requests_at_a_rate_are_as_many_as_were_due() {
     let mut world = World::new(300, 64, untouched);
-    world.mirror.config.pace = Pace::Open { per_second: 2_000.0 };
+    world.mirror.config.requests_per_second = Some(2_000.0);
     world.mirror.config.traffic_time = Duration::from_secs(1);
     world.use_all();
     assert_eq!((world.mirror.numbers.requests, world.mirror.numbers.missed), (2_000, 0));
