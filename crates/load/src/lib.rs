@@ -14,8 +14,8 @@
 //!   Mirror       another client, without an engine: eight bytes a connection
 //! ```
 //!
-//! A load runs on one core, in the same engine as a server, and knows neither driver nor thread. What
-//! a connection needs is 16 bytes beside its control block: there is no list of connections.
+//! A load runs on one core, in the same engine as a server, and knows neither driver nor thread.
+//! What a connection needs is 16 bytes beside its control block: there is no list of connections.
 #![forbid(unsafe_code)]
 
 mod addresses;

@@ -43,9 +43,9 @@ impl Memory {
         Self { source: Source::Heap, accounts: Vec::new() }
     }
 
-    /// For plans: regions of the sizes that [`Memory::new`] gives, at addresses that take memory only
-    /// where they are written. Whatever is built on it takes what it takes in earnest, to the byte,
-    /// by the same code; used, it would be slow, and could be killed.
+    /// For plans: regions of the sizes that [`Memory::new`] gives, at addresses that take memory
+    /// only where they are written. Whatever is built on it takes what it takes in earnest, to the
+    /// byte, by the same code; used, it would be slow, and could be killed.
     pub fn planned() -> Self {
         Self { source: Source::Addresses, accounts: Vec::new() }
     }

@@ -1,10 +1,10 @@
 //! A client that holds connections in eight bytes each, for servers that hold a hundred million.
 //!
-//! It is TCP as the server sees it: handshakes with MSS, window scale, SACK and timestamps; requests
-//! and their acknowledgments; FIN both ways, and TIME-WAIT at our end; retransmission with back-off.
-//! It is no TCP to build anything else upon, because of what it knows beforehand: who its server
-//! is, that a reply is as long as its request, that both fit into one segment, and that nothing else
-//! is ever said. So nearly all of a control block follows from a connection's number:
+//! It is TCP as the server sees it: handshakes with MSS, window scale, SACK and timestamps;
+//! requests and their acknowledgments; FIN both ways, and TIME-WAIT at our end; retransmission with
+//! back-off. It is no TCP to build anything else upon, because of what it knows beforehand: who its
+//! server is, that a reply is as long as its request, that both fit into one segment, and that
+//! nothing else is ever said. So nearly all of a control block follows from a connection's number:
 //!
 //! ```text
 //!   the client's end       number / ports, number % ports                 tuples
