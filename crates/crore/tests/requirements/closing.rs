@@ -97,6 +97,29 @@ fn a_newer_syn_reopens_from_time_wait() {
     }
 }
 
+/// RFC 9293 3.10.7.4, seventh step: nothing follows a FIN. Its acknowledgment may have to wait for
+/// room on the link, and the connection with it in FIN-WAIT-2: octets that a peer sends beyond its
+/// FIN meanwhile are nobody's.
+#[test]
+fn octets_beyond_the_fin_are_not_read_while_its_acknowledgment_waits() {
+    let mut peer = Peer::accepted(|_| {});
+    peer.app_closes();
+    peer.hears(&["FA 1 ack 1"]);
+    peer.says(ack(1, 2));
+    peer.leaves_room_for(0);
+    peer.says(fin(1, 2));
+    peer.says(data(2, 2, b"beyond"));
+    peer.hears(&[]);
+    let counters = peer.engine.stack().counters();
+    assert_eq!(counters.dropped(crore::Drop::DataAfterClose), 1);
+    assert!(peer.app().received.is_empty());
+    assert_eq!(peer.app().calls, ["accepted", "peer_closed"]);
+    peer.leaves_room_for(1);
+    peer.turn();
+    peer.hears(&["A 2 ack 2"]);
+    assert_eq!(peer.engine.stack().time_wait(), 1);
+}
+
 /// RFC 9293 3.10.7.4, RFC 5961-4.2a: a SYN that may not reopen the connection is challenged, and
 /// whoever means it learns that somebody is there. The reset with which it refuses the challenge
 /// ends nothing (RFC 1337): it would come as well after a copy of an old SYN. When 2 MSL are over

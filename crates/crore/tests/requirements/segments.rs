@@ -308,6 +308,11 @@ impl Peer {
         }
     }
 
+    /// The link has room for so many frames of the engine in a turn, from now on.
+    pub(crate) fn leaves_room_for(&mut self, frames: usize) {
+        self.frames = HeapFrames::new(frames, 1600);
+    }
+
     /// A turn without frames.
     pub(crate) fn turn(&mut self) {
         self.inject(&[]);

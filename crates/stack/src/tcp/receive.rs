@@ -25,8 +25,14 @@ impl Stack {
         tx: &mut TxBurst,
     ) -> Step {
         let tcb = &mut self.tcbs[index];
-        // After the peer's FIN nothing more can come; a repeat of it is answered.
-        if !matches!(tcb.state(), State::Established | State::FinWait1 | State::FinWait2) {
+        // After the peer's FIN nothing more can come; a repeat of it is answered. FIN-WAIT-2
+        // outlasts the FIN until there is a way for its acknowledgment (`settle`).
+        let is_open = match tcb.state() {
+            State::Established | State::FinWait1 => true,
+            State::FinWait2 => !tcb.flags.any(Flags::PEER_FIN),
+            _ => false,
+        };
+        if !is_open {
             if tcb.state() != State::Closed {
                 tcb.flags.set(Flags::ACK_NOW);
                 self.queue_output(index);
