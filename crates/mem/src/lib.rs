@@ -7,6 +7,7 @@
 //!     └─ pool ──> Pool     blocks of a few sizes, reference counted
 //!   ring     one producer, one consumer: values, or indices of places in a region
 //!   frames   the frames of one turn, lent by a driver
+//!   vectors  the same code compiled for wider vectors, chosen at run time
 //!   huge     reserving 2 MiB pages for the time of a run;  available: what the machine can spare
 //! ```
 //!
@@ -27,6 +28,7 @@ mod region;
 pub mod ring;
 mod slab;
 mod table;
+pub mod vectors;
 
 pub use available::available_bytes;
 pub use error::MemoryError;

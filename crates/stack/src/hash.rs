@@ -13,7 +13,9 @@
 //! IPv4 flow and an IPv6 flow are never the same message.
 //!
 //! One hash is a chain of about 60 dependent instructions, and a core can run several such chains
-//! at once. [`FlowHasher::hash_burst`] gives it four.
+//! at once. [`FlowHasher::hash_burst`] gives it four, in the lanes of vectors where there are such.
+
+use crore_mem::vectors::{Lanes, Level, Word, Words, Work};
 
 /// The two ends of a flow, as the receiver of its frames sees them.
 ///
@@ -79,12 +81,41 @@ impl FlowV4 {
 #[derive(Clone, Copy)]
 pub struct FlowHasher {
     initial: [u64; 4],
+    /// The vectors that bursts are hashed with.
+    level: Level,
+}
+
+/// A burst of flows to be hashed.
+struct Burst<'a> {
+    hasher: &'a FlowHasher,
+    flows: &'a [FlowV4],
+    hashes: &'a mut [u64],
+}
+
+impl Work for Burst<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it has vectors where it is inlined")]
+    fn run<W: Words>(self) {
+        assert_eq!(self.flows.len(), self.hashes.len());
+        let (flows4, flows_rest) = self.flows.as_chunks::<4>();
+        let (hashes4, hashes_rest) = self.hashes.as_chunks_mut::<4>();
+        for (four, out) in flows4.iter().zip(hashes4) {
+            let words = [0, 1].map(|at| W::new(four.map(|FlowV4(words)| words[at])));
+            *out = self.hasher.sip_1_3(words).words();
+        }
+        for (flow, out) in flows_rest.iter().zip(hashes_rest) {
+            *out = self.hasher.hash_v4(*flow);
+        }
+    }
 }
 
 impl FlowHasher {
     /// A hasher under `key`, which must be drawn at random at start and kept secret.
-    pub const fn new(key: [u64; 2]) -> Self {
+    pub fn new(key: [u64; 2]) -> Self {
         Self {
+            level: Level::best(),
             initial: [
                 key[0] ^ 0x736f_6d65_7073_6575,
                 key[1] ^ 0x646f_7261_6e64_6f6d,
@@ -99,13 +130,13 @@ impl FlowHasher {
     pub fn hash(&self, key: &FlowKey) -> u64 {
         match FlowV4::of(key) {
             Some(flow) => self.hash_v4(flow),
-            None => self.sip_1_3(key.v6_words().map(|word| [word]))[0],
+            None => self.sip_1_3(key.v6_words().map(Word)).0,
         }
     }
 
     #[inline]
     fn hash_v4(&self, FlowV4([first, last]): FlowV4) -> u64 {
-        self.sip_1_3([[first], [last]])[0]
+        self.sip_1_3([Word(first), Word(last)]).0
     }
 
     /// The hashes of a burst of IPv4 flows, side by side: `hashes[i]` becomes that of `flows[i]`.
@@ -114,35 +145,24 @@ impl FlowHasher {
     /// When the slices have different lengths.
     #[inline]
     pub fn hash_burst(&self, flows: &[FlowV4], hashes: &mut [u64]) {
-        assert_eq!(flows.len(), hashes.len());
-        let (flows4, flows_rest) = flows.as_chunks::<4>();
-        let (hashes4, hashes_rest) = hashes.as_chunks_mut::<4>();
-        for ([a, b, c, d], out) in flows4.iter().zip(hashes4) {
-            *out =
-                self.sip_1_3([[a.0[0], b.0[0], c.0[0], d.0[0]], [a.0[1], b.0[1], c.0[1], d.0[1]]]);
-        }
-        for (flow, out) in flows_rest.iter().zip(hashes_rest) {
-            *out = self.hash_v4(*flow);
-        }
+        self.level.run(Burst { hasher: self, flows, hashes });
     }
 
-    /// `SipHash-1-3` of `LANES` messages of `WORDS` words each, the last one with the length.
-    #[inline]
-    fn sip_1_3<const LANES: usize, const WORDS: usize>(
-        &self,
-        words: [[u64; LANES]; WORDS],
-    ) -> [u64; LANES] {
-        let mut v = self.initial.map(|word| [word; LANES]);
+    /// `SipHash-1-3` of messages of `WORDS` words each, the last one with the length.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it has vectors where it is inlined")]
+    fn sip_1_3<W: Lanes, const WORDS: usize>(&self, words: [W; WORDS]) -> W {
+        let mut v = self.initial.map(W::splat);
         for word in words {
-            xor(&mut v[3], word);
+            v[3] = v[3].xor(word);
             round(&mut v);
-            xor(&mut v[0], word);
+            v[0] = v[0].xor(word);
         }
-        xor(&mut v[2], [0xff; LANES]);
+        v[2] = v[2].xor(W::splat(0xff));
         round(&mut v);
         round(&mut v);
         round(&mut v);
-        core::array::from_fn(|lane| v[0][lane] ^ v[1][lane] ^ v[2][lane] ^ v[3][lane])
+        v[0].xor(v[1]).xor(v[2].xor(v[3]))
     }
 }
 
@@ -153,28 +173,19 @@ impl core::fmt::Debug for FlowHasher {
     }
 }
 
-#[inline]
-fn round<const LANES: usize>(v: &mut [[u64; LANES]; 4]) {
-    let [v0, v1, v2, v3] = v;
-    for lane in 0..LANES {
-        v0[lane] = v0[lane].wrapping_add(v1[lane]);
-        v2[lane] = v2[lane].wrapping_add(v3[lane]);
-        v1[lane] = v1[lane].rotate_left(13) ^ v0[lane];
-        v3[lane] = v3[lane].rotate_left(16) ^ v2[lane];
-        v0[lane] = v0[lane].rotate_left(32);
-        v2[lane] = v2[lane].wrapping_add(v1[lane]);
-        v0[lane] = v0[lane].wrapping_add(v3[lane]);
-        v1[lane] = v1[lane].rotate_left(17) ^ v2[lane];
-        v3[lane] = v3[lane].rotate_left(21) ^ v0[lane];
-        v2[lane] = v2[lane].rotate_left(32);
-    }
-}
-
-#[inline]
-fn xor<const LANES: usize>(v: &mut [u64; LANES], word: [u64; LANES]) {
-    for lane in 0..LANES {
-        v[lane] ^= word[lane];
-    }
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it has vectors where it is inlined")]
+fn round<W: Lanes>([v0, v1, v2, v3]: &mut [W; 4]) {
+    *v0 = v0.add(*v1);
+    *v2 = v2.add(*v3);
+    *v1 = v1.rotate::<13, 51>().xor(*v0);
+    *v3 = v3.rotate::<16, 48>().xor(*v2);
+    *v0 = v0.rotate::<32, 32>();
+    *v2 = v2.add(*v1);
+    *v0 = v0.add(*v3);
+    *v1 = v1.rotate::<17, 47>().xor(*v2);
+    *v3 = v3.rotate::<21, 43>().xor(*v0);
+    *v2 = v2.rotate::<32, 32>();
 }
 
 /// `SipHash` ends each message with a word of its last bytes and, on top, its length.

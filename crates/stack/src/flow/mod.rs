@@ -15,6 +15,7 @@
 //! The table knows hashes and ids only. Whether an id is the flow that was meant is for the caller
 //! to say: it has the 4-tuples. Entries with equal tags are told apart by that answer alone.
 
+use crore_mem::vectors::equal_words;
 use crore_mem::{Memory, MemoryError, Table};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -92,7 +93,7 @@ impl FlowTable {
         let mut probes = 1;
         loop {
             let bucket = &mut self.buckets[at];
-            let free = hits(&bucket.tags, NO_TAG);
+            let free = equal_words(&bucket.tags, NO_TAG);
             if free != 0 {
                 let slot = first_slot(free);
                 bucket.tags[slot] = tag(hash);
@@ -146,7 +147,7 @@ impl FlowTable {
         let mut at = home;
         loop {
             let bucket = &self.buckets[at];
-            let mut hits = hits(&bucket.tags, tag);
+            let mut hits = equal_words(&bucket.tags, tag);
             while hits != 0 {
                 let slot = first_slot(hits);
                 if is_it(bucket.ids[slot]) {
@@ -202,19 +203,6 @@ const fn buckets_for(entries_max: u32) -> u32 {
 #[inline]
 fn tag(hash: u64) -> u16 {
     (hash as u16).max(1)
-}
-
-/// A byte for each slot, in order from the lowest: 0xff where the tag is equal, else 0.
-///
-/// In this form the compiler makes it vector instructions, about 7 cycles a search in all; adding
-/// single bits up makes it scalar ones, and four tags at a time in a word take twice as long.
-#[inline]
-fn hits(tags: &[u16; SLOTS], tag: u16) -> u64 {
-    let mut equal = [0; SLOTS];
-    for slot in 0..SLOTS {
-        equal[slot] = if tags[slot] == tag { 0xff } else { 0 };
-    }
-    u64::from_le_bytes(equal)
 }
 
 #[inline]

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use crore_mem::Memory;
 use proptest::prelude::*;
 
-use super::{FlowTable, Full, NO_TAG, SLOTS, buckets_for, first_slot, hits, tag};
+use crore_mem::vectors::equal_words;
+
+use super::{FlowTable, Full, NO_TAG, SLOTS, buckets_for, first_slot, tag};
 
 fn table(entries_max: u32) -> FlowTable {
     FlowTable::new(&mut Memory::heap(), "flows", entries_max).unwrap()
@@ -145,7 +147,7 @@ fn each_slot_with_the_tag_is_named_once() {
     for wanted in 0..=u8::MAX {
         let tags =
             core::array::from_fn(|slot| if wanted >> slot & 1 != 0 { 0x8001 } else { 0x8000 });
-        let mut left = hits(&tags, 0x8001);
+        let mut left = equal_words(&tags, 0x8001);
         let mut named = 0_u8;
         while left != 0 {
             let bit = 1 << first_slot(left);

@@ -6,7 +6,7 @@ use core::hash::Hasher as _;
 use proptest::prelude::*;
 use siphasher::sip::SipHasher13;
 
-use super::{FlowHasher, FlowKey, FlowV4};
+use super::{FlowHasher, FlowKey, FlowV4, Level};
 
 const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
@@ -57,12 +57,14 @@ proptest! {
     fn a_burst_hashes_like_its_keys_one_by_one(
         keys in prop::collection::vec(v4_key(), 0..40),
     ) {
-        let hasher = FlowHasher::new(SECRET);
-        let mut hashes = alloc::vec![0; keys.len()];
         let flows: Vec<_> = keys.iter().map(|key| FlowV4::of(key).unwrap()).collect();
-        hasher.hash_burst(&flows, &mut hashes);
-        for (key, hash) in keys.iter().zip(hashes) {
-            prop_assert_eq!(hash, hasher.hash(key));
+        for level in Level::all() {
+            let hasher = FlowHasher { level, ..FlowHasher::new(SECRET) };
+            let mut hashes = alloc::vec![0; keys.len()];
+            hasher.hash_burst(&flows, &mut hashes);
+            for (key, hash) in keys.iter().zip(hashes) {
+                prop_assert_eq!(hash, hasher.hash(key), "{:?}", level);
+            }
         }
     }
 }
