@@ -37,6 +37,7 @@ pub(crate) enum Kind {
 
 /// One frame of a burst.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each spares a later stage a look")]
 pub(crate) struct Arrival {
     pub(crate) remote: u128,
     pub(crate) remote_port: u16,

@@ -156,17 +156,17 @@ impl Addresses {
     /// Our IPv4 address of this number, and whom to send to so that a packet for `remote` gets
     /// there. `None` unless there is just one range of IPv4 addresses: then look closer.
     #[inline]
-    pub(crate) fn hop_v4(&self, id: u16, remote: u32) -> Option<(u32, u32)> {
+    pub(crate) fn hop_v4(&self, id: u16, remote: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let offset = u32::from(id.wrapping_sub(self.v4.base_id));
         if offset >= self.v4.count || !self.v4.alone {
             return None;
         }
-        let on_link = (remote ^ self.v4.first) & self.v4.mask == 0;
+        let on_link = (remote.to_bits() ^ self.v4.first) & self.v4.mask == 0;
         let hop = match self.gateway_v4 {
-            Some(gateway) if !on_link => gateway as u32,
+            Some(gateway) if !on_link => Ipv4Addr::from_bits(gateway as u32),
             _ => remote,
         };
-        Some((self.v4.first.wrapping_add(offset), hop))
+        Some((Ipv4Addr::from_bits(self.v4.first.wrapping_add(offset)), hop))
     }
 
     /// The address of a number; of an unknown number the unspecified one.

@@ -2,6 +2,7 @@
 
 use crate::arrival::Arrival;
 use crate::counters::Drop;
+use crate::interface::mapped_v4;
 use crate::neighbour::Resolution;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -25,12 +26,19 @@ pub(crate) struct PathTo {
     class: u8,
 }
 
+/// What a frame to a neighbour of IPv4 needs besides its connection.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainPath {
+    pub(crate) mac: MacAddr,
+    pub(crate) local: Ipv4Addr,
+}
+
 /// What all segments sent have alike below TCP.
 #[derive(Clone, Copy)]
-pub(crate) struct LinkOf {
-    pub(crate) mac: [u8; 6],
-    pub(crate) vlan: Option<u16>,
-    pub(crate) ttl: u8,
+struct LinkOf {
+    mac: [u8; 6],
+    vlan: Option<u16>,
+    ttl: u8,
 }
 
 impl PathTo {
@@ -166,16 +174,15 @@ impl Stack {
 
     /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
     #[inline]
-    pub(crate) fn plain_path(&mut self, index: u32) -> Option<PathTo> {
+    pub(crate) fn plain_path(&mut self, index: u32) -> Option<PlainPath> {
         let tcb = &self.tcbs[index];
-        if tcb.is_v6() {
+        if tcb.is_v6() || self.vlan.is_some() {
             return None;
         }
-        let (local, hop) = self.addresses.hop_v4(tcb.local_id, tcb.remote as u32)?;
-        let mac =
-            self.neighbours.mac_for(u32::from(tcb.neighbour), 0xffff << 32 | u128::from(hop))?;
-        let local = 0xffff << 32 | u128::from(local);
-        Some(PathTo { mac, local, remote: tcb.remote, class: tcb.dscp() << 2 })
+        let remote = Ipv4Addr::from_bits(tcb.remote as u32);
+        let (local, hop) = self.addresses.hop_v4(tcb.local_id, remote)?;
+        let mac = self.neighbours.mac_for(u32::from(tcb.neighbour), mapped_v4(hop))?;
+        Some(PlainPath { mac: MacAddr(mac), local })
     }
 
     #[inline]
@@ -258,7 +265,7 @@ impl Stack {
 /// copy and its checksum together.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "what a segment has not should cost it nothing")]
-pub(crate) fn write_frame(
+fn write_frame(
     link: &LinkOf,
     path: &PathTo,
     header: &tcp::Header,

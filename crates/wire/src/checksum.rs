@@ -134,9 +134,15 @@ impl Sum {
     /// half the sum of both halves with its carry brought round.
     #[inline]
     const fn fold(self) -> u16 {
-        let half = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
-        (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
+        fold(self.0)
     }
+}
+
+/// Folds a sum of 16-bit words, or of wider numbers made of such, to 16 bits.
+#[inline]
+pub(crate) const fn fold(sum: u64) -> u16 {
+    let half = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }
 
 /// True when a sum over bytes *and* their checksum field says that they are intact.
@@ -158,6 +164,9 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
     let mut sum = Sum::ZERO;
     if !src_blocks.is_empty() {
         sum = copy_and_sum_blocks(dst_blocks, src_blocks);
+    }
+    if src_tail.is_empty() {
+        return sum;
     }
     dst_tail.copy_from_slice(src_tail);
     sum.add_tail(src_tail)

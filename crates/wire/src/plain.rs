@@ -1,5 +1,5 @@
-//! The frame that nearly all are, read in one look: Ethernet without a tag, IPv4 without options
-//! and whole, TCP with no option or with timestamps alone.
+//! The frame that nearly all are, read in one look and written in one go: Ethernet without a tag,
+//! IPv4 without options and whole, TCP with no option or with timestamps alone.
 //!
 //! ```text
 //!   0    6    12   14 15  16  18 20 22  23 24  26  30  34        46 48 50 52 54
@@ -53,7 +53,7 @@ impl Frame {
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let h = frame.first_chunk::<HEADERS_LEN>()?;
         let total_len = usize::from(be16(h, PACKET_AT + 2));
-        let whole = be16(h, PACKET_AT + 6) & 0x3fff == 0;
+        let whole = be16(h, PACKET_AT + 6) & FRAGMENT == 0;
         let is_plain = be16(h, 12) == EtherType::IPV4.0
             && h[PACKET_AT] == VERSION_AND_LEN
             && whole
@@ -90,6 +90,72 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// Writes the frame around `payload` to the front of `out`, with both sums, and says how long
+    /// it is. It is sent `by` that address; `payload_start` and `payload_len` are not looked at.
+    ///
+    /// All is put together in registers and stored in whole words; the payload is read once, for
+    /// its copy and its sum together.
+    ///
+    /// # Panics
+    /// When `out` is shorter than the frame, or than its longest header.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "every field is at hand where it is called")]
+    pub fn write(&self, by: MacAddr, ttl: u8, payload: &[u8], out: &mut [u8]) -> usize {
+        let header_len =
+            if self.timestamps.is_some() { WITH_TIMESTAMPS_LEN } else { tcp::MIN_HEADER_LEN };
+        let (start, segment_len) = (SEGMENT_AT + header_len, header_len + payload.len());
+        let sum = checksum::copy_and_sum(&mut out[start..start + payload.len()], payload);
+        let Some((h, _)) = out.split_first_chunk_mut::<HEADERS_MAX>() else {
+            panic!("no room for the headers of a frame");
+        };
+        let (mac, by) = (as_u64(self.mac), as_u64(by));
+        put64(h, 0, mac << 16 | by >> 32);
+        let first = u64::from(VERSION_AND_LEN) << 8 | u64::from(self.traffic_class);
+        put64(h, 8, by << 32 | u64::from(EtherType::IPV4.0) << 16 | first);
+        let total_len = (SEGMENT_AT - PACKET_AT + segment_len) as u64;
+        let life = u64::from(ttl) << 8 | u64::from(Protocol::TCP.0);
+        put64(h, 16, total_len << 48 | DONT_FRAGMENT << 16 | life);
+        let (src, dst) = (u64::from(self.src.to_bits()), u64::from(self.dst.to_bits()));
+        let ip_sum = !checksum::fold(first + total_len + DONT_FRAGMENT + life + src + dst);
+        put64(h, 24, u64::from(ip_sum) << 48 | src << 16 | dst >> 16);
+        let ports = u64::from(self.src_port) << 16 | u64::from(self.dst_port);
+        let (seq, ack) = (u64::from(self.seq), u64::from(self.ack));
+        put64(h, 32, dst << 48 | ports << 16 | seq >> 16);
+        let control = (header_len as u64 / 4) << 12 | u64::from(self.flags.0);
+        put64(h, 40, seq << 48 | ack << 16 | control);
+        let window = u64::from(self.window);
+        let pseudo = src + dst + u64::from(Protocol::TCP.0) + segment_len as u64;
+        let mut sum = pseudo + ports + seq + ack + control + window + u64::from(sum.partial());
+        if let Some(Timestamps { value, echo }) = self.timestamps {
+            let (value, echo) = (u64::from(value), u64::from(echo));
+            sum += u64::from(tcp::TIMESTAMPS_PREFIX) + value + echo;
+            let prefix = u64::from(tcp::TIMESTAMPS_PREFIX);
+            put64(h, 56, prefix << 48 | value << 16 | echo >> 16);
+            h[64..66].copy_from_slice(&(echo as u16).to_be_bytes());
+            let sum = u64::from(!checksum::fold(sum));
+            put64(h, 48, window << 48 | sum << 32 | prefix >> 16);
+        } else {
+            let sum = u64::from(!checksum::fold(sum));
+            h[48..52].copy_from_slice(&((window << 16 | sum) as u32).to_be_bytes());
+            h[52..54].fill(0);
+        }
+        start + payload.len()
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one instruction")]
+fn put64(h: &mut [u8; HEADERS_MAX], at: usize, word: u64) {
+    h[at..at + 8].copy_from_slice(&word.to_be_bytes());
+}
+
+#[inline]
+fn as_u64(MacAddr(m): MacAddr) -> u64 {
+    let low = u16::from_be_bytes([m[4], m[5]]);
+    u64::from(u32::from_be_bytes([m[0], m[1], m[2], m[3]])) << 16 | u64::from(low)
+}
+
 #[inline]
 fn be16(h: &[u8; HEADERS_LEN], at: usize) -> u16 {
     u16::from_be_bytes([h[at], h[at + 1]])
@@ -124,6 +190,12 @@ const PACKET_AT: usize = 14;
 /// Where the segment begins in the frame.
 pub const SEGMENT_AT: usize = PACKET_AT + 20;
 const HEADERS_LEN: usize = SEGMENT_AT + tcp::MIN_HEADER_LEN;
+/// Bytes of headers in front of a payload, at most.
+const HEADERS_MAX: usize = SEGMENT_AT + WITH_TIMESTAMPS_LEN;
+/// More fragments, or an offset: a part of a packet.
+const FRAGMENT: u16 = 0x3fff;
+/// A packet that may not be fragmented, with no identification (RFC 6864 4.1).
+const DONT_FRAGMENT: u64 = 1 << 14;
 /// A TCP header with timestamps and nothing else.
 const WITH_TIMESTAMPS_LEN: usize = 32;
 /// Version 4, five words.

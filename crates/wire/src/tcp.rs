@@ -10,6 +10,7 @@ mod flags;
 mod options;
 
 pub use flags::Flags;
+pub(crate) use options::TIMESTAMPS_PREFIX;
 pub use options::{
     FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie, OptionLayout, Options, SACK_BLOCKS_MAX,
     SackBlocks, Timestamps, WINDOW_SCALE_MAX,

@@ -18,14 +18,16 @@ use crate::budget::Pressure;
 use crate::counters::Drop;
 use crate::event::{Event, Events, What};
 use crate::habits::WindowSteps;
-use crate::path::{LinkOf, PathTo, write_frame};
+use crate::path::PlainPath;
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
+use core::net::Ipv4Addr;
 use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
-use crore_wire::tcp;
+use crore_wire::ethernet::MacAddr;
+use crore_wire::{plain, tcp};
 
 impl Stack {
     /// A segment that is the next one expected; false, with nothing done: it is another.
@@ -183,14 +185,14 @@ impl Stack {
     fn write_plain(
         &mut self,
         index: u32,
-        path: &PathTo,
+        path: &PlainPath,
         seq: Seq,
         block: Option<BlockId>,
         tx: &mut TxBurst,
     ) -> bool {
         let ts_now = self.ts_now();
         let tcb = &mut self.tcbs[index];
-        let Some(frame) = tx.frame() else {
+        let Some(out) = tx.frame() else {
             self.counters.drop(Drop::TxFull);
             return false;
         };
@@ -209,19 +211,22 @@ impl Stack {
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
         // RFC 7323-3.2a.
         let timestamps = tcp::Timestamps { value: ts_now, echo: tcb.ts_recent };
-        let timestamps = tcb.flags.any(Flags::TIMESTAMPS).then_some(timestamps);
-        let header = tcp::Header {
+        let frame = plain::Frame {
+            mac: path.mac,
+            traffic_class: tcb.dscp() << 2 | ecn,
+            src: path.local,
+            dst: Ipv4Addr::from_bits(tcb.remote as u32),
             src_port: tcb.local_port,
             dst_port: tcb.remote_port,
             seq: seq.0,
             ack: tcb.rcv_nxt.0,
             flags,
             window,
-            urgent: 0,
-            options: tcp::Options { timestamps, ..tcp::Options::NONE },
+            timestamps: tcb.flags.any(Flags::TIMESTAMPS).then_some(timestamps),
+            payload_start: 0,
+            payload_len: 0,
         };
-        let link = LinkOf { mac: self.mac, vlan: self.vlan, ttl: self.config.ttl };
-        let written = write_frame(&link, path, &header, ecn, payload, frame);
+        let written = frame.write(MacAddr(self.mac), self.config.ttl, payload, out);
         self.commit(written, tx);
         self.counters.plain_out += 1;
         true

@@ -78,12 +78,18 @@ pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room
 /// The first octets of an empty queue, into one block; false when there is none for all of them.
 #[inline]
 fn append_first(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> bool {
-    let Some(id) = pool.alloc(bytes.len()) else { return false };
-    let (segment, payload) = pool.parts_mut(id);
-    payload[..bytes.len()].copy_from_slice(bytes);
-    segment.next = BlockId::NONE;
-    segment.seq = tcb.snd_end;
-    segment.len = bytes.len() as u16;
+    let segment = Segment {
+        next: BlockId::NONE,
+        shared: BlockId::NONE,
+        seq: tcb.snd_end,
+        sent_at_us: 0,
+        offset: 0,
+        len: bytes.len() as u16,
+        marks: 0,
+        _reserved: 0,
+        small_before: 0,
+    };
+    let Some(id) = pool.alloc_filled(segment, bytes) else { return false };
     tcb.snd_end += bytes.len() as u32;
     (tcb.snd_head, tcb.snd_tail, tcb.snd_unsent) = (id, id, id);
     true

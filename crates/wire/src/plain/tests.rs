@@ -100,6 +100,54 @@ fn plain_frames_are_read_as_the_protocols_read_them() {
 }
 
 #[test]
+fn frames_are_written_as_the_protocols_write_them() {
+    for options in [tcp::Options::NONE, timestamps()] {
+        for len in [0, 1, 2, 63, 64, 65, 1448] {
+            let payload: Vec<_> = (0..len).map(|i| (i * 13) as u8).collect();
+            let expected = written(options, &payload, 0);
+            let frame = Frame::parse(&expected).expect("a plain frame");
+            let mut out = vec![0xee; 1514];
+            let end = frame.write(MacAddr([2, 0, 0, 0, 0, 2]), 64, &payload, &mut out);
+            assert_eq!(out[..end], expected);
+            assert!(out[end.max(HEADERS_MAX)..].iter().all(|&byte| byte == 0xee));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(
+        numbers in any::<(u32, u32, u32, u32, u16, u16)>(),
+        (traffic_class, flags, window, ttl) in any::<(u8, u8, u16, u8)>(),
+        timestamps in proptest::option::of(any::<(u32, u32)>()),
+        payload in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let (src, dst, seq, ack, src_port, dst_port) = numbers;
+        let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
+        let frame = Frame {
+            mac: MacAddr([1, 2, 3, 4, 5, 6]),
+            traffic_class,
+            src: Ipv4Addr::from_bits(src),
+            dst: Ipv4Addr::from_bits(dst),
+            src_port,
+            dst_port,
+            seq,
+            ack,
+            flags: Flags(flags),
+            window,
+            timestamps,
+            payload_start: if timestamps.is_some() { 66 } else { 54 },
+            payload_len: payload.len() as u16,
+        };
+        let mut out = vec![0; 600];
+        let end = frame.write(MacAddr([6, 5, 4, 3, 2, 1]), ttl, &payload, &mut out);
+        prop_assert_eq!(Frame::parse(&out[..end]), Some(frame));
+        prop_assert_eq!(by_protocols(&out[..end]), Some(frame));
+        prop_assert_eq!(&out[end - payload.len()..end], &payload[..]);
+    }
+}
+
+#[test]
 fn frames_of_other_kinds_are_left_to_the_protocols() {
     let others = [
         tcp::Options { mss: Some(1460), ..tcp::Options::NONE },

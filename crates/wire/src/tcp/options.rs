@@ -343,7 +343,7 @@ const TIMESTAMPS: u8 = 8;
 
 pub(super) const OPTIONS_LEN_MAX: usize = 40;
 pub(super) const TIMESTAMPS_ONLY_LEN: usize = 12;
-const TIMESTAMPS_PREFIX: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
+pub(crate) const TIMESTAMPS_PREFIX: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
 const SACK_AND_TIMESTAMPS: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
 
 #[cfg(test)]
