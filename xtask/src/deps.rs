@@ -236,6 +236,7 @@ const ROOMS: &[Room] = &[
             "ctrlc",
             "hdrhistogram",
             "libc",
+            "perf-event2",
             "ratatui",
             "serde",
             "serde_json",

@@ -1,5 +1,6 @@
 //! The final figures of `serve` and `load`: what the cores counted, and every drop by its reason.
 
+use crate::account::Account;
 use crate::report::CyclesPerPacket;
 use crate::text::{bytes, grouped};
 use crore::Snapshot;
@@ -33,6 +34,7 @@ pub(crate) struct CoreFigures {
     pub(crate) tx_bytes: u64,
     pub(crate) memory_bytes: usize,
     pub(crate) cycles_per_packet: CyclesPerPacket,
+    pub(crate) account: Account,
     /// Frames and segments not processed further, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
@@ -67,6 +69,7 @@ impl CoreFigures {
             tx_bytes: counters().map(|of| of.tx_bytes).sum(),
             memory_bytes,
             cycles_per_packet: CyclesPerPacket::between(&nothing, cores),
+            account: Account::between(&nothing, cores),
             dropped,
         }
     }
@@ -112,6 +115,9 @@ impl CoreFigures {
             grouped(self.resets_out)
         );
         let _ = writeln!(table, "cycles a packet: {}", self.cycles_per_packet.line());
+        for line in self.account.lines() {
+            let _ = writeln!(table, "{line}");
+        }
         table += &dropped_line(&self.dropped);
         table
     }

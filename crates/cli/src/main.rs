@@ -10,6 +10,7 @@
 //!   link        opening a link, and what the control plane knows of it
 //!   plan        what memory and how many cores connections take, before they are taken
 //!   view        progress: a live picture on a terminal, lines elsewhere
+//!   account     where the cores' cycles went: calls, turns, the processor's counters
 //!   report      cycles per packet, latencies, JSON
 //!   resident    what of the machine's memory this process has
 //! ```
@@ -18,6 +19,7 @@
 //! the memory or the interface do not allow it, and the message says what would.
 #![forbid(unsafe_code)]
 
+mod account;
 mod args;
 mod bench;
 mod demo;

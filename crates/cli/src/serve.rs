@@ -1,5 +1,6 @@
 //! `crore serve`: echo or HTTP on an XDP or TAP link, one core for each queue.
 
+use crate::account::HardwareFigures;
 use crate::args::{LinkArg, ServeOptions};
 use crate::figures::CoreFigures;
 use crate::huge_pages::Reserved;
@@ -56,8 +57,9 @@ where
     println!("{each}{}", planned.line());
     let _reserved = Reserved::new(pages, planned.huge_pages() * cores)?;
     let mut servers = Servers::start(options, &surroundings, &settings, service)?;
-    servers.watch(options)?;
-    let figures = servers.stop()?;
+    let hardware = servers.watch(options)?;
+    let mut figures = servers.stop()?;
+    figures.account.hardware = hardware;
     println!("{}", figures.table());
     if let Some(path) = &options.output.json {
         report::write_json(path, &figures)?;
@@ -118,8 +120,8 @@ where
         Ok(Self { cores, stop, neighbours, started, memory_bytes, opened })
     }
 
-    /// Shows what goes on, until Ctrl-C.
-    fn watch(&mut self, options: &ServeOptions) -> Result<()> {
+    /// Shows what goes on, until Ctrl-C. Returns what the processor's counters said.
+    fn watch(&mut self, options: &ServeOptions) -> Result<HardwareFigures> {
         for note in &self.opened.notes {
             println!("{note}");
         }
@@ -144,7 +146,7 @@ where
                 view.show(&sampler.look(progress));
             }
         }
-        Ok(())
+        Ok(sampler.hardware())
     }
 
     fn stop(self) -> Result<CoreFigures> {

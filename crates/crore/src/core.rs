@@ -90,6 +90,7 @@ pub struct Core<S: Service, C: Clock = MachineClock> {
     /// When there was room to send last.
     held_since_us: u64,
     thread: u64,
+    cycles_a_us: u64,
 }
 
 /// What a turn did.
@@ -125,6 +126,7 @@ impl<S: Service, C: Clock> Core<S, C> {
             published_us: 0,
             held_since_us: 0,
             thread: 0,
+            cycles_a_us: 0,
         }
     }
 
@@ -331,7 +333,8 @@ impl<S: Service, C: Clock> Core<S, C> {
         self.published_us = now_us;
         let (ran_us, ran) = (self.now_us(), self.clock.cycles() - self.started.1);
         if let Some(cycles_a_us) = ran.checked_div(ran_us) {
-            self.cap.calibrate(cycles_a_us.max(1));
+            self.cycles_a_us = cycles_a_us.max(1);
+            self.cap.calibrate(self.cycles_a_us);
         }
         self.worst.pass_time(now_us);
         self.stats.write(&self.snapshot());
@@ -363,6 +366,7 @@ impl<S: Service, C: Clock> Core<S, C> {
             timer_entries: u64::from(stack.timer_entries()),
             flow_entries: u64::from(stack.flow_entries()),
             now_us: self.now_us(),
+            cycles_a_us: self.cycles_a_us,
             thread: self.thread,
         }
     }

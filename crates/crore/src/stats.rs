@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub flow_entries: u64,
     /// Microseconds since the engine started.
     pub now_us: u64,
+    /// Cycles of the counter in a microsecond, as the core has measured it; 0: not yet.
+    pub cycles_a_us: u64,
     /// The system's number of the thread that the core runs on; 0: it has not begun.
     pub thread: u64,
 }

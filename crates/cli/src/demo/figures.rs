@@ -2,6 +2,7 @@
 
 use super::client::{ClientRemains, leaked};
 use super::story::Story;
+use crate::account::Account;
 use crate::figures::dropped_line;
 use crate::pair::{Demand, MemoryOfSides};
 use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
@@ -31,6 +32,7 @@ pub(crate) struct Figures {
     /// Memory of the process that is in neither side's regions: program, stacks, heap, page tables.
     pub(crate) bytes_outside: usize,
     pub(crate) cycles_per_packet: CyclesPerPacket,
+    pub(crate) account: Account,
     pub(crate) latency_us: LatencyUs,
     pub(crate) closed: u64,
     pub(crate) leaked: u64,
@@ -82,6 +84,10 @@ impl Figures {
             bytes_per_connection_client: rounded(memory.client_bytes as f64 / wanted as f64),
             bytes_outside: story.resident.outside(memory.server_bytes + memory.client_bytes),
             cycles_per_packet: CyclesPerPacket::between(&before, &after),
+            account: Account {
+                hardware: story.hardware.clone(),
+                ..Account::between(&before, &after)
+            },
             latency_us: client.latency.summary().into(),
             closed: numbers.closed,
             leaked: leaked(&server) + client.leaked,
@@ -145,6 +151,9 @@ impl Figures {
             let _ = writeln!(table, "{}", format!("{what:<38}{here:<34}{asked}").trim_end());
         }
         let _ = writeln!(table, "cycles a packet: {}", self.cycles_per_packet.line());
+        for line in self.account.lines() {
+            let _ = writeln!(table, "{line}");
+        }
         let _ = writeln!(
             table,
             "{} requests, every byte checked: {} wrong; {} resets, {} retransmits; \

@@ -1,6 +1,7 @@
 //! The demo's phases: open, use, check, close.
 
 use super::client::DemoClient;
+use crate::account::HardwareFigures;
 use crate::lead::Leader;
 use crate::pair::{Cores, Demand, MemoryOfSides};
 use crate::resident::Resident;
@@ -20,6 +21,8 @@ pub(crate) struct Story {
     pub(crate) established_client: u64,
     /// This process, with all connections established.
     pub(crate) resident: Resident,
+    /// Of the server, over all phases.
+    pub(crate) hardware: HardwareFigures,
     /// Somebody pressed Ctrl-C.
     pub(crate) was_interrupted: bool,
 }
@@ -53,6 +56,7 @@ pub(crate) fn tell(
         established_server,
         established_client,
         resident,
+        hardware: leader.sampler.hardware(),
         was_interrupted,
     })
 }

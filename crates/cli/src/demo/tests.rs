@@ -82,6 +82,7 @@ fn the_json_has_the_promised_names() {
         "bytes_per_connection_client",
         "bytes_outside",
         "cycles_per_packet",
+        "account",
         "latency_us",
         "closed",
         "leaked",

@@ -1,6 +1,7 @@
 //! The core that runs a load, from its start to its end.
 
 use super::Prepared;
+use crate::account::HardwareFigures;
 use crate::args::LoadOptions;
 use crate::figures::CoreFigures;
 use crate::lead::Leader;
@@ -25,6 +26,7 @@ pub(super) struct Client<P: Protocol> {
     started: Instant,
     neighbours: RefCell<Option<Neighbours>>,
     memory_bytes: usize,
+    hardware: HardwareFigures,
     /// Last, because its end gives the ports back to the kernel.
     opened: Opened,
 }
@@ -58,7 +60,8 @@ impl<P: Protocol + Send + 'static> Client<P> {
         let running = Running::start("load", core, &stop, between)?;
         let memory_bytes = frames.total_bytes() + memory.total_bytes();
         let neighbours = RefCell::new(neighbours);
-        Ok(Self { running, control, stop, started, neighbours, memory_bytes, opened })
+        let hardware = HardwareFigures::default();
+        Ok(Self { running, control, stop, started, neighbours, memory_bytes, hardware, opened })
     }
 
     /// Through all phases; true when Ctrl-C came.
@@ -82,7 +85,9 @@ impl<P: Protocol + Send + 'static> Client<P> {
         for phase in [Phase::Traffic, Phase::Settling, Phase::Checking, Phase::Closing] {
             leader.through(phase)?;
         }
-        Ok(leader.was_interrupted)
+        let (was_interrupted, hardware) = (leader.was_interrupted, leader.sampler.hardware());
+        self.hardware = hardware;
+        Ok(was_interrupted)
     }
 
     /// Ends the core; says what it counted.
@@ -94,6 +99,7 @@ impl<P: Protocol + Send + 'static> Client<P> {
         }
         let seconds = self.started.elapsed().as_secs_f64();
         let mut figures = CoreFigures::of(&[core.snapshot()], seconds, self.memory_bytes);
+        figures.account.hardware = self.hardware;
         figures.add_missed(core.link());
         Ok((core, figures))
     }

@@ -55,6 +55,8 @@ fn draw(frame: &mut Frame<'_>, sample: &Sample) {
     frame.render_widget(bar, rows[3]);
     frame.render_widget(names, rows[4]);
     frame.render_widget(latency(sample), rows[5]);
+    frame.render_widget(service(sample), rows[6]);
+    frame.render_widget(longest_turn(sample), rows[7]);
 }
 
 /// The bar of what is being done; without a known end, a line.
@@ -128,7 +130,51 @@ fn latency(sample: &Sample) -> Line<'static> {
     spans.collect()
 }
 
-const LINES: u16 = 6;
+/// The service's calls, against what the design leaves them.
+fn service(sample: &Sample) -> Line<'static> {
+    let service = &sample.account.service;
+    if service.calls_timed == 0 {
+        return Line::default();
+    }
+    let mut line = Line::default();
+    line.push_span("service p50 ".dim());
+    line.push_span(format!("{}   ", grouped(service.p50_cycles)).bold());
+    line.push_span("p99 ".dim());
+    line.push_span(format!("{}   ", grouped(service.p99_cycles)).bold());
+    line.push_span(format!("over {} ", grouped(service.budget_cycles)).dim());
+    line.push_span(format!("{} %   ", service.over_budget_percent).bold());
+    if let Some(slowest) = service.slowest.first() {
+        line.push_span("slowest ".dim());
+        let conn = slowest.connection.as_deref().unwrap_or("");
+        line.push_span(format!("{} {} {conn}", slowest.callback, grouped(slowest.cycles)).bold());
+    }
+    line
+}
+
+/// The longest turn of late, with its reason; and what the processor counts, where it lets us see.
+fn longest_turn(sample: &Sample) -> Line<'static> {
+    let mut line = Line::default();
+    if let Some(worst) = &sample.account.turns.worst_lately {
+        line.push_span("longest turn ".dim());
+        line.push_span(format!("{} us ", worst.us).bold());
+        line.push_span(format!("in {}   ", worst.main_stage));
+        if worst.was_set_aside == Some(true) {
+            line.push_span("set aside by the system   ".dim());
+        }
+    }
+    let hardware = &sample.account.hardware;
+    if let (Some(instructions), Some(misses)) =
+        (hardware.instructions_per_packet, hardware.cache_misses_per_packet)
+    {
+        line.push_span("instructions/packet ".dim());
+        line.push_span(format!("{instructions:.0}   ").bold());
+        line.push_span("cache misses ".dim());
+        line.push_span(format!("{misses:.1}").bold());
+    }
+    line
+}
+
+const LINES: u16 = 8;
 
 const COLORS: [Color; 6] =
     [Color::Blue, Color::Cyan, Color::Green, Color::Yellow, Color::Magenta, Color::Red];

@@ -1,5 +1,6 @@
 //! How things stand at a moment, and how fast they move.
 
+use crate::account::{Account, Hardware, HardwareFigures};
 use crate::report::{CyclesPerPacket, packets_between};
 use crore::{Snapshot, StatsPage};
 use crore_load::LatencySummary;
@@ -40,6 +41,7 @@ pub(crate) struct Sample {
     pub(crate) replies_per_second: f64,
     pub(crate) done_per_second: f64,
     pub(crate) cycles: CyclesPerPacket,
+    pub(crate) account: Account,
     pub(crate) retransmits: u64,
     pub(crate) memory_bytes: usize,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Sampler {
     memory_bytes: usize,
     started: Instant,
     last: Look,
+    /// As soon as the threads are known.
+    hardware: Option<Hardware>,
 }
 
 struct Look {
@@ -64,7 +68,7 @@ impl Sampler {
         let started = Instant::now();
         let snapshots = pages.iter().map(StatsPage::read).collect();
         let last = Look { at: started, snapshots, progress: Progress::default() };
-        Self { pages, memory_bytes, started, last }
+        Self { pages, memory_bytes, started, last, hardware: None }
     }
 
     /// How things stand now, compared with the last look.
@@ -78,6 +82,9 @@ impl Sampler {
         let done_before = if same { before.progress.done } else { progress.done };
         let more_replies = replies(&progress).saturating_sub(replies(&before.progress));
         let packets = packets_between(&before.snapshots, &snapshots);
+        let mut account = Account::between(&before.snapshots, &snapshots);
+        account.hardware = self.look_at_hardware(&snapshots, packets);
+        let before = &self.last;
         let sample = Sample {
             since_start: at - self.started,
             connections: snapshots.iter().map(|one| one.conns).sum(),
@@ -85,11 +92,27 @@ impl Sampler {
             replies_per_second: more_replies as f64 / seconds,
             done_per_second: progress.done.saturating_sub(done_before) as f64 / seconds,
             cycles: CyclesPerPacket::between(&before.snapshots, &snapshots),
+            account,
             retransmits: snapshots.iter().map(|one| one.counters.retransmits).sum(),
             memory_bytes: self.memory_bytes,
             progress: progress.clone(),
         };
         self.last = Look { at, snapshots, progress };
         sample
+    }
+
+    /// What the processor counted in all looks so far.
+    pub(crate) fn hardware(&self) -> HardwareFigures {
+        self.hardware.as_ref().map_or_else(HardwareFigures::default, Hardware::whole)
+    }
+
+    fn look_at_hardware(&mut self, cores: &[Snapshot], packets: u64) -> HardwareFigures {
+        let threads: Vec<_> = cores.iter().map(|core| core.thread).collect();
+        if self.hardware.is_none() && !threads.contains(&0) {
+            self.hardware = Some(Hardware::of(&threads));
+            // What it counts begins now.
+            return HardwareFigures::default();
+        }
+        self.hardware.as_mut().map_or_else(HardwareFigures::default, |all| all.look(packets))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::account::{Account, ServiceAccount, SlowestCall, TurnAccount, WorstAccount};
 use crate::report::CyclesPerPacket;
 use crate::view::Progress;
 use crore_load::LatencySummary;
@@ -9,6 +10,28 @@ fn drawn(sample: &Sample) -> String {
     let mut terminal = Terminal::new(TestBackend::new(100, LINES)).unwrap();
     terminal.draw(|frame| draw(frame, sample)).unwrap();
     terminal.backend().to_string()
+}
+
+/// As it would be of a server whose timers took long.
+fn account() -> Account {
+    let slowest = SlowestCall {
+        callback: "writable",
+        cycles: 7_000,
+        connection: Some("12#3".to_owned()),
+        ..SlowestCall::default()
+    };
+    let service = ServiceAccount {
+        calls_timed: 1_000,
+        p50_cycles: 90,
+        p99_cycles: 1_800,
+        budget_cycles: 1_400,
+        over_budget_percent: 2.5,
+        slowest: vec![slowest],
+        ..ServiceAccount::default()
+    };
+    let worst = WorstAccount { us: 14.5, main_stage: "timers", ..WorstAccount::default() };
+    let turns = TurnAccount { worst_lately: Some(worst), ..TurnAccount::default() };
+    Account { service, turns, ..Account::default() }
 }
 
 #[test]
@@ -40,6 +63,7 @@ fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
         replies_per_second: 0.0,
         done_per_second: 412_000.0,
         cycles,
+        account: account(),
         retransmits: 3,
         memory_bytes: 3 << 30,
     };
@@ -49,6 +73,8 @@ fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
         "connections 2,500,017   packets/s 1.50 M",
         "retransmits 3   memory 3,072 MiB",
         "cycles/packet 300  ■ driver rx 20  ■ stack in 150",
+        "service p50 90   p99 1,800   over 1,400 2.5 %   slowest writable 7,000 12#3",
+        "longest turn 14.5 us in timers",
         "latency p50 45 us   p99 120 us   p99.9 300 us   max 9000 us",
     ] {
         assert!(picture.contains(part), "{part} is not in\n{picture}");
