@@ -6,7 +6,8 @@
 //!     traffic      requests on connections picked at random, in a closed or an open loop
 //!     churn        or short lives: open, ask once, close, over and over
 //!     walk         every connection asked whether it stands; every connection closed
-//!   Protocol     what a request is, and what its reply must be: `Echo`, `Http`
+//!   Stream       a service for both sides: octets without end on few connections, all compared
+//!   Protocol     what a request is, and what its reply must be: `Echo`, `Http`, `Answering`
 //!   Control      the phases and figures, seen and steered from another thread
 //!   pattern      payloads that nobody can guess, from who asked and how often
 //!   schedule     when requests are due; late ones keep their time (no coordinated omission)
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod answering;
 mod churn;
 mod clock;
 mod control;
@@ -33,10 +35,12 @@ mod protocol;
 mod random;
 mod schedule;
 mod state;
+mod stream;
 mod traffic;
 mod walk;
 
 pub use addresses::{LocalAddresses, PORTS};
+pub use answering::Answering;
 pub use churn::Churn;
 pub use clock::Clock;
 pub use control::{Control, Numbers, Phase};
@@ -49,6 +53,7 @@ pub use pattern::Pattern;
 pub use protocol::{Protocol, Received, Request};
 pub use schedule::Schedule;
 pub use state::{Asked, Marks};
+pub use stream::{Stream, StreamClient, StreamNumbers, Streamed};
 pub use traffic::Pace;
 
 /// A load of echo requests.

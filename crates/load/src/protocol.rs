@@ -23,6 +23,8 @@ pub struct Received {
     pub bad_bytes: u64,
     /// Replies that say something else than they must: another status, another length.
     pub bad_replies: u64,
+    /// The octets read are to be sent back.
+    pub answers: bool,
     /// Nothing that follows on this connection can be understood.
     pub broken: bool,
 }

@@ -235,6 +235,10 @@ impl<P: Protocol> Load<P> {
             conn.abort();
             return bytes.len();
         }
+        if got.answers {
+            // What finds no room is offered again.
+            return conn.send(&bytes[..got.consumed]);
+        }
         got.consumed
     }
 }

@@ -6,7 +6,7 @@ use crore::mem::{Memory, PoolClass};
 use crore::{AddressRange, Conn, Core, CoreConfig, Engine, Interface, Service, StackConfig};
 use crore_load::{
     Churn, Clock, Control, Echo, Http, Load, LoadConfig, LocalAddresses, Numbers, Pace, Phase,
-    Protocol,
+    Protocol, Stream, StreamClient,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -252,4 +252,31 @@ fn a_life_that_the_server_cuts_short_is_counted_as_such() {
     let numbers = play(rude, config(1, Pace::Churn(churn)), Echo::new(64), true);
     assert!(numbers.lives_failed > 0 && numbers.lives_failed == numbers.lost, "{numbers:?}");
     assert_eq!(numbers.requests, numbers.lives + numbers.lives_failed);
+}
+
+#[test]
+fn streams_carry_every_octet_both_ways_until_they_are_ended() {
+    for (down, up) in [(true, false), (false, true), (true, true)] {
+        let (near, far) = pipe::pair(&mut Memory::heap(), 256, 1500).unwrap();
+        let mut server = core(SERVER, Link::Pipe(near), Stream::server(down), true);
+        let control = Control::new();
+        let LoadConfig { remote, locals, .. } = config(3, FEW);
+        let client = StreamClient { remote, locals, connections: 3, control: control.clone() };
+        let mut client = core(CLIENT, Link::Pipe(far), Stream::client(client, up), false);
+        let numbers = |core: &Core<Stream>| *core.engine().service().numbers();
+        let mut turns = 0;
+        while numbers(&client).closed < 3 || numbers(&server).closed < 3 {
+            client.turn();
+            server.turn();
+            if numbers(&client).received + numbers(&server).received > 5_000_000 {
+                control.hurry();
+            }
+            turns += 1;
+            assert!(turns < 5_000_000, "stuck: {:?} {:?}", numbers(&client), numbers(&server));
+        }
+        let (client, server) = (numbers(&client), numbers(&server));
+        assert_eq!((client.sent, server.sent), (server.received, client.received));
+        assert_eq!((client.sent > 0, server.sent > 0), (up, down));
+        assert_eq!([client.bad_bytes, server.bad_bytes, client.failed, server.failed], [0; 4]);
+    }
 }
