@@ -234,6 +234,19 @@ impl<S: Service, C: Clock> Core<S, C> {
         due
     }
 
+    /// Sends frames that are none of the stack's, between two turns, as far as the link has room:
+    /// attackers for tests and benchmarks. `write` says how long each one is, or that it was the
+    /// last. Returns how many went.
+    pub fn inject(&mut self, mut write: impl FnMut(&mut [u8]) -> Option<usize>) -> usize {
+        let Lent { link, tx, .. } = &mut self.lent;
+        link.tx_reserve(tx, TX_RESERVE);
+        while let Some(frame) = tx.frame() {
+            let Some(len) = write(frame) else { break };
+            tx.commit(len);
+        }
+        link.tx_burst(tx)
+    }
+
     /// What other cores of this host passed on. Returns how many frames.
     #[inline]
     fn receive_passed_on(&mut self, now_us: u64, watch: &mut Stopwatch<C>) -> usize {
