@@ -20,13 +20,23 @@ where
     /// Starts a core; `between` is called about every 10 ms, on its thread.
     pub(crate) fn start(
         name: &str,
-        mut core: Core<S>,
+        core: Core<S>,
         stop: &Stop,
         between: impl FnMut(&mut Engine<S>) + Send + 'static,
     ) -> Result<Self> {
+        Self::start_led(name, core, stop, move |core, stop| core.run(stop, between))
+    }
+
+    /// Starts a core whose turns `lead` makes until the switch is set.
+    pub(crate) fn start_led(
+        name: &str,
+        mut core: Core<S>,
+        stop: &Stop,
+        lead: impl FnOnce(&mut Core<S>, &Stop) + Send + 'static,
+    ) -> Result<Self> {
         let (page, waker, stop) = (core.stats(), core.waker(), stop.clone());
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            core.run(&stop, between);
+            lead(&mut core, &stop);
             core
         })?;
         Ok(Self { page, waker, thread })

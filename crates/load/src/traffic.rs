@@ -235,7 +235,8 @@ impl<P: Protocol> Load<P> {
             conn.abort();
             return bytes.len();
         }
-        if got.answers {
+        // After our FIN there is no answer any more.
+        if got.answers && !conn.state().marks.has(Marks::CLOSING) {
             // What finds no room is offered again.
             return conn.send(&bytes[..got.consumed]);
         }

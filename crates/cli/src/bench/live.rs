@@ -5,8 +5,9 @@
 use super::machine::Machine;
 use super::probe;
 use crate::interrupt;
-use crate::pair::{Cores, Demand, MemoryOfSides, Sides};
+use crate::pair::{Client, Cores, Demand, MemoryOfSides, Sides};
 use crate::report::{CyclesPerPacket, packets_between};
+use crate::running::Running;
 use crate::text;
 use anyhow::{Result, bail};
 use crore::{Core, Service, Snapshot};
@@ -15,15 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A server and a client that has opened all its connections.
-pub(crate) struct Live<S: Service, P: Protocol>
+pub(crate) struct Live<S: Service, P: Protocol, C: Client<Running = Running<Load<P>>> = Load<P>>
 where
     Core<Load<P>>: Send + 'static,
 {
-    pub(crate) cores: Cores<S, Load<P>>,
+    pub(crate) cores: Cores<S, C>,
     pub(crate) control: Control,
     pub(crate) memory: MemoryOfSides,
-    /// All that was opened so far.
-    pub(crate) opened: Numbers,
 }
 
 /// What the server's core did in a time.
@@ -47,18 +46,34 @@ where
 {
     /// Opens all connections. The memory for it must have been reserved.
     pub(crate) fn open(demand: &Demand, server: S, protocol: P, machine: &Machine) -> Result<Self> {
+        Self::open_by(demand, server, protocol, |load| load, machine)
+    }
+}
+
+impl<S: Service, P: Protocol, C: Client<Running = Running<Load<P>>>> Live<S, P, C>
+where
+    Core<S>: Send + 'static,
+    Core<Load<P>>: Send + 'static,
+{
+    /// The same with something around the load.
+    pub(crate) fn open_by(
+        demand: &Demand,
+        server: S,
+        protocol: P,
+        client: impl FnOnce(Load<P>) -> C,
+        machine: &Machine,
+    ) -> Result<Self> {
         let control = Control::new();
         control.pause(true);
-        let load = demand.load(protocol, control.clone());
-        let sides = Sides::new(demand, server, load, machine.pages)?;
+        let client = client(demand.load(protocol, control.clone()));
+        let sides = Sides::new(demand, server, client, machine.pages)?;
         let memory = sides.memory;
         let cores = Cores::start(sides, machine.places)?;
-        let mut live = Self { cores, control, memory, opened: Numbers::default() };
-        live.opened = live.through(Phase::Opening)?;
-        let opened = live.opened.opened;
-        let took = live.opened.open_seconds;
-        let a_second = text::rate(opened as f64 / took.max(1e-9));
-        println!("{} connections opened in {took:.2} s: {a_second}/s", text::grouped(opened));
+        let live = Self { cores, control, memory };
+        let numbers = live.through(Phase::Opening)?;
+        let a_second = text::rate(numbers.opened as f64 / numbers.open_seconds.max(1e-9));
+        let (opened, took) = (text::grouped(numbers.opened), numbers.open_seconds);
+        println!("{opened} connections opened in {took:.2} s: {a_second}/s");
         live.control.allow(Phase::Traffic);
         Ok(live)
     }
@@ -99,6 +114,12 @@ where
         self.control.pause(false);
         self.wait(time / 10)?;
         let window = self.watch(time)?;
+        self.rest()?;
+        Ok(window)
+    }
+
+    /// No more traffic, and the replies to what was asked.
+    pub(crate) fn rest(&self) -> Result<()> {
         self.control.pause(true);
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -108,7 +129,7 @@ where
                 break;
             }
         }
-        Ok(window)
+        Ok(())
     }
 
     /// What the server does for so long, whatever that is.

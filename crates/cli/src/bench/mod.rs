@@ -24,8 +24,11 @@
 //!
 //! It is not the place for guards against decay: those count instructions, in CI.
 
+mod bulk;
 mod churn;
 mod echo;
+mod flood;
+mod hold;
 mod html;
 mod live;
 mod machine;
@@ -50,7 +53,7 @@ struct Profile {
 }
 
 /// All there are, in the order in which they run and are shown.
-const PROFILES: [Profile; 2] = [
+const PROFILES: [Profile; 5] = [
     Profile {
         name: "echo",
         about: "64-byte requests on random ones of N live connections: cycles a packet over N",
@@ -60,6 +63,21 @@ const PROFILES: [Profile; 2] = [
         name: "churn",
         about: "open, one request, reply, close, with N live beside: connections a second",
         run: churn::run,
+    },
+    Profile {
+        name: "hold",
+        about: "connections only held: bytes of each, and what keepalive or a ping costs",
+        run: hold::run,
+    },
+    Profile {
+        name: "bulk",
+        about: "few connections, large windows: Gbit/s of a core, both directions",
+        run: bulk::run,
+    },
+    Profile {
+        name: "flood",
+        about: "SYNs of strangers and junk beside echo: what goodput stays",
+        run: flood::run,
     },
 ];
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::args::{Against, HugePagesChoice, MemoryOptions};
 use serde_json::Value;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Small, quick, and without asking for anything of the machine.
 pub(crate) fn options(connections: &[u32]) -> BenchOptions {
@@ -35,7 +35,11 @@ fn play(
     profile: fn(&BenchOptions, &Machine) -> Result<ProfileResult>,
     options: &BenchOptions,
 ) -> Value {
+    // One after the other: they have the same two processors.
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = profile(options, machine()).unwrap();
+    drop(turn);
     assert_eq!(found.failures, Vec::<String>::new());
     print::result(&found);
     let entry = Entry { machine: machine().clone(), found };
@@ -99,6 +103,36 @@ fn churn_counts_whole_lives_with_both_orders_of_closing() {
     assert_eq!(total(&found, "counts", "others"), 0.0);
     assert_eq!(total(&found, "counts", "bad bytes"), 0.0);
     assert!(total(&found, "lives", "TIME-WAIT cut short") > 0.0, "1 k records are not enough");
+}
+
+#[test]
+fn bulk_compares_every_octet_in_both_directions_and_frame_sizes() {
+    let found = play(bulk::run, &options(&[]));
+    assert_eq!(found["tables"][0]["rows"].as_array().unwrap().len(), 6);
+    for column in ["octets to the server", "octets to the client"] {
+        assert!(total(&found, "counts", column) > 1e6, "{column}");
+    }
+    assert_eq!(total(&found, "counts", "bad bytes"), 0.0);
+}
+
+#[test]
+fn hold_asks_every_connection_and_hears_from_each() {
+    let found = play(hold::run, &options(&[500]));
+    assert_eq!(found["tables"][0]["rows"].as_array().unwrap().len(), 3);
+    let answered = total(&found, "counts", "answered");
+    assert!((500.0..=2_000.0).contains(&answered), "about once in a period: {answered}");
+    assert_eq!(total(&found, "counts", "bad bytes"), 0.0);
+    assert!(total(&found, "held", "server's memory each") > 3.0 * 100.0);
+}
+
+#[test]
+fn flood_leaves_every_reply_right_and_every_connection_standing() {
+    let found = play(flood::run, &options(&[300]));
+    assert_eq!(found["tables"][0]["rows"].as_array().unwrap().len(), 7);
+    assert!(total(&found, "attacks", "came") > 1_000.0);
+    assert!(total(&found, "attacks", "replies") > 1_000.0);
+    let note = found["notes"][0].as_str().unwrap();
+    assert!(note.contains("cookies") && note.contains("dropped:"), "{note}");
 }
 
 #[test]

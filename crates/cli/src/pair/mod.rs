@@ -15,4 +15,4 @@ mod sides;
 
 pub(crate) use client::{Client, RunningClient};
 pub(crate) use cores::Cores;
-pub(crate) use sides::{Demand, MemoryOfSides, Plans, Sides, plan, plan_beside};
+pub(crate) use sides::{Demand, MemoryOfSides, PORT, Plans, SERVER, Sides, plan, plan_beside};

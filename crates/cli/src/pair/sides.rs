@@ -8,7 +8,9 @@ use crore::driver::pipe;
 use crore::driver::{Capabilities, Link};
 use crore::mem::{HugePages, Memory, Pages, PoolClass};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig};
-use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol};
+use crore_load::{
+    Clock, Control, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol, StreamClient,
+};
 use std::time::Duration;
 
 /// What is asked of a pair.
@@ -63,11 +65,10 @@ impl Demand {
 
     /// The client's service: opens the connections and asks as `protocol` says.
     pub(crate) fn load<P: Protocol>(&self, protocol: P, control: Control) -> Load<P> {
-        let remote = IpAddr::V4(SERVER);
-        let locals = client_interface(self, [2; 6], self.mtu).addresses;
+        let (remote, locals) = self.ends();
         let config = LoadConfig {
-            remote: SocketAddr::new(remote, PORT),
-            locals: LocalAddresses::for_remote(&locals, remote),
+            remote,
+            locals,
             connections: self.connections,
             opens_per_second: None,
             handshakes_max: HANDSHAKES_MAX,
@@ -97,6 +98,19 @@ impl Demand {
             traffic_time: self.traffic_time.unwrap_or(Duration::MAX),
             seed: seed(),
         }
+    }
+
+    /// The same for streams.
+    pub(crate) fn streams(&self, control: Control) -> StreamClient {
+        let (remote, locals) = self.ends();
+        StreamClient { remote, locals, connections: self.connections, control }
+    }
+
+    /// The server's end, and those of the client.
+    fn ends(&self) -> (SocketAddr, LocalAddresses) {
+        let remote = SocketAddr::new(IpAddr::V4(SERVER), PORT);
+        let locals = client_interface(self, [2; 6], self.mtu).addresses;
+        (remote, LocalAddresses::for_remote(&locals, remote.ip()))
     }
 }
 
@@ -237,8 +251,10 @@ fn pool(in_flight: u32, payload_bytes: u32) -> [PoolClass; 3] {
     classes
 }
 
+/// The client is also the way to everywhere else: strangers can be answered.
 fn server_interface(mac: [u8; 6], mtu: u16) -> Interface {
-    interface(mac, mtu, SERVER, 1)
+    let gateway_v4 = Some(FIRST_CLIENT);
+    Interface { gateway_v4, ..interface(mac, mtu, SERVER, 1) }
 }
 
 fn client_interface(demand: &Demand, mac: [u8; 6], mtu: u16) -> Interface {
@@ -258,9 +274,9 @@ fn interface(mac: [u8; 6], mtu: u16, first: Ipv4Addr, count: u32) -> Interface {
     }
 }
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const PORT: u16 = 7;
+pub(crate) const PORT: u16 = 7;
 const MTU: u16 = 1500;
 
 /// Frames on their way in one direction: enough for some bursts, few enough to stay in the cache.
