@@ -74,6 +74,8 @@ pub(crate) struct Progress {
     pub(crate) opened_us: Option<u64>,
     /// It was open, and not only opening.
     pub(crate) was_open: bool,
+    /// It was accepted with its SYN, before it was sure that somebody opens it.
+    pub(crate) was_early: bool,
     pub(crate) ended_us: Option<u64>,
 }
 
@@ -198,15 +200,17 @@ impl Book {
         &mut self,
         host: usize,
         tuple: (SocketAddr, SocketAddr),
-        rcv_nxt: u32,
+        (rcv_nxt, is_early): (u32, bool),
         may_be_ghost: bool,
     ) -> Option<u32> {
         // What came with the handshake's last segment is counted already.
         let is_of = |iss: u32| rcv_nxt.wrapping_sub(iss) <= SEGMENT_MAX;
         let users = self.tuples.get(&tuple).into_iter().flatten();
         // Who has not heard an answer to its SYN cannot have acknowledged it: its numbers are near
-        // when octets of the tuple's last user are counted in the same turn.
-        let has_answer = |session: u32| self.sessions[session as usize].sides[0].was_open;
+        // when octets of the tuple's last user are counted in the same turn. With Fast Open the SYN
+        // is enough.
+        let was_open = |session: u32| self.sessions[session as usize].sides[0].was_open;
+        let has_answer = |session: u32| is_early || was_open(session);
         let users = users.filter(|&&(session, iss)| is_of(iss) && has_answer(session));
         // One tuple's numbers go up with time (RFC 6528): the last that began before is it.
         let session = users.min_by_key(|&&(_, iss)| rcv_nxt.wrapping_sub(iss));
@@ -215,7 +219,9 @@ impl Book {
             let session = &self.sessions[session as usize];
             session.script.hosts[1] == host && session.sides[1].stage == Stage::Unopened
         });
-        if fresh.is_none() {
+        if let Some(session) = fresh {
+            self.sessions[session as usize].sides[1].was_early = is_early;
+        } else {
             self.ghosts += 1;
             if !may_be_ghost {
                 self.fail(format!("host {host} accepted {tuple:?}, session {session:?}, again"));

@@ -57,6 +57,9 @@ impl Host {
         let mut memory = Memory::heap();
         let mut engine = Engine::new(host.config(), &interface, player, &mut memory, secret)?;
         engine.listen(LISTENING_PORT);
+        if host.fast_open {
+            engine.listen_fast_open(LISTENING_PORT);
+        }
         let mut made = Self {
             engine,
             inbox: VecDeque::new(),

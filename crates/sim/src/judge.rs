@@ -43,6 +43,7 @@ impl Forgot {
         lacks.blocks |= has(Drop::PoolEmpty);
         lacks.openings |= counters.cookies_sent > 0 || counters.half_open_expired > 0;
         lacks.places |= has(Drop::ConnTableFull) || has(Drop::TxFull);
+        lacks.places |= has(Drop::SourceFull) || has(Drop::SourceRate);
         lacks.patience |= counters.evicted > 0;
         lacks.tuples |= has(Drop::TimeWait);
     }
@@ -113,7 +114,9 @@ fn is_excused(mix: &Mix, forgot: &Forgot, session: &Session, side: usize, why: C
             let waited_us = mine.opened_us.zip(mine.ended_us).map_or(0, |(from, to)| to - from);
             let time_wait_us = u64::from(mix.hosts[there].time_wait_ms) * 1000;
             let lingers = !mine.was_open && others.tuples && waited_us / 2 <= time_wait_us;
-            nobody || no_place || restarted || gone || leapt || lost || lingers
+            // Its opener had left, and resets may be lost: nobody else would know of it.
+            let left = mine.was_early && peer_cut;
+            nobody || no_place || restarted || gone || leapt || lost || lingers || left
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Luck(ChaCha8Rng);
 pub(crate) enum Purpose {
     /// What the run is made of: hosts, link, scripts.
     Mix,
+    /// What it has besides.
+    Features,
     /// The fate of each frame.
     Wire,
     /// Who forges what.
@@ -33,6 +35,7 @@ impl Luck {
             Purpose::Mix => 1,
             Purpose::Wire => 2,
             Purpose::Forger => 3,
+            Purpose::Features => 4,
             Purpose::Player(n) => 1 << 8 | n as u64,
             Purpose::Liar(n) => 2 << 8 | n as u64,
             Purpose::Secrets(n, restarts) => (4 + restarts) << 8 | n as u64,

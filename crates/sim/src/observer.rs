@@ -14,6 +14,8 @@
 //! | into silence, the same octets are sent less and less often | 6298 5.5 |
 //! | who gets a FIN again says again that it has it | 9293 3.10.7.4, 3.6.1 |
 //! | who refuses the answer to its SYN does not ask again | 9293 3.10.7.3 |
+//! | only new octets say that they can take a mark, and only when both sides agreed | 3168 6.1 |
+//! | a mark on octets that came for the first time is echoed when they are taken | 3168 6.1.3 |
 //!
 //! What liars do, and what is done to them, is not judged here: they break all of these rules.
 
@@ -65,6 +67,14 @@ struct Way {
     mss: u16,
     /// When octets arrived in order that are not acknowledged yet.
     owed_us: Option<u64>,
+    /// Its SYN asks for ECN, or agrees to it.
+    ecn: bool,
+    /// Its SYN had octets, and none went since.
+    on_syn: bool,
+    /// The end of the octets that came to it.
+    came: Option<u32>,
+    /// The end of marked ones whose acknowledgment must say so.
+    marked: Option<u32>,
     /// A reset was sent.
     is_over: bool,
     /// When its sender last heard of the other one.
@@ -104,6 +114,7 @@ impl Observer {
         }
         let [low, high] = &mut flow.ways;
         let (sender, receiver) = if sender == 0 { (low, high) } else { (high, low) };
+        receiver.arrived(&segment);
         let owes = receiver.owes(now_us, &segment);
         let judged = owes.and_then(|()| receiver.owes_for_fin(now_us, sender, &segment));
         judged.map_err(|what| format!("{} to {}: {what}", segment.to, segment.from))
@@ -124,7 +135,7 @@ impl Observer {
         }
         let told = |what| format!("{} -> {}: {what}", segment.from, segment.to);
         if segment.header.flags.contains(tcp::Flags::SYN) {
-            flow.syn(sender, &segment.header).map_err(told)?;
+            flow.syn(sender, &segment).map_err(told)?;
         }
         flow.judge(now_us, sender, &segment, self.has_ways).map_err(told)
     }
@@ -171,7 +182,8 @@ impl Flow {
     }
 
     /// A SYN begins a connection, unless it is the one that was sent before.
-    fn syn(&mut self, sender: usize, header: &tcp::Header) -> Result<(), String> {
+    fn syn(&mut self, sender: usize, segment: &Segment<'_>) -> Result<(), String> {
+        let header = &segment.header;
         let answers = header.flags.contains(tcp::Flags::ACK);
         if self.ways[sender].start == Some(header.seq) {
             if self.ways[sender].refused_answer && !self.is_mixed && !self.is_tainted {
@@ -189,7 +201,11 @@ impl Flow {
         let way = &mut self.ways[sender];
         way.start = Some(header.seq);
         way.is_active = !answers;
-        way.end = header.seq.wrapping_add(1);
+        // Fast Open: octets may go with it (RFC 7413).
+        way.end = header.seq.wrapping_add(1 + segment.payload.len() as u32);
+        way.on_syn = !segment.payload.is_empty();
+        let echo = header.flags.contains(tcp::Flags::ECE);
+        way.ecn = echo && header.flags.contains(tcp::Flags::CWR) != answers;
         way.scale = header.options.window_scale;
         way.mss = header.options.mss.unwrap_or(536);
         Ok(())
@@ -208,6 +224,7 @@ impl Flow {
         }
         let [low, high] = &mut self.ways;
         let (way, back) = if sender == 0 { (low, high) } else { (high, low) };
+        way.marks(back, segment)?;
         way.octets(back, segment)?;
         if has_ways {
             way.silence(now_us, segment)?;
@@ -222,6 +239,54 @@ impl Flow {
 }
 
 impl Way {
+    /// Octets arrive: a mark on new ones must be echoed when they are acknowledged. A repeat, or
+    /// CWR, may come to the host before the acknowledgment goes.
+    fn arrived(&mut self, segment: &Segment<'_>) {
+        let (seq, len) = (segment.header.seq, segment.payload.len() as u32);
+        if len == 0 || segment.header.flags.contains(tcp::Flags::SYN) {
+            return;
+        }
+        let end = seq.wrapping_add(len);
+        let is_new = self.came.is_none_or(|came| !is_after(came, seq));
+        let reduced = segment.header.flags.contains(tcp::Flags::CWR);
+        if reduced || self.marked.is_some_and(|marked| is_after(marked, seq)) {
+            self.marked = None;
+        }
+        if is_new && !reduced && segment.ecn == CONGESTION && self.marked.is_none() {
+            self.marked = Some(end);
+        }
+        if self.came.is_none_or(|came| is_after(end, came)) {
+            self.came = Some(end);
+        }
+    }
+
+    /// What a segment says of congestion, and what it may be told.
+    fn marks(&mut self, back: &Way, segment: &Segment<'_>) -> Result<(), String> {
+        let header = &segment.header;
+        if self.is_active && back.is_active {
+            // Who agrees to what depends on whose SYN meets whose.
+            return Ok(());
+        }
+        let agreed = self.ecn && back.ecn;
+        let end = header.seq.wrapping_add(segment.payload.len() as u32);
+        // What was on the SYN and was refused goes as if for the first time.
+        let refused = self.on_syn && self.start == Some(header.seq.wrapping_sub(1));
+        let has_new = !segment.payload.is_empty() && (is_after(end, self.end) || refused);
+        self.on_syn &= segment.payload.is_empty();
+        let is_syn = header.flags.contains(tcp::Flags::SYN);
+        if segment.ecn != 0 && (!agreed || !has_new || is_syn) {
+            return Err("says that it can take a mark (ECT), and may not".into());
+        }
+        let acknowledged = |marked: u32| !is_after(marked, header.ack);
+        if agreed && !is_syn && self.marked.is_some_and(acknowledged) {
+            self.marked = None;
+            if !header.flags.contains(tcp::Flags::ECE) {
+                return Err("acknowledges marked octets without an echo (ECE)".into());
+            }
+        }
+        Ok(())
+    }
+
     /// What is sent fits the MSS and the window, and continues what was sent before.
     fn octets(&mut self, back: &Way, segment: &Segment<'_>) -> Result<(), String> {
         let (header, len) = (&segment.header, segment.payload.len());
@@ -384,6 +449,9 @@ impl Way {
 fn is_after(a: u32, b: u32) -> bool {
     (b.wrapping_sub(a) as i32) < 0
 }
+
+/// The mark of congestion (RFC 3168 5).
+const CONGESTION: u8 = 0b11;
 
 /// RFC 9293 3.8.6.3, and time for a host whose link is busy.
 const ACK_WITHIN_US: u64 = 700_000;

@@ -11,10 +11,11 @@ use crate::luck::Luck;
 use crate::mix::Mix;
 use crate::pattern;
 use crate::script::{Closes, Kind};
-use crore::{Closed, Conn, ConnId, ConnectError, Payload, Service, Turn};
+use crore::{Closed, Conn, ConnId, ConnectError, Payload, Service, State, Turn};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The service of one host. Its times are the host's own clock's.
@@ -28,8 +29,8 @@ pub(crate) struct Player {
     pub(crate) is_unsteady: bool,
     /// Peers that vanish are found out by the stack.
     has_keepalive: bool,
-    /// The stack may make connections of what is left of older ones: it answers with cookies, or
-    /// has forgotten what was before a restart.
+    /// The stack may make connections of what is left of older ones: it answers with cookies, takes
+    /// octets on SYNs, or has forgotten what was before a restart.
     may_forget: bool,
     /// Nodes from this number on are liars.
     liars_from: usize,
@@ -72,7 +73,9 @@ impl Player {
             clock_us,
             is_unsteady: false,
             has_keepalive: mix.hosts[host].keepalive_idle_ms.is_some(),
-            may_forget: mix.hosts[host].may_forget(mix.sessions.len()) || restarts > 0,
+            may_forget: mix.hosts[host].may_forget(mix.sessions.len())
+                || mix.hosts[host].fast_open
+                || restarts > 0,
             liars_from: mix.hosts.len(),
             wakes: BinaryHeap::new(),
             strangers: Strangers::default(),
@@ -147,8 +150,8 @@ impl Player {
     fn open(&mut self, session: u32, turn: &mut Turn<'_, u32>) {
         let side = self.side_of(session);
         let (remote, local) = self.book.borrow().endpoints(session, side);
-        match turn.connect(remote, local) {
-            Ok(id) => {
+        match self.connect(session, side, (remote, local), turn) {
+            Ok((id, queued)) => {
                 let Some(mut conn) = turn.conn(id) else {
                     return self.book.borrow_mut().fail("an opened connection is not live");
                 };
@@ -160,6 +163,7 @@ impl Player {
                 book.opening(session, side, tuple, iss, now_us - clock_us);
                 let entry = &mut book.sessions[session as usize];
                 entry.sides[side].conn = Some(id);
+                entry.sides[side].sent = queued as u64;
                 if let (0, Some(ms)) = (side, entry.script.gives_up_ms) {
                     let wake = Wake::GiveUp(session);
                     self.wakes.push(Reverse((now_us + ms * 1000, wake)));
@@ -176,6 +180,27 @@ impl Player {
         }
     }
 
+    /// Opens a connection, with its first octets on the SYN if the script says so; also says how
+    /// many octets it took.
+    fn connect(
+        &mut self,
+        session: u32,
+        side: usize,
+        (remote, local): (SocketAddr, Option<SocketAddr>),
+        turn: &mut Turn<'_, u32>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let len = match side {
+            0 => self.book.borrow().sessions[session as usize].script.octets_on_syn(),
+            _ => 0,
+        };
+        if len == 0 {
+            return turn.connect(remote, local).map(|id| (id, 0));
+        }
+        let bytes = &mut self.buffer[..len];
+        pattern::fill(pattern::key(session, side), 0, bytes);
+        turn.connect_fast_open(remote, local, bytes)
+    }
+
     /// Which side of a session is played here.
     fn side_of(&self, session: u32) -> usize {
         self.book.borrow().sessions[session as usize].script.side_on(self.host)
@@ -188,7 +213,7 @@ impl Player {
         let entry = &mut book.sessions[session as usize];
         let ([script, peer], progress) = (&mut entry.script.sides, &mut entry.sides[0]);
         let Some(conn) = progress.conn.filter(|_| progress.stage == Stage::Opening) else { return };
-        let in_syn_received = turn.stack().tcb(conn.index).state() == crore::State::SynReceived;
+        let in_syn_received = turn.stack().tcb(conn.index).state() == State::SynReceived;
         let Some(mut conn) = turn.conn(conn) else { return };
         if in_syn_received && self.luck.chance(500) {
             progress.aborted = true;
@@ -399,7 +424,8 @@ impl Service for Player {
         let tuple = (conn.remote(), conn.local());
         let rcv_nxt = conn.tcb().rcv_nxt.0;
         let mut book = self.book.borrow_mut();
-        let session = book.accepted(self.host, tuple, rcv_nxt, self.may_forget);
+        let is_early = conn.tcb().state() == State::FastOpened;
+        let session = book.accepted(self.host, tuple, (rcv_nxt, is_early), self.may_forget);
         drop(book);
         let Some(session) = session else { return conn.abort() };
         *conn.state() = session + 1;

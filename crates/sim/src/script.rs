@@ -19,6 +19,8 @@ pub struct Script {
     pub local_port: Option<u16>,
     /// Which of a host's addresses.
     pub address: [u8; 2],
+    /// The opener's first octets go with its SYN, if they may.
+    pub fast_open: bool,
     /// The opener closes after so long, when it is not open by then.
     pub gives_up_ms: Option<u64>,
     /// What each side does.
@@ -138,6 +140,7 @@ impl Script {
             over_v6: luck.chance(bounds.v6_per_mille),
             local_port,
             address: [luck.below(2) as u8, luck.below(2) as u8],
+            fast_open: false,
             gives_up_ms: luck.chance(bounds.gives_up_per_mille).then(|| luck.scaled(1, 3000)),
             sides,
         }

@@ -45,7 +45,7 @@ impl Trace {
     }
 
     fn segment(&mut self, frame: &[u8]) -> Option<String> {
-        let Segment { from, to, header, payload } = Segment::parse(frame)?;
+        let Segment { from, to, header, payload, .. } = Segment::parse(frame)?;
         let (out, back) = ((from, to), (to, from));
         if header.flags.contains(tcp::Flags::SYN) {
             self.starts.insert(out, header.seq);

@@ -39,6 +39,7 @@ impl Stack {
     pub fn check_sums(&self) {
         let records = self.tcbs.len() + self.half_open() + self.time_wait();
         assert!(self.flows.len() <= records, "no flow without a record");
+        assert!(self.sources.conns() <= self.accepted_now, "each counted connection is there");
         let fates = self.counters.frames_taken() + self.counters.frames_dropped();
         assert_eq!(self.counters.rx_frames, fates, "one fate a frame: {:?}", self.counters);
     }

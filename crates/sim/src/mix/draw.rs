@@ -207,7 +207,9 @@ fn host(luck: &mut Luck, swarm: &Swarm, scale: &Scale) -> HostMix {
         initial_window_segments: luck.pick(&[1, 4, 10]),
         always_cookies: swarm.cookies && luck.chance(400),
         few_ports: luck.chance(300),
+        path_search: 1,
         header_prediction: true,
+        ..HostMix::default()
     }
 }
 
@@ -267,6 +269,7 @@ fn lane(luck: &mut Luck, swarm: &Swarm, there: impl FnOnce(&mut Luck) -> bool) -
         corrupt_per_mille,
         truncate_per_mille,
         split_per_mille,
+        fragment_per_mille: 0,
         mark_per_mille,
         reorder_per_mille,
         reorder_us: luck.scaled(100, 100_000),

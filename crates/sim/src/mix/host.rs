@@ -2,11 +2,11 @@
 
 use super::LaneMix;
 use crore::mem::PoolClass;
-use crore::{Congestion, Ecn, Nagle, StackConfig};
+use crore::{Congestion, Ecn, Nagle, PathSearch, Refusal, StackConfig};
 use serde::{Deserialize, Serialize};
 
 /// A host with our stack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "settings, each by itself")]
 pub struct HostMix {
     /// The clock at the run's start: near a seam of some counter in some runs.
@@ -97,6 +97,18 @@ pub struct HostMix {
     pub always_cookies: bool,
     /// Few ports to open from.
     pub few_ports: bool,
+    /// Its listener takes octets on SYNs, and its openings may have some (RFC 7413).
+    pub fast_open: bool,
+    /// Both also without a cookie.
+    pub fast_open_without_cookie: bool,
+    /// Sizes of segments are searched for (RFC 8899): 0 never, 1 after timeouts, 2 always.
+    pub path_search: u8,
+    /// Connections that one source may have.
+    pub source_conns_max: Option<u32>,
+    /// Connections that one source may open in a second.
+    pub source_accepts_per_second: Option<u32>,
+    /// Who may not open one hears a reset.
+    pub refuses_by_reset: bool,
     /// Plain segments take the short way; off in a second run that must be the same to the frame.
     pub header_prediction: bool,
 }
@@ -148,6 +160,14 @@ impl HostMix {
         config.initial_window_segments = self.initial_window_segments;
         config.always_cookies = self.always_cookies;
         config.ephemeral_first = if self.few_ports { 65_500 } else { 32_768 };
+        config.fast_open.serve_without_cookie = self.fast_open_without_cookie;
+        config.fast_open.connect_without_cookie = self.fast_open_without_cookie;
+        let searches = [PathSearch::Off, PathSearch::Fallback, PathSearch::Always];
+        config.path_search = searches[usize::from(self.path_search.min(2))];
+        config.sources.conns_max = self.source_conns_max;
+        config.sources.accepts_per_second = self.source_accepts_per_second;
+        config.sources.tracked_max = 256;
+        config.refusal = if self.refuses_by_reset { Refusal::Reset } else { Refusal::Silence };
         config
     }
 

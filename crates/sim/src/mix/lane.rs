@@ -26,6 +26,8 @@ pub struct LaneMix {
     pub mark_per_mille: u32,
     /// Segments cut in two that overlap.
     pub split_per_mille: u32,
+    /// IP packets cut into two fragments.
+    pub fragment_per_mille: u32,
     /// Frames held back so that others overtake them.
     pub reorder_per_mille: u32,
     /// How long they are held back at most.

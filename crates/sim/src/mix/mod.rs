@@ -5,6 +5,7 @@
 //! can be written down, made smaller ([`crate::shrink`]) and played again from a file.
 
 mod draw;
+mod features;
 mod host;
 mod lane;
 
@@ -53,7 +54,9 @@ pub enum Middle {
 impl Mix {
     /// The mix of a seed.
     pub fn draw(seed: u64) -> Self {
-        draw::mix(seed, &mut Luck::new(seed, crate::luck::Purpose::Mix))
+        let mut mix = draw::mix(seed, &mut Luck::new(seed, crate::luck::Purpose::Mix));
+        features::add(&mut mix);
+        mix
     }
 
     /// Hosts and liars.

@@ -1,5 +1,7 @@
 //! Frames made by hand: for the router, for liars and for those who forge.
 
+use super::segment::Segment;
+use crate::luck::Luck;
 use crore_wire::checksum::{self, Sum};
 use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::{Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, tcp};
@@ -215,6 +217,56 @@ pub(crate) fn mark_congestion(frame: &mut [u8]) {
         _ => {}
     }
 }
+
+/// The packet of a TCP segment as two fragments, in any order (RFC 791 3.2, RFC 8200 4.5): what a
+/// tunnel makes of one that is too large for it. `None`: it is too short, or is one already.
+pub(super) fn fragments(luck: &mut Luck, frame: &[u8]) -> Option<[Box<[u8]>; 2]> {
+    Segment::parse(frame)?;
+    let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
+    let is_v4 = ethernet.ether_type == EtherType::IPV4;
+    let payload = if is_v4 {
+        ipv4::Header::parse(packet).ok()?.1
+    } else {
+        ipv6::Header::parse(packet).ok()?.1
+    };
+    // The first one has TCP's header whole (RFC 1858 4).
+    let units = (payload.len() as u64).div_ceil(8).checked_sub(1).filter(|&most| most >= 8)?;
+    let cut = luck.between(8, units) as usize * 8;
+    let ident = luck.below(1 << 32) as u32;
+    let part = |offset: usize, bytes: &[u8], more: bool| -> Option<Box<[u8]>> {
+        let mut out = vec![0; frame.len() + FRAGMENT_HEADER_LEN];
+        let mut at = ethernet.write(&mut out);
+        if is_v4 {
+            let (mut ip, _) = ipv4::Header::parse(packet).ok()?;
+            ip.dont_fragment = false;
+            ip.more_fragments = more;
+            ip.fragment_offset = (offset / 8) as u16;
+            ip.ident = ident as u16;
+            ip.payload_len = bytes.len() as u16;
+            at += ip.write(&mut out[at..]);
+        } else {
+            let (mut ip, _) = ipv6::Header::parse(packet).ok()?;
+            let next = ip.next_header;
+            ip.next_header = Protocol(44);
+            ip.payload_len = (FRAGMENT_HEADER_LEN + bytes.len()) as u16;
+            at += ip.write(&mut out[at..]);
+            let place = offset as u16 | u16::from(more);
+            out[at] = next.0;
+            out[at + 2..at + 4].copy_from_slice(&place.to_be_bytes());
+            out[at + 4..at + 8].copy_from_slice(&ident.to_be_bytes());
+            at += FRAGMENT_HEADER_LEN;
+        }
+        out[at..at + bytes.len()].copy_from_slice(bytes);
+        out.truncate(at + bytes.len());
+        Some(out.into_boxed_slice())
+    };
+    let parts = [part(0, &payload[..cut], true)?, part(cut, &payload[cut..], false)?];
+    let [first, second] = parts;
+    Some(if luck.chance(500) { [first, second] } else { [second, first] })
+}
+
+/// Of the header that IPv6 has for it (RFC 8200 4.5).
+const FRAGMENT_HEADER_LEN: usize = 8;
 
 /// Source and destination of an IP packet, and where it begins in the frame.
 pub(crate) fn addresses(frame: &[u8]) -> Option<(IpAddr, IpAddr, usize)> {

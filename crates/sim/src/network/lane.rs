@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   frame ─> lost? ─> queue (bandwidth) ─> delay, jitter ─┬─> corrupted? ─> arrives
-//!                                         held back? ─────┘   cut short? split? again? much later?
+//!                                         held back? ─────┘   cut short? in two? again? later?
 //! ```
 
 use super::frame;
@@ -32,7 +32,7 @@ pub(crate) enum Fate {
     Twice(u64, u64),
     /// Arrives with a wrong octet, or cut short.
     Corrupted(u64),
-    /// Arrives as two segments that overlap, then.
+    /// Arrives as two segments that overlap, or as two fragments, then.
     Split(u64),
     /// Lost.
     Lost,
@@ -113,11 +113,7 @@ impl Lane {
             out(Arrival { at_us, is_intact: false, frame });
             return Fate::Corrupted(at_us);
         }
-        // Who cuts a segment anew has seen that its checksum is right.
-        if was_intact
-            && luck.chance(mix.split_per_mille)
-            && let Some(parts) = split(luck, &frame)
-        {
+        if let Some(parts) = in_two(luck, mix, &frame, was_intact) {
             for part in parts {
                 intact(at_us, part);
             }
@@ -178,6 +174,23 @@ fn cut_short(luck: &mut Luck, frame: &[u8]) -> Option<Box<[u8]>> {
     // Padding may be missed by nobody.
     Segment::parse(frame)?;
     Some(frame[..len].into())
+}
+
+/// A frame may become two: segments or fragments.
+fn in_two(
+    luck: &mut Luck,
+    mix: &LaneMix,
+    frame: &[u8],
+    was_intact: bool,
+) -> Option<[Box<[u8]>; 2]> {
+    // Who cuts a segment anew has seen that its checksum is right.
+    if was_intact
+        && luck.chance(mix.split_per_mille)
+        && let Some(parts) = split(luck, frame)
+    {
+        return Some(parts);
+    }
+    luck.chance(mix.fragment_per_mille).then(|| frame::fragments(luck, frame))?
 }
 
 /// The same octets in two segments that overlap, as a peer may send them that cuts its segments

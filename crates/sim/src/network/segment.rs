@@ -10,6 +10,8 @@ use std::ops::Range;
 pub(crate) struct Segment<'a> {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
+    /// The two bits of the IP header (RFC 3168 5).
+    pub(crate) ecn: u8,
     pub(crate) header: tcp::Header,
     pub(crate) payload: &'a [u8],
 }
@@ -17,24 +19,28 @@ pub(crate) struct Segment<'a> {
 impl<'a> Segment<'a> {
     pub(crate) fn parse(frame: &'a [u8]) -> Option<Self> {
         let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
-        let (protocol, src, dst, segment): (_, IpAddr, IpAddr, _) = match ethernet.ether_type {
-            EtherType::IPV4 => {
-                let (ip, payload) = ipv4::Header::parse(packet).ok()?;
-                (ip.protocol, ip.src.into(), ip.dst.into(), payload)
-            }
-            EtherType::IPV6 => {
-                let (ip, payload) = ipv6::Header::parse(packet).ok()?;
-                (ip.next_header, ip.src.into(), ip.dst.into(), payload)
-            }
-            _ => return None,
-        };
+        let (protocol, class, src, dst, segment): (_, _, IpAddr, IpAddr, _) =
+            match ethernet.ether_type {
+                EtherType::IPV4 => {
+                    let (ip, payload) = ipv4::Header::parse(packet).ok()?;
+                    if ip.is_fragment() {
+                        return None;
+                    }
+                    (ip.protocol, ip.dscp_ecn, ip.src.into(), ip.dst.into(), payload)
+                }
+                EtherType::IPV6 => {
+                    let (ip, payload) = ipv6::Header::parse(packet).ok()?;
+                    (ip.next_header, ip.traffic_class, ip.src.into(), ip.dst.into(), payload)
+                }
+                _ => return None,
+            };
         if protocol != Protocol::TCP {
             return None;
         }
         let (header, payload) = tcp::Header::parse(segment).ok()?;
         let from = SocketAddr::new(src, header.src_port);
         let to = SocketAddr::new(dst, header.dst_port);
-        Some(Self { from, to, header, payload })
+        Some(Self { from, to, ecn: class & ECN, header, payload })
     }
 
     /// The frame with a part of its payload only, and without some of its flags.
@@ -70,3 +76,6 @@ impl<'a> Segment<'a> {
         Some(out.into_boxed_slice())
     }
 }
+
+/// Explicit congestion notification, in the octet that it shares with the DSCP.
+const ECN: u8 = 0b11;

@@ -193,6 +193,11 @@ impl Sources {
         self.slab.len()
     }
 
+    /// Open connections of all sources counted, for the simulator.
+    pub(crate) fn conns(&self) -> u32 {
+        self.slab.live().map(|index| self.slab[index].conns).sum()
+    }
+
     /// May this source open one more connection?
     pub(crate) fn may_open(
         &self,
