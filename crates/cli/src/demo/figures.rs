@@ -207,7 +207,7 @@ impl Figures {
                 format!("{} / {}", bytes(memory.server_bytes), bytes(memory.client_bytes)),
                 "",
             ),
-            ("memory beside it, program and page tables", bytes(self.bytes_outside), ""),
+            ("memory outside of the regions", bytes(self.bytes_outside), ""),
         ]
     }
 }
