@@ -54,10 +54,18 @@ impl HugePageReservation {
         let free_before = reserve.free_pages().map_err(ReservationError::NotThere)?;
         let mut reservation = Self { reserve, wanted_pages, free_before, added_pages: 0 };
         reservation.add_missing().map_err(ReservationError::NotAllowed)?;
-        if reservation.missing() > 0 {
-            // Memory in small pieces: ask the kernel to move them together, then try once more.
+        for _ in 0..MORE_TRIES_MAX {
+            if reservation.missing() == 0 {
+                break;
+            }
+            // Memory in small pieces, or in caches: ask the kernel to move it together, then try
+            // once more. Each try frees some of the caches, so go on for as long as it helps.
+            let before = reservation.added_pages;
             let _ = fs::write(&reservation.reserve.compact, "1");
             reservation.add_missing().map_err(ReservationError::NotAllowed)?;
+            if reservation.added_pages == before {
+                break;
+            }
         }
         Ok(reservation)
     }
@@ -186,6 +194,8 @@ fn number(path: &Path) -> io::Result<usize> {
 }
 
 const RESERVE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+/// More would only keep an operator waiting who has too little memory.
+const MORE_TRIES_MAX: usize = 16;
 const COMPACT: &str = "/proc/sys/vm/compact_memory";
 
 #[cfg(all(test, not(loom)))]

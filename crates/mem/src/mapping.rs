@@ -14,6 +14,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd},
+    thread,
 };
 
 use libc::c_int;
@@ -184,20 +185,30 @@ impl AddressRange {
     }
 
     fn advise(&self, bytes: usize, advice: c_int) -> Result<(), Failure> {
-        // SAFETY: only `MADV_HUGEPAGE` and `MADV_POPULATE_WRITE` are given: contents stay.
-        check("madvise", unsafe { libc::madvise(self.start.as_ptr().cast(), bytes, advice) })
+        advise(self.start.as_ptr().expose_provenance(), bytes, advice)
     }
 
-    /// Brings all pages in, so that no packet ever waits for one.
+    /// Brings all pages in, so that no packet ever waits for one. The kernel clears each of them,
+    /// which is nearly all the time that a start takes: every processor that we may use does a part.
     fn populate(&self, bytes: usize) -> Result<(), Failure> {
-        loop {
-            let Err(failure) = self.advise(bytes, libc::MADV_POPULATE_WRITE) else { return Ok(()) };
-            match failure.source.raw_os_error() {
-                Some(libc::EINTR | libc::EAGAIN) => {}
-                // Kernels before 5.14 do not know the advice.
-                Some(libc::EINVAL) => break,
-                _ => return Err(failure),
-            }
+        let start = self.start.as_ptr().expose_provenance();
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let part_bytes = bytes.div_ceil(threads).next_multiple_of(HUGE_PAGE_BYTES);
+        let parts = (0..bytes).step_by(part_bytes);
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let bring_in = |at: usize| {
+                let part_bytes = part_bytes.min(bytes - at);
+                scope.spawn(move || bring_in(start + at, part_bytes))
+            };
+            let helpers: Vec<_> = parts.map(bring_in).collect();
+            helpers.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        let mut knows_advice = true;
+        for outcome in outcomes {
+            knows_advice &= outcome.expect("a system call does not panic")?;
+        }
+        if knows_advice {
+            return Ok(());
         }
         for offset in (0..bytes).step_by(SMALL_PAGE_BYTES) {
             // SAFETY: inside our own mapping, which is writable and zero.
@@ -231,6 +242,25 @@ impl Failure {
         let Self { call, source } = self;
         MemoryError::System { name, asked_bytes, call, source }
     }
+}
+
+/// Brings the pages of a part in. False when the kernel cannot: before 5.14 it did not know how.
+fn bring_in(start: usize, bytes: usize) -> Result<bool, Failure> {
+    loop {
+        let Err(failure) = advise(start, bytes, libc::MADV_POPULATE_WRITE) else { return Ok(true) };
+        match failure.source.raw_os_error() {
+            Some(libc::EINTR | libc::EAGAIN) => {}
+            Some(libc::EINVAL) => return Ok(false),
+            _ => return Err(failure),
+        }
+    }
+}
+
+fn advise(start: usize, bytes: usize, advice: c_int) -> Result<(), Failure> {
+    let start = ptr::with_exposed_provenance_mut(start);
+    // SAFETY: only `MADV_HUGEPAGE` and `MADV_POPULATE_WRITE` are given: contents stay. Where there
+    // is no mapping, the call fails.
+    check("madvise", unsafe { libc::madvise(start, bytes, advice) })
 }
 
 /// A file in memory whose size is fixed: a peer that shrank it would kill whoever reads it.
