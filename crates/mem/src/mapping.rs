@@ -189,7 +189,7 @@ impl AddressRange {
     }
 
     /// Brings all pages in, so that no packet ever waits for one. The kernel clears each of them,
-    /// which is nearly all the time that a start takes: every processor that we may use does a part.
+    /// which is nearly all the time of a start: every processor that we may use does a part.
     fn populate(&self, bytes: usize) -> Result<(), Failure> {
         let start = self.start.as_ptr().expose_provenance();
         let threads = thread::available_parallelism().map_or(1, usize::from);
