@@ -82,15 +82,6 @@ impl<P: Protocol> Load<P> {
         conn.state().due_at = due_at;
     }
 
-    /// The reply is complete.
-    #[inline]
-    pub(crate) fn end_life(&mut self, conn: &mut Conn<'_, Asked>, churn: Churn) {
-        conn.state().marks.put(Marks::CLOSING, true);
-        if !churn.server_closes {
-            conn.close();
-        }
-    }
-
     /// The connection is over.
     pub(crate) fn note_life(&mut self, asked: &Asked, why: Closed) {
         self.lives.under_way -= 1;
@@ -100,6 +91,15 @@ impl<P: Protocol> Load<P> {
         } else {
             self.numbers.lives_failed += 1;
         }
+    }
+}
+
+/// The reply is complete.
+#[inline]
+pub(crate) fn end_life(conn: &mut Conn<'_, Asked>, churn: Churn) {
+    conn.state().marks.put(Marks::CLOSING, true);
+    if !churn.server_closes {
+        conn.close();
     }
 }
 

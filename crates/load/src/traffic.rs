@@ -3,7 +3,7 @@
 //! With many connections each one picked is a miss in every cache. So they are picked a turn ahead,
 //! and their memory asked for: a turn later it has come.
 
-use crate::churn::Churn;
+use crate::churn::{Churn, end_life};
 use crate::load::{Load, LoadConfig, request_of};
 use crate::protocol::Protocol;
 use crate::random::Random;
@@ -227,7 +227,7 @@ impl<P: Protocol> Load<P> {
                 && asked.awaited == 0
                 && let Pace::Churn(churn) = self.config.pace
             {
-                self.end_life(conn, churn);
+                end_life(conn, churn);
             }
         }
         if got.broken {

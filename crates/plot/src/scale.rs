@@ -22,15 +22,13 @@ impl Scale {
             Some(ends.map_or((value, value), |(from, to)| (from.min(value), to.max(value))))
         });
         let (from, to) = ends.unwrap_or((1.0, 10.0));
-        match is_log {
-            // Some room beside the outermost points; a single one is in the middle.
-            true => Self { from: from / 1.3, to: to * 1.3, is_log },
-            false => {
-                let from = from.min(0.0);
-                let to = if to > from { to + (to - from) * 0.08 } else { from + 1.0 };
-                Self { from, to, is_log }
-            }
+        // Some room beside the outermost points; a single one is in the middle.
+        if is_log {
+            return Self { from: from / 1.3, to: to * 1.3, is_log };
         }
+        let from = from.min(0.0);
+        let to = if to > from { to + (to - from) * 0.08 } else { from + 1.0 };
+        Self { from, to, is_log }
     }
 
     /// 0 at its beginning, 1 at its end; what is outside lies at an end.

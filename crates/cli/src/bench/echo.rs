@@ -72,12 +72,9 @@ fn measure(
     let more_pages: usize = more.iter().map(|bytes| bytes / HUGE_PAGE_BYTES).sum();
     let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages() + more_pages)?;
     let live = Live::open(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), machine)?;
-    let mut yardstick = match more.is_empty() {
-        true => None,
-        false => {
-            Some(at_the_servers(machine, || Yardstick::new(connections, BURST, machine.pages))?)
-        }
-    };
+    let make = || Yardstick::new(connections, BURST, machine.pages);
+    let is_wanted = !more.is_empty();
+    let mut yardstick = is_wanted.then(|| at_the_servers(machine, make)).transpose()?;
     let (mut windows, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         windows.push(live.window(options.time() / ROUNDS)?);

@@ -233,7 +233,7 @@ impl Service for Pinger {
     fn accepted(&mut self, conn: &mut Conn<'_, Pinged>) {
         if let Some(every_ms) = self.every_ms {
             let part = conn.id().index.wrapping_mul(0x9e37_79b9);
-            let first = u64::from(every_ms) * u64::from(part) >> 32;
+            let first = (u64::from(every_ms) * u64::from(part)) >> 32;
             conn.set_timer_ms(Some((first as u32).max(1)));
         }
     }

@@ -98,13 +98,12 @@ fn table(out: &mut String, table: &Table) {
             if column.unit.is_empty() { String::new() } else { format!(", {}", column.unit) };
         format!("<th>{}{}</th>", escaped(column.name), escaped(&unit))
     };
-    let headings: String = table.columns.iter().map(heading).collect();
+    let headings: Vec<_> = table.columns.iter().map(heading).collect();
     let title = escaped(&table.title);
-    let _ = writeln!(out, "<table><caption>{title}</caption>\n<tr>{headings}</tr>");
+    let _ = writeln!(out, "<table><caption>{title}</caption>\n<tr>{}</tr>", headings.concat());
     for row in &table.rows {
-        let cells: String =
-            row.iter().map(|it| format!("<td>{}</td>", escaped(&cell(it)))).collect();
-        let _ = writeln!(out, "<tr>{cells}</tr>");
+        let cells = row.iter().map(|place| format!("<td>{}</td>", escaped(&cell(place))));
+        let _ = writeln!(out, "<tr>{}</tr>", cells.collect::<Vec<_>>().concat());
     }
     *out += "</table>\n";
 }
@@ -124,7 +123,7 @@ fn pairs(out: &mut String, pairs: &Pairs) {
             "<tr><td>{first}</td><td>{ours}</td><td>{theirs}</td><td>{ratio}</td></tr>"
         );
     };
-    for (round, pair) in pairs.pairs.iter().enumerate() {
+    for (round, pair) in pairs.rounds.iter().enumerate() {
         row(&(round + 1).to_string(), pair.ours, pair.theirs, pair.ratio);
     }
     row("median", pairs.median_ours, pairs.median_theirs, pairs.median_ratio);

@@ -38,7 +38,7 @@ mod result;
 
 use crate::args::BenchOptions;
 use crate::report;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use machine::Machine;
 use result::ProfileResult;
 use serde::Serialize;
@@ -158,12 +158,12 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Profile>> {
     if names.is_empty() {
         return Ok(PROFILES.iter().collect());
     }
-    let find = |name: &String| match PROFILES.iter().find(|profile| profile.name == name) {
-        Some(profile) => Ok(profile),
-        None => {
+    let find = |name: &String| {
+        let found = PROFILES.iter().find(|profile| profile.name == name);
+        found.ok_or_else(|| {
             let all: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
-            bail!("there is no profile {name}; there are {}", all.join(", "))
-        }
+            anyhow!("there is no profile {name}; there are {}", all.join(", "))
+        })
     };
     names.iter().map(find).collect()
 }

@@ -34,13 +34,11 @@ pub(crate) fn result(found: &ProfileResult) {
 
 /// A figure and what was asked for.
 fn figure(figure: &Figure) -> String {
-    let mut line = format!("{}: {} {}", figure.name, number(figure.here), figure.unit);
-    if let (Some(asked), Some(is_met)) = (figure.asked, figure.is_met()) {
-        let bound = if figure.at_most { "at most" } else { "at least" };
-        let verdict = if is_met { "met" } else { "not met" };
-        line += &format!(" ({} asks for {bound} {}: {verdict})", figure.asked_by, number(asked));
-    }
-    line
+    let here = format!("{}: {} {}", figure.name, number(figure.here), figure.unit);
+    let (Some(asked), Some(is_met)) = (figure.asked, figure.is_met()) else { return here };
+    let bound = if figure.at_most { "at most" } else { "at least" };
+    let verdict = if is_met { "met" } else { "not met" };
+    format!("{here} ({} asks for {bound} {}: {verdict})", figure.asked_by, number(asked))
 }
 
 /// Medians and their ratio.
@@ -53,7 +51,7 @@ fn pairs(pairs: &Pairs) -> String {
         number(pairs.median_theirs),
         pairs.unit,
         pairs.median_ratio,
-        pairs.pairs.len()
+        pairs.rounds.len()
     )
 }
 
@@ -99,7 +97,7 @@ pub(crate) fn number(value: f64) -> String {
             format!("{sign}{}", text::grouped(value.abs().round() as u64))
         }
         10.0.. => format!("{value:.1}"),
-        _ if value == value.round() => format!("{value:.0}"),
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
         _ => format!("{value:.2}"),
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct Pairs {
     pub(crate) unit: &'static str,
     /// "limit" or "kernel".
     pub(crate) other: &'static str,
-    pub(crate) pairs: Vec<Pair>,
+    pub(crate) rounds: Vec<Pair>,
     pub(crate) median_ours: f64,
     pub(crate) median_theirs: f64,
     /// The median of the pairs' ratios, which is not the ratio of the medians: what disturbed a
@@ -187,8 +187,8 @@ impl Pairs {
         rounds: &[(f64, f64)],
     ) -> Self {
         let pair = |&(ours, theirs)| Pair { ours, theirs, ratio: ours / theirs };
-        let pairs: Vec<_> = rounds.iter().map(pair).collect();
-        let median_of = |of: fn(&Pair) -> f64| median(pairs.iter().map(of).collect());
+        let rounds: Vec<_> = rounds.iter().map(pair).collect();
+        let median_of = |of: fn(&Pair) -> f64| median(rounds.iter().map(of).collect());
         Self {
             name: name.into(),
             unit,
@@ -196,7 +196,7 @@ impl Pairs {
             median_ours: median_of(|pair| pair.ours),
             median_theirs: median_of(|pair| pair.theirs),
             median_ratio: median_of(|pair| pair.ratio),
-            pairs,
+            rounds,
         }
     }
 }
@@ -213,6 +213,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact")]
 mod tests {
     use super::*;
 

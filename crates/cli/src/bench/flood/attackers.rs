@@ -99,7 +99,7 @@ impl Client for Besieged {
 
 struct Attackers {
     mac: [u8; 6],
-    /// SplitMix64's state.
+    /// The state of `SplitMix64`.
     luck: u64,
     order: u64,
     schedule: Option<Schedule>,

@@ -152,7 +152,7 @@ fn tell(found: &mut ProfileResult, connections: u32, points: &[Point]) {
             left.into(),
             point.median(|seen| seen.window.cycles().driver_and_stack()).into(),
         ]);
-        if point.wanted == RATES[RATES.len() - 1] {
+        if point.wanted >= RATES[RATES.len() - 1] {
             let (what, each) = (point.attack.name(), rate(point.wanted));
             let name = format!("goodput left of {all} connections beside {each} {what}/s");
             found.figures.push(Figure::of(name, "%", left));
