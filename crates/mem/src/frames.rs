@@ -82,13 +82,17 @@ impl RxBurst {
         unsafe { slice::from_raw_parts(place.start, place.len as usize) }
     }
 
-    /// Asks for the frame's first two cache lines.
+    /// Asks for the frame's first two cache lines, and for a third when it has one: a small request
+    /// ends there.
     #[inline]
     pub fn prefetch(&self, i: usize) {
         if i < self.count {
-            let start = self.places[i].start;
+            let FramePlace { start, len, .. } = self.places[i];
             crate::prefetch(start);
             crate::prefetch(start.wrapping_add(64));
+            if len > 128 {
+                crate::prefetch(start.wrapping_add(128));
+            }
         }
     }
 
@@ -169,6 +173,17 @@ impl TxBurst {
         let place = &self.places[self.used];
         // SAFETY: `reserve` promised `capacity` bytes that are ours alone, and initialised.
         Some(unsafe { slice::from_raw_parts_mut(place.start, place.capacity as usize) })
+    }
+
+    /// Asks for the first lines of the frame `ahead` places behind the next one, to be written.
+    /// They may still be where the last receiver read them.
+    #[inline]
+    pub fn prefetch(&self, ahead: usize) {
+        if let Some(place) = self.places[..self.reserved].get(self.used + ahead) {
+            crate::prefetch_to_write(place.start);
+            crate::prefetch_to_write(place.start.wrapping_add(64));
+            crate::prefetch_to_write(place.start.wrapping_add(128));
+        }
     }
 
     /// The frame last given out is complete: its first `len` bytes go out.

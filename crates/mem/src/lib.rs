@@ -57,6 +57,20 @@ pub fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
+/// The same for a line that will be written: other cores give it up. Processors that cannot take it
+/// ahead do nothing.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one instruction, on the packet path")]
+pub fn prefetch_to_write<T>(place: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: as for `prefetch`.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_ET0 }>(place.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = place;
+}
+
 #[cfg(all(test, not(any(loom, miri))))]
 mod scratch;
 

@@ -73,13 +73,21 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub struct Burst {
     pub(crate) arrivals: [Arrival; RX_BURST_MAX],
+    /// Their flows and hashes, side by side as they are computed.
+    pub(crate) flows: [FlowV4; RX_BURST_MAX],
+    pub(crate) hashes: [u64; RX_BURST_MAX],
     pub(crate) count: usize,
 }
 
 impl Burst {
     /// An empty one; one is enough for a core's life.
     pub fn new() -> Self {
-        Self { arrivals: [Arrival::default(); RX_BURST_MAX], count: 0 }
+        Self {
+            arrivals: [Arrival::default(); RX_BURST_MAX],
+            flows: [FlowV4::NONE; RX_BURST_MAX],
+            hashes: [0; RX_BURST_MAX],
+            count: 0,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
 use crore_wire::checksum::{self, Sum};
 use crore_wire::ethernet::{self, EtherType, MacAddr};
-use crore_wire::{Protocol, ipv4, ipv6, tcp};
+use crore_wire::{Protocol, ipv4, ipv6, plain, tcp};
 
 /// Where a connection's frames go, for one stage.
 #[derive(Clone, Copy, Debug)]
@@ -273,11 +273,42 @@ fn write_frame(
     payload: &[u8],
     frame: &mut [u8],
 ) -> usize {
+    let plain = header.options.is_empty_but_timestamps() && header.urgent == 0;
+    if plain && path.is_v4() && link.vlan.is_none() {
+        let plain = plain::Frame {
+            mac: MacAddr(path.mac),
+            traffic_class: path.class | ecn,
+            src: Ipv4Addr::from_bits(path.local as u32),
+            dst: Ipv4Addr::from_bits(path.remote as u32),
+            src_port: header.src_port,
+            dst_port: header.dst_port,
+            seq: header.seq,
+            ack: header.ack,
+            flags: header.flags,
+            window: header.window,
+            timestamps: header.options.timestamps,
+            payload_start: 0,
+            payload_len: 0,
+        };
+        return plain.write(MacAddr(link.mac), link.ttl, payload, frame);
+    }
+    write_any_frame(link, path, header, ecn, payload, frame)
+}
+
+/// The same for a frame with more to it.
+fn write_any_frame(
+    link: &LinkOf,
+    path: &PathTo,
+    header: &tcp::Header,
+    ecn: u8,
+    payload: &[u8],
+    frame: &mut [u8],
+) -> usize {
     let header_len = header.header_len();
     let start = write_ip(link, path, ecn, header_len + payload.len(), frame);
     let at = start + header_len;
     let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
-    finish(path, header, payload.len(), sum, &mut frame[start..]);
+    finish(path, header, header_len + payload.len(), sum, &mut frame[start..]);
     at + payload.len()
 }
 
@@ -324,8 +355,7 @@ fn write_ip(link: &LinkOf, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8])
 /// known.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
-fn finish(path: &PathTo, header: &tcp::Header, len: usize, sum: Sum, segment: &mut [u8]) {
-    let total = header.header_len() + len;
+fn finish(path: &PathTo, header: &tcp::Header, total: usize, sum: Sum, segment: &mut [u8]) {
     let pseudo = if path.is_v4() {
         let (src, dst) = (path.local as u32, path.remote as u32);
         let (src, dst) = (Ipv4Addr::from_bits(src), Ipv4Addr::from_bits(dst));

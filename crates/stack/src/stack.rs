@@ -38,7 +38,7 @@ use crate::wire_key::Endpoints;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
-use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
+use crore_mem::frames::{RxBurst, TxBurst};
 use crore_mem::{Memory, MemoryError, Pool, Slab};
 
 /// The time of a turn, read once and passed down.
@@ -217,22 +217,21 @@ impl Stack {
     pub fn parse(&mut self, rx: &RxBurst, burst: &mut Burst) {
         let count = rx.len();
         burst.count = count;
-        let mut flows = [FlowV4::NONE; RX_BURST_MAX];
+        let (arrivals, flows) = (&mut burst.arrivals[..count], &mut burst.flows[..count]);
         let mut bytes = 0;
-        for (i, flow) in flows[..count].iter_mut().enumerate() {
+        for (i, flow) in flows.iter_mut().enumerate() {
             let frame = rx.frame(i);
             bytes += frame.len() as u64;
-            let arrival = &mut burst.arrivals[i];
-            *flow = match self.parse_plain(frame, arrival) {
+            *flow = match self.parse_plain(frame, &mut arrivals[i]) {
                 Some(flow) => flow,
-                None => self.parse_other(frame, arrival),
+                None => self.parse_other(frame, &mut arrivals[i]),
             };
         }
         self.counters.rx_frames += count as u64;
         self.counters.rx_bytes += bytes;
-        let mut hashes = [0; RX_BURST_MAX];
-        self.hasher.hash_burst(&flows[..count], &mut hashes[..count]);
-        for (i, arrival) in burst.arrivals[..count].iter_mut().enumerate() {
+        let hashes = &mut burst.hashes[..count];
+        self.hasher.hash_burst(flows, hashes);
+        for (i, arrival) in arrivals.iter_mut().enumerate() {
             // What is no IPv4 flow has got its hash already.
             if flows[i] != FlowV4::NONE {
                 arrival.hash = hashes[i];

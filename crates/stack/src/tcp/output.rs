@@ -55,6 +55,7 @@ impl Stack {
             let Some(index) = self.output_list.pop() else { return Output::Done };
             if let Some(ahead) = self.output_list.peek(PREFETCH_AHEAD) {
                 self.prefetch_conn(ahead);
+                tx.prefetch(PREFETCH_AHEAD as usize);
             }
             let tcb = &mut self.tcbs[index];
             tcb.flags.clear(Flags::IN_OUTPUT);

@@ -88,7 +88,28 @@ impl Options {
         {
             return Ok(Self { timestamps: Some(timestamps), ..Self::NONE });
         }
+        if let Ok(all) = <&[u8; OF_SYN_LEN]>::try_from(bytes)
+            && let Some(options) = Self::parse_syn(all)
+        {
+            return Ok(options);
+        }
         Self::parse_any(bytes)
+    }
+
+    /// The four options of a SYN, in the order in which Linux and this stack write them.
+    #[inline]
+    fn parse_syn(b: &[u8; OF_SYN_LEN]) -> Option<Self> {
+        let word = |at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+        let as_written = word(0) >> 16 == MSS_PREFIX
+            && word(4) == SACK_AND_TIMESTAMPS
+            && word(16) >> 8 == WINDOW_SCALE_PREFIX;
+        as_written.then(|| Self {
+            mss: Some(word(0) as u16),
+            sack_permitted: true,
+            timestamps: Some(Timestamps { value: word(8), echo: word(12) }),
+            window_scale: Some((word(16) as u8).min(WINDOW_SCALE_MAX)),
+            ..Self::NONE
+        })
     }
 
     /// Bytes that [`Options::write`] writes: 0 to 40, a multiple of 4.
@@ -145,7 +166,7 @@ impl Options {
 
     /// True when there is nothing, or timestamps alone.
     #[inline]
-    pub(super) const fn is_empty_but_timestamps(&self) -> bool {
+    pub const fn is_empty_but_timestamps(&self) -> bool {
         self.mss.is_none()
             && self.window_scale.is_none()
             && !self.sack_permitted
@@ -344,6 +365,10 @@ const TIMESTAMPS: u8 = 8;
 pub(super) const OPTIONS_LEN_MAX: usize = 40;
 pub(super) const TIMESTAMPS_ONLY_LEN: usize = 12;
 pub(crate) const TIMESTAMPS_PREFIX: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
+/// Bytes of the four options that nearly every SYN has.
+const OF_SYN_LEN: usize = 20;
+const MSS_PREFIX: u32 = u32::from_be_bytes([0, 0, MSS, 4]);
+const WINDOW_SCALE_PREFIX: u32 = u32::from_be_bytes([0, NOP, WINDOW_SCALE, 3]);
 const SACK_AND_TIMESTAMPS: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
 
 #[cfg(test)]
