@@ -86,7 +86,7 @@ impl<'a> World<'a> {
             hosts,
             liars,
             network: Network::new(mix, Luck::new(mix.seed, Purpose::Wire), traces),
-            observer: Observer::new(answers, has_ways, mix.hosts.len()),
+            observer: Observer::new(mix, answers, has_ways),
             forger: Forger::new(mix),
             trace: traces.then(Trace::new),
             schedule,

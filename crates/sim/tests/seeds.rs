@@ -80,5 +80,7 @@ const FOUND: &[(u64, &str)] = &[
     (12_853, "the observer: the pause before a timer's next turn counts twice"),
     (20_768, "the book: a tuple's next user was taken for its last one, of which more had come"),
     (33_271, "the player: two small tables full of connections opening into each other"),
+    (52_025, "the network: a SYN with octets was cut in two"),
+    (52_050, "the observer: what ends an echo may come in fragments"),
     (94_503, "no allowance for a quarter of every 71 minutes; the end of a wait was forgotten"),
 ];

@@ -196,8 +196,10 @@ fn in_two(
 /// The same octets in two segments that overlap, as a peer may send them that cuts its segments
 /// anew when it sends them again. `None` when there are too few octets.
 fn split(luck: &mut Luck, frame: &[u8]) -> Option<[Box<[u8]>; 2]> {
-    let len = Segment::parse(frame)?.payload.len() as u64;
-    if len < 2 {
+    let whole = Segment::parse(frame)?;
+    let len = whole.payload.len() as u64;
+    // Nobody cuts a SYN in two: its second half would begin another stream.
+    if len < 2 || whole.header.flags.contains(tcp::Flags::SYN) {
         return None;
     }
     let (end, start) = (luck.between(1, len - 1), luck.below(len));
