@@ -10,6 +10,8 @@ use super::asm::Instruction;
 #[repr(u32)]
 pub(super) enum MapKind {
     Hash = 1,
+    /// A hash table whose longest unused entries give way.
+    Recent = 9,
     Sockets = 17,
 }
 

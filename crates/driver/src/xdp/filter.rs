@@ -1,5 +1,5 @@
-//! The filter program in the kernel together with its two maps: which ports are ours, and which
-//! socket serves which queue.
+//! The filter program in the kernel together with its maps: which ports are ours, which packets in
+//! fragments, and which socket serves which queue.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::bpf::{self, MapKind};
-use super::program::{self, KEY_BYTES, PORT_BITS_BYTES};
+use super::program::{self, KEY_BYTES, Maps, PIECE_BYTES, PORT_BITS_BYTES};
 
 /// TCP ports of a local address whose segments are ours and not the kernel's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,14 @@ impl Filter {
         let sizes = (KEY_BYTES as u32, PORT_BITS_BYTES as u32);
         let ports = bpf::map_create(MapKind::Hash, "crore_ports", sizes, ADDRESSES_MAX)?;
         let sockets = bpf::map_create(MapKind::Sockets, "crore_sockets", (4, 4), queues)?;
-        let code = program::filter(ports.as_raw_fd(), sockets.as_raw_fd());
+        let sizes = (PIECE_BYTES as u32, 4);
+        let pieces = bpf::map_create(MapKind::Recent, "crore_pieces", sizes, PIECES_MAX)?;
+        let code = program::filter(Maps {
+            ports: ports.as_raw_fd(),
+            pieces: pieces.as_raw_fd(),
+            sockets: sockets.as_raw_fd(),
+        });
+        // The program keeps its maps; `pieces` is nobody else's.
         let program = bpf::program_load(PROGRAM_NAME, &code)?;
         Ok(Self { program, ports, sockets, bits: BTreeMap::new() })
     }
@@ -86,3 +93,6 @@ pub(super) const PROGRAM_NAME: &str = "crore_filter";
 
 /// The map's memory is taken as addresses are added: 8 KiB each.
 const ADDRESSES_MAX: u32 = 65_536;
+
+/// Packets in fragments whose first one was ours, of which others may come: 160 KiB.
+const PIECES_MAX: u32 = 4096;

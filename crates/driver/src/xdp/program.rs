@@ -7,17 +7,20 @@
 //! - an ICMP or `ICMPv6` error that quotes a TCP segment *from* one of our (address, port).
 //!
 //! Everything else passes: ARP, neighbour discovery, ping, other ports, what is cut short. Of a
-//! packet in fragments only the first one names its ports. It is ours when they are: without it the
-//! kernel never completes a segment that it would answer with a reset.
+//! packet in fragments only the first one names its ports. When they are ours it is noted whose
+//! fragments these are (source, destination, identification), and those that follow are ours as
+//! well. One that overtakes the first passes; the kernel, which never completes the packet, forgets
+//! it, and the sender sends the segment again.
 //!
 //! What is ours goes to the socket of the queue it arrived on, and is **dropped** when there is no
 //! socket: after our process died the kernel must not answer our peers with resets.
 //!
-//! Two maps stand behind it:
+//! Three maps stand behind it:
 //!
 //! ```text
 //!   ports:    address (16 bytes, IPv4 as ::ffff:a.b.c.d) -> 65,536 bits, one a port
 //!             ("any address" is ::ffff:0.0.0.0 for IPv4 and :: for IPv6)
+//!   pieces:   packets in fragments whose first one was ours; the longest unused gives way
 //!   sockets:  receive queue -> `AF_XDP` socket
 //! ```
 //!
@@ -36,11 +39,23 @@ pub(super) const PORT_BITS_BYTES: usize = 65_536 / 8;
 /// Bytes of an address as the `ports` map's key.
 pub(super) const KEY_BYTES: usize = 16;
 
-/// The filter's instructions, over the maps with these descriptors.
-pub(super) fn filter(ports_map: i32, sockets_map: i32) -> Vec<Instruction> {
+/// Bytes of the `pieces` map's key: source, destination, identification.
+pub(super) const PIECE_BYTES: usize = 16 + 16 + 4;
+
+/// The descriptors of the maps.
+#[derive(Clone, Copy)]
+pub(super) struct Maps {
+    pub(super) ports: i32,
+    pub(super) pieces: i32,
+    pub(super) sockets: i32,
+}
+
+/// The filter's instructions, over these maps.
+pub(super) fn filter(maps: Maps) -> Vec<Instruction> {
     let mut asm = Assembler::default();
     let steps = Steps {
         pass: asm.label(),
+        later: asm.label(),
         ours: asm.label(),
         tcp: asm.label(),
         lookup: asm.label(),
@@ -50,14 +65,17 @@ pub(super) fn filter(ports_map: i32, sockets_map: i32) -> Vec<Instruction> {
     ipv4(&mut asm, &steps);
     ipv6(&mut asm, &steps);
     tcp(&mut asm, &steps);
-    lookup(&mut asm, &steps, ports_map);
-    verdicts(&mut asm, &steps, sockets_map);
+    lookup(&mut asm, &steps, maps.ports);
+    later_fragment(&mut asm, &steps, maps.pieces);
+    verdicts(&mut asm, &steps, maps);
     asm.finish()
 }
 
 /// Where the steps begin. IPv4 follows directly after Ethernet.
 struct Steps {
     pass: Label,
+    /// A fragment without ports.
+    later: Label,
     ours: Label,
     tcp: Label,
     lookup: Label,
@@ -68,6 +86,7 @@ struct Steps {
 fn ethernet(asm: &mut Assembler, steps: &Steps) {
     let untagged = asm.label();
     asm.mov(Reg::R6, Reg::R1);
+    asm.store_u32_imm(Reg::Frame, FIRST, 0);
     asm.load_u32(Reg::R7, Reg::R6, CONTEXT_DATA);
     asm.load_u32(Reg::R8, Reg::R6, CONTEXT_DATA_END);
     need(asm, Reg::R7, 14, steps.pass);
@@ -86,7 +105,7 @@ fn ethernet(asm: &mut Assembler, steps: &Steps) {
 fn ipv4(asm: &mut Assembler, steps: &Steps) {
     need(asm, Reg::R7, 20, steps.pass);
     ipv4_header_len(asm, Reg::R7, steps.pass);
-    refuse_later_fragment(asm, Reg::R7, steps.pass);
+    ipv4_fragment(asm, steps);
     asm.store_u32_imm(Reg::Frame, KEY, 0);
     asm.store_u32_imm(Reg::Frame, KEY + 4, 0);
     asm.store_u32_imm(Reg::Frame, KEY + 8, i32::from_ne_bytes([0, 0, 0xff, 0xff]));
@@ -102,6 +121,32 @@ fn ipv4(asm: &mut Assembler, steps: &Steps) {
     asm.jump_if_eq(Reg::R9, PROTOCOL_TCP, steps.tcp);
     asm.jump_if_ne(Reg::R9, PROTOCOL_ICMP, steps.pass);
     icmpv4(asm, steps);
+}
+
+/// RFC 791 3.2. Leaves R3 as it is.
+fn ipv4_fragment(asm: &mut Assembler, steps: &Steps) {
+    let whole = asm.label();
+    asm.load_u16(Reg::R4, Reg::R7, 6);
+    // More fragments, and the offset.
+    asm.and_imm(Reg::R4, network_u16(0x3fff));
+    asm.jump_if_eq(Reg::R4, 0, whole);
+    for (word, from) in [(0, 12), (16, 16)] {
+        asm.store_u32_imm(Reg::Frame, PIECE + word, 0);
+        asm.store_u32_imm(Reg::Frame, PIECE + word + 4, 0);
+        asm.store_u32_imm(Reg::Frame, PIECE + word + 8, i32::from_ne_bytes([0, 0, 0xff, 0xff]));
+        asm.load_u32(Reg::R5, Reg::R7, from);
+        asm.store_u32(Reg::Frame, PIECE + word + 12, Reg::R5);
+    }
+    // Each protocol has identifications of its own.
+    asm.load_u8(Reg::R5, Reg::R7, 9);
+    asm.shift_left_imm(Reg::R5, 16);
+    asm.load_u16(Reg::R1, Reg::R7, 4);
+    asm.add(Reg::R5, Reg::R1);
+    asm.store_u32(Reg::Frame, PIECE + 32, Reg::R5);
+    asm.and_imm(Reg::R4, network_u16(0x1fff));
+    asm.jump_if_ne(Reg::R4, 0, steps.later);
+    asm.store_u32_imm(Reg::Frame, FIRST, 1);
+    asm.bind(whole);
 }
 
 /// RFC 792: the quoted packet begins 8 bytes behind the start of an error. Its source is our side.
@@ -161,10 +206,7 @@ fn ipv6_extension(asm: &mut Assembler, steps: &Steps) {
 
     asm.bind(fragment);
     need(asm, Reg::R2, 8, steps.pass);
-    asm.load_u16(Reg::R3, Reg::R2, 2);
-    // RFC 8200 4.5: the upper 13 bits are the offset.
-    asm.and_imm(Reg::R3, network_u16(0xfff8));
-    asm.jump_if_ne(Reg::R3, 0, steps.pass);
+    ipv6_fragment(asm, steps);
     asm.load_u8(Reg::R9, Reg::R2, 0);
     asm.add_imm(Reg::R2, 8);
     asm.jump(next);
@@ -178,6 +220,24 @@ fn ipv6_extension(asm: &mut Assembler, steps: &Steps) {
     asm.shift_left_imm(Reg::R3, 3);
     asm.add(Reg::R2, Reg::R3);
     asm.bind(next);
+}
+
+/// RFC 8200 4.5: the upper 13 bits are the offset, the lowest one says that there are more.
+fn ipv6_fragment(asm: &mut Assembler, steps: &Steps) {
+    let whole = asm.label();
+    asm.load_u16(Reg::R3, Reg::R2, 2);
+    asm.and_imm(Reg::R3, network_u16(0xfff9));
+    asm.jump_if_eq(Reg::R3, 0, whole);
+    for word in 0..8 {
+        asm.load_u32(Reg::R5, Reg::R7, 8 + 4 * word);
+        asm.store_u32(Reg::Frame, PIECE + 4 * word, Reg::R5);
+    }
+    asm.load_u32(Reg::R5, Reg::R2, 4);
+    asm.store_u32(Reg::Frame, PIECE + 32, Reg::R5);
+    asm.and_imm(Reg::R3, network_u16(0xfff8));
+    asm.jump_if_ne(Reg::R3, 0, steps.later);
+    asm.store_u32_imm(Reg::Frame, FIRST, 1);
+    asm.bind(whole);
 }
 
 /// RFC 4443 3: errors are the types 1 to 4; the quoted packet begins 8 bytes behind.
@@ -247,16 +307,46 @@ fn lookup(asm: &mut Assembler, steps: &Steps, ports_map: i32) {
     asm.jump(steps.pass);
 }
 
-/// To the socket of this queue, or nowhere; and the way of everything else.
-fn verdicts(asm: &mut Assembler, steps: &Steps, sockets_map: i32) {
+/// A fragment that names no ports goes where the first one went.
+fn later_fragment(asm: &mut Assembler, steps: &Steps, pieces_map: i32) {
+    asm.bind(steps.later);
+    asm.load_map(Reg::R1, pieces_map);
+    asm.mov(Reg::R2, Reg::Frame);
+    asm.add_imm(Reg::R2, PIECE.into());
+    asm.call(CALL_MAP_LOOKUP);
+    asm.jump_if_eq(Reg::R0, 0, steps.pass);
+    asm.jump(steps.ours);
+}
+
+/// To the socket of this queue, or nowhere; and the way of everything else. Of a packet's first
+/// fragment it is noted which way that was: identifications come again.
+fn verdicts(asm: &mut Assembler, steps: &Steps, maps: Maps) {
+    let (to_socket, to_kernel) = (asm.label(), asm.label());
     asm.bind(steps.ours);
-    asm.load_map(Reg::R1, sockets_map);
+    asm.load_u32(Reg::R3, Reg::Frame, FIRST);
+    asm.jump_if_eq(Reg::R3, 0, to_socket);
+    asm.load_map(Reg::R1, maps.pieces);
+    asm.mov(Reg::R2, Reg::Frame);
+    asm.add_imm(Reg::R2, PIECE.into());
+    asm.mov(Reg::R3, Reg::Frame);
+    asm.add_imm(Reg::R3, FIRST.into());
+    asm.mov_imm(Reg::R4, BPF_ANY);
+    asm.call(CALL_MAP_UPDATE);
+    asm.bind(to_socket);
+    asm.load_map(Reg::R1, maps.sockets);
     asm.load_u32(Reg::R2, Reg::R6, CONTEXT_RX_QUEUE);
     // The low bits of the flags are the verdict when the queue has no socket.
     asm.mov_imm(Reg::R3, XDP_DROP);
     asm.call(CALL_REDIRECT_MAP);
     asm.exit();
     asm.bind(steps.pass);
+    asm.load_u32(Reg::R3, Reg::Frame, FIRST);
+    asm.jump_if_eq(Reg::R3, 0, to_kernel);
+    asm.load_map(Reg::R1, maps.pieces);
+    asm.mov(Reg::R2, Reg::Frame);
+    asm.add_imm(Reg::R2, PIECE.into());
+    asm.call(CALL_MAP_DELETE);
+    asm.bind(to_kernel);
     asm.mov_imm(Reg::R0, XDP_PASS);
     asm.exit();
 }
@@ -301,6 +391,10 @@ const fn network_u16(value: u16) -> i32 {
 /// Places on the program's stack, below its top.
 const KEY: i16 = -16;
 const KEY_ANY: i16 = -32;
+/// The key of a packet in fragments.
+const PIECE: i16 = -68;
+/// 1: the frame is a packet's first fragment.
+const FIRST: i16 = -72;
 
 /// `struct xdp_md` of `linux/bpf.h`.
 const CONTEXT_DATA: i16 = 0;
@@ -311,8 +405,13 @@ const CONTEXT_RX_QUEUE: i16 = 16;
 pub(super) const XDP_DROP: i32 = 1;
 pub(super) const XDP_PASS: i32 = 2;
 
+/// An entry is made, or changed.
+const BPF_ANY: i32 = 0;
+
 /// `enum bpf_func_id`.
 const CALL_MAP_LOOKUP: i32 = 1;
+const CALL_MAP_UPDATE: i32 = 2;
+const CALL_MAP_DELETE: i32 = 3;
 const CALL_REDIRECT_MAP: i32 = 51;
 
 const ETHER_TYPE_IPV4: u16 = 0x0800;

@@ -168,27 +168,49 @@ fn frames_cut_short_anywhere_pass() {
     }
 }
 
-#[test]
-fn of_fragments_only_the_first_is_ours() {
-    let Some(filter) = filter() else { return };
-    let fragment = |flags_offset: u16| {
-        let mut packet = ours_v4();
-        packet[6..8].copy_from_slice(&flags_offset.to_be_bytes());
-        ethernet(0x0800, &packet)
-    };
-    check(&filter, XDP_DROP, "don't fragment", &fragment(0x4000));
-    check(&filter, XDP_DROP, "the first of several", &fragment(0x2000));
-    check(&filter, XDP_PASS, "a middle one", &fragment(0x20b9));
-    check(&filter, XDP_PASS, "the last one", &fragment(0x00b9));
+/// A fragment of a packet with an identification; TCP's ports are in the first one.
+fn fragment_v4(to_port: u16, ident: u16, flags_offset: u16) -> Vec<u8> {
+    let first = flags_offset & 0x1fff == 0;
+    let payload = if first { ports(50_000, to_port) } else { vec![0; 20] };
+    let mut packet = ipv4(PEER_V4, OUR_V4, TCP, 0, &payload);
+    packet[4..6].copy_from_slice(&ident.to_be_bytes());
+    packet[6..8].copy_from_slice(&flags_offset.to_be_bytes());
+    ethernet(0x0800, &packet)
+}
 
-    let fragment = |offset_flags: u16| {
-        let [high, low] = offset_flags.to_be_bytes();
-        let header = [&[TCP, 0, high, low, 0, 0, 0, 9], ports(50_000, 443).as_slice()].concat();
-        ethernet(0x86dd, &ipv6(PEER_V6, OUR_V6, 44, &header))
-    };
-    check(&filter, XDP_DROP, "IPv6: whole, with a fragment header", &fragment(0));
-    check(&filter, XDP_DROP, "IPv6: the first of several", &fragment(1));
-    check(&filter, XDP_PASS, "IPv6: a later one", &fragment(8));
+fn fragment_v6(to_port: u16, ident: u32, offset_flags: u16) -> Vec<u8> {
+    let payload = if offset_flags & 0xfff8 == 0 { ports(50_000, to_port) } else { vec![0; 20] };
+    let header = [&[TCP, 0], offset_flags.to_be_bytes().as_slice()].concat();
+    let packet = [header.as_slice(), &ident.to_be_bytes(), &payload].concat();
+    ethernet(0x86dd, &ipv6(PEER_V6, OUR_V6, 44, &packet))
+}
+
+#[test]
+fn fragments_go_where_the_first_one_went() {
+    let Some(filter) = filter() else { return };
+    check(&filter, XDP_DROP, "don't fragment", &fragment_v4(80, 1, 0x4000));
+    check(&filter, XDP_PASS, "one that overtakes the first", &fragment_v4(80, 9, 0x20b9));
+    check(&filter, XDP_DROP, "the first of several", &fragment_v4(80, 9, 0x2000));
+    check(&filter, XDP_DROP, "a middle one", &fragment_v4(80, 9, 0x20b9));
+    check(&filter, XDP_DROP, "the last one", &fragment_v4(80, 9, 0x00b9));
+    check(&filter, XDP_PASS, "of another packet", &fragment_v4(80, 10, 0x00b9));
+    check(&filter, XDP_PASS, "the first one to the kernel's port", &fragment_v4(81, 11, 0x2000));
+    check(&filter, XDP_PASS, "and its next", &fragment_v4(81, 11, 0x00b9));
+    check(&filter, XDP_PASS, "an identification comes again", &fragment_v4(81, 9, 0x2000));
+    check(&filter, XDP_PASS, "and is the kernel's now", &fragment_v4(81, 9, 0x00b9));
+    let mut other = ipv4(PEER_V4, OUR_V4, UDP, 0, &[0; 20]);
+    other[5] = 12;
+    other[7] = 9;
+    check(&filter, XDP_DROP, "the first of TCP's", &fragment_v4(80, 12, 0x2000));
+    check(&filter, XDP_PASS, "another protocol's", &ethernet(0x0800, &other));
+
+    check(&filter, XDP_DROP, "IPv6: whole, with a fragment header", &fragment_v6(443, 1, 0));
+    check(&filter, XDP_PASS, "IPv6: one that overtakes the first", &fragment_v6(443, 9, 8));
+    check(&filter, XDP_DROP, "IPv6: the first of several", &fragment_v6(443, 9, 1));
+    check(&filter, XDP_DROP, "IPv6: a later one", &fragment_v6(443, 9, 8));
+    check(&filter, XDP_PASS, "IPv6: of another packet", &fragment_v6(443, 10, 8));
+    check(&filter, XDP_PASS, "IPv6: the first one to the kernel's port", &fragment_v6(444, 9, 1));
+    check(&filter, XDP_PASS, "IPv6: and its next", &fragment_v6(444, 9, 8));
 }
 
 #[test]
