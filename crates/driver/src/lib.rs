@@ -41,6 +41,8 @@ pub use wakeup::Waker;
 pub enum Link {
     /// One end of a pipe.
     Pipe(pipe::End),
+    /// One end of a pipe, and how long the other has what it is sent.
+    Watched(pipe::Watch),
     /// One queue of a side of a pipe that has several.
     PipeQueue(pipe::Queue),
     /// One queue of an interface.
@@ -55,6 +57,7 @@ impl Link {
     pub fn rx_burst(&mut self, burst: &mut RxBurst, max: usize) -> usize {
         match self {
             Self::Pipe(end) => end.rx_burst(burst, max),
+            Self::Watched(watch) => watch.rx_burst(burst, max),
             Self::PipeQueue(queue) => queue.rx_burst(burst, max),
             Self::Xdp(queue) => queue.rx_burst(burst, max),
             Self::Tap(tap) => tap.rx_burst(burst, max),
@@ -69,6 +72,7 @@ impl Link {
     pub fn rx_release(&mut self, burst: &mut RxBurst) {
         match self {
             Self::Pipe(end) => end.rx_release(burst),
+            Self::Watched(watch) => watch.rx_release(burst),
             Self::PipeQueue(queue) => queue.rx_release(burst),
             Self::Xdp(queue) => queue.rx_release(burst),
             Self::Tap(tap) => tap.rx_release(burst),
@@ -82,6 +86,7 @@ impl Link {
     pub fn tx_reserve(&mut self, burst: &mut TxBurst, want: usize) {
         match self {
             Self::Pipe(end) => end.tx_reserve(burst, want),
+            Self::Watched(watch) => watch.tx_reserve(burst, want),
             Self::PipeQueue(queue) => queue.tx_reserve(burst, want),
             Self::Xdp(queue) => queue.tx_reserve(burst, want),
             Self::Tap(tap) => tap.tx_reserve(burst, want),
@@ -96,6 +101,7 @@ impl Link {
     pub fn tx_burst(&mut self, burst: &mut TxBurst) -> usize {
         match self {
             Self::Pipe(end) => end.tx_burst(burst),
+            Self::Watched(watch) => watch.tx_burst(burst),
             Self::PipeQueue(queue) => queue.tx_burst(burst),
             Self::Xdp(queue) => queue.tx_burst(burst),
             Self::Tap(tap) => tap.tx_burst(burst),
@@ -110,6 +116,7 @@ impl Link {
     pub fn tx_cancel(&mut self, burst: &mut TxBurst) {
         match self {
             Self::Pipe(end) => end.tx_cancel(burst),
+            Self::Watched(watch) => watch.tx_cancel(burst),
             Self::PipeQueue(queue) => queue.tx_cancel(burst),
             Self::Xdp(queue) => queue.tx_cancel(burst),
             Self::Tap(tap) => tap.tx_cancel(burst),
@@ -122,6 +129,7 @@ impl Link {
     pub fn wait(&mut self, timeout: Duration) {
         match self {
             Self::Pipe(end) => end.wait(timeout),
+            Self::Watched(watch) => watch.wait(timeout),
             Self::PipeQueue(queue) => queue.wait(timeout),
             Self::Xdp(queue) => queue.wait(timeout),
             Self::Tap(tap) => tap.wait(timeout),
@@ -132,6 +140,7 @@ impl Link {
     pub fn waker(&self) -> Waker {
         match self {
             Self::Pipe(end) => end.waker(),
+            Self::Watched(watch) => watch.waker(),
             Self::PipeQueue(queue) => queue.waker(),
             Self::Xdp(queue) => queue.waker(),
             Self::Tap(tap) => tap.waker(),
@@ -142,6 +151,7 @@ impl Link {
     pub fn capabilities(&self) -> Capabilities {
         match self {
             Self::Pipe(end) => end.capabilities(),
+            Self::Watched(watch) => watch.capabilities(),
             Self::PipeQueue(queue) => queue.capabilities(),
             Self::Xdp(queue) => queue.capabilities(),
             Self::Tap(tap) => tap.capabilities(),
@@ -153,7 +163,7 @@ impl Link {
     pub fn steering(&self) -> Option<Steering> {
         match self {
             Self::PipeQueue(queue) => Some(queue.steering()),
-            Self::Pipe(_) | Self::Xdp(_) | Self::Tap(_) => None,
+            Self::Pipe(_) | Self::Watched(_) | Self::Xdp(_) | Self::Tap(_) => None,
         }
     }
 
@@ -161,6 +171,7 @@ impl Link {
     pub fn counters(&self) -> Counters {
         match self {
             Self::Pipe(end) => end.counters(),
+            Self::Watched(watch) => watch.counters(),
             Self::PipeQueue(queue) => queue.counters(),
             Self::Xdp(queue) => queue.counters(),
             Self::Tap(tap) => tap.counters(),

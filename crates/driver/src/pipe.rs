@@ -17,6 +17,7 @@
 //! sight of it is used up, and shows its own once a burst.
 
 mod queues;
+mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::wakeup::{Event, Waker};
 use crate::{Capabilities, Counters, RxChecksum};
 
 pub use queues::{Queue, queues};
+pub use watch::Watch;
 
 /// Why a pipe could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +70,31 @@ pub enum PipeError {
 /// # Errors
 /// When the sizes make no sense, or the system has no memory or descriptor for it.
 pub fn pair(memory: &mut Memory, slots: u32, mtu: u16) -> Result<(End, End), PipeError> {
+    join(memory, slots, mtu, None)
+}
+
+/// The same, and both ends stamp what they send with the time by `clock`, for a [`Watch`].
+///
+/// # Errors
+/// As [`pair`].
+pub fn pair_stamped(
+    memory: &mut Memory,
+    slots: u32,
+    mtu: u16,
+    clock: fn() -> u64,
+) -> Result<(End, End), PipeError> {
+    join(memory, slots, mtu, Some(clock))
+}
+
+fn join(
+    memory: &mut Memory,
+    slots: u32,
+    mtu: u16,
+    clock: Option<fn() -> u64>,
+) -> Result<(End, End), PipeError> {
     check(slots, mtu)?;
-    let (a_to_b_tx, a_to_b_rx) = direction(memory, slots, mtu)?;
-    let (b_to_a_tx, b_to_a_rx) = direction(memory, slots, mtu)?;
+    let (a_to_b_tx, a_to_b_rx) = direction(memory, slots, mtu, clock)?;
+    let (b_to_a_tx, b_to_a_rx) = direction(memory, slots, mtu, clock)?;
     let (a_event, b_event) = (Arc::new(Event::new()?), Arc::new(Event::new()?));
     let end = |letter: u8, (tx, rx), event: &Arc<Event>, peer: &Arc<Event>| End {
         tx,
@@ -180,6 +204,7 @@ impl End {
             unsafe { self.tx.slots.set_len(slot, place.len) };
         }
         burst.take_back(count);
+        self.tx.slots.stamp(first, count as u32);
         self.tx.index.publish(count as u32);
         self.counters.tx_frames += count as u64;
         if self.tx.index.must_wake() {
@@ -300,9 +325,18 @@ impl Drop for Receiver {
     }
 }
 
-fn direction(memory: &mut Memory, slots: u32, mtu: u16) -> Result<(Sender, Receiver), MemoryError> {
+fn direction(
+    memory: &mut Memory,
+    slots: u32,
+    mtu: u16,
+    clock: Option<fn() -> u64>,
+) -> Result<(Sender, Receiver), MemoryError> {
     let (producer, consumer) = index_pair(slots);
-    let slots = Arc::new(Slots::new(memory, producer.capacity(), slot_bytes(mtu))?);
+    let slots = Slots::new(memory, producer.capacity(), slot_bytes(mtu))?;
+    let slots = Arc::new(match clock {
+        Some(clock) => slots.stamped(clock),
+        None => slots,
+    });
     let next_token = u64::from(DIRECTIONS.fetch_add(1, Ordering::Relaxed)) << POSITION_BITS;
     let sender = Sender { index: producer, slots: Arc::clone(&slots), next_token };
     Ok((sender, Receiver { index: consumer, slots, next_token }))

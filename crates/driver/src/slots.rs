@@ -5,6 +5,8 @@
 //!     u16 each                a frame
 //! ```
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crore_mem::{Memory, MemoryError, Region};
 
 /// Places for frames in one region, and how long each frame is. Whose turn it is at a slot, the
@@ -16,6 +18,14 @@ pub(crate) struct Slots {
     count: u32,
     slot_bytes: u32,
     frames_at: usize,
+    stamps: Option<Stamps>,
+}
+
+/// For each slot when it was filled, by a clock of whoever measures.
+#[derive(Debug)]
+struct Stamps {
+    clock: fn() -> u64,
+    at: Box<[AtomicU64]>,
 }
 
 impl Slots {
@@ -28,7 +38,38 @@ impl Slots {
         assert!(count.is_power_of_two());
         let frames_at = (count as usize * size_of::<u16>()).next_multiple_of(LINE_BYTES);
         let bytes = frames_at + count as usize * slot_bytes as usize;
-        Ok(Self { region: memory.region("pipe frames", bytes)?, count, slot_bytes, frames_at })
+        let region = memory.region("pipe frames", bytes)?;
+        Ok(Self { region, count, slot_bytes, frames_at, stamps: None })
+    }
+
+    /// The same, and each slot is stamped by this clock when it is filled.
+    pub(crate) fn stamped(mut self, clock: fn() -> u64) -> Self {
+        let at = (0..self.count).map(|_| AtomicU64::new(0)).collect();
+        self.stamps = Some(Stamps { clock, at });
+        self
+    }
+
+    /// The clock of its stamps.
+    pub(crate) fn clock(&self) -> Option<fn() -> u64> {
+        self.stamps.as_ref().map(|stamps| stamps.clock)
+    }
+
+    /// Stamps the slots of these positions, which are about to be published.
+    #[inline]
+    pub(crate) fn stamp(&self, first: u32, count: u32) {
+        if let Some(stamps) = &self.stamps {
+            let now = (stamps.clock)();
+            for position in 0..count {
+                let slot = self.slot_at(first.wrapping_add(position));
+                stamps.at[slot as usize].store(now, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// When a slot that was taken was filled; 0 without stamps.
+    #[inline]
+    pub(crate) fn stamp_of(&self, slot: u32) -> u64 {
+        self.stamps.as_ref().map_or(0, |it| it.at[slot as usize].load(Ordering::Relaxed))
     }
 
     /// Number of slots.

@@ -6,6 +6,7 @@
 use crate::load::Load;
 use crate::protocol::Protocol;
 use crate::state::{Asked, Marks};
+use crate::traffic::Pace;
 use crore::{Closed, Conn, ConnectError, Turn};
 
 /// How lives follow each other.
@@ -29,6 +30,15 @@ pub(crate) struct Lives {
 }
 
 impl<P: Protocol> Load<P> {
+    /// The short lives that are asked for, if any.
+    #[inline]
+    pub(crate) fn churn(&self) -> Option<Churn> {
+        match self.config.pace {
+            Pace::Churn(churn) => Some(churn),
+            Pace::Closed { .. } | Pace::Open { .. } => self.config.beside,
+        }
+    }
+
     /// Begins as many lives as may begin.
     #[inline]
     pub(crate) fn live_some(&mut self, turn: &mut Turn<'_, Asked>, churn: Churn, now: u64) {

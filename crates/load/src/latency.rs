@@ -53,6 +53,11 @@ impl Latency {
         }
     }
 
+    /// What so many of 1 took no longer than, in nanoseconds; 0 when nothing was recorded.
+    pub fn quantile_ns(&self, part: f64) -> u64 {
+        if self.histogram.is_empty() { 0 } else { self.histogram.value_at_quantile(part) }
+    }
+
     /// Adds what another one recorded.
     pub fn add(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("the bounds are the same");

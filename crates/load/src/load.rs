@@ -1,7 +1,7 @@
 //! The load as a service: its phases, one after the other.
 
 use crate::addresses::LocalAddresses;
-use crate::churn::Lives;
+use crate::churn::{Churn, Lives};
 use crate::clock::Clock;
 use crate::control::{Control, Numbers, Phase};
 use crate::latency::Latency;
@@ -29,6 +29,8 @@ pub struct LoadConfig {
     pub handshakes_max: u32,
     /// How requests follow each other.
     pub pace: Pace,
+    /// Short lives beside the requests that `pace` says.
+    pub beside: Option<Churn>,
     /// How long; `None`: until [`Control::hurry`].
     pub traffic_time: Option<Duration>,
     /// Chooses the order in which connections are asked.

@@ -124,8 +124,11 @@ impl<P: Protocol> Load<P> {
             self.traffic.was_paused = false;
             self.begin_schedule(now);
         }
-        if let Pace::Churn(churn) = self.config.pace {
-            return self.live_some(turn, churn, now);
+        if let Some(churn) = self.churn() {
+            self.live_some(turn, churn, now);
+        }
+        if let Pace::Churn(_) = self.config.pace {
+            return;
         }
         let mut used = 0;
         while used < self.traffic.picked.len() && turn.output_waiting() < OUTPUT_WAITING_MAX {
@@ -134,7 +137,11 @@ impl<P: Protocol> Load<P> {
             used += 1;
             if let Some(mut conn) = turn.conn_at(slot)
                 && conn.state().is_free()
+                && !conn.state().marks.has(Marks::SHORT)
             {
+                if let Some(schedule) = &mut self.traffic.schedule {
+                    schedule.take();
+                }
                 self.ask(&mut conn, due);
             }
         }
@@ -176,9 +183,6 @@ impl<P: Protocol> Load<P> {
     /// Sends a request that was due at `due`.
     #[inline]
     pub(crate) fn ask(&mut self, conn: &mut Conn<'_, Asked>, due: u64) {
-        if let Some(schedule) = &mut self.traffic.schedule {
-            schedule.take();
-        }
         let depth = self.protocol.depth();
         let id = conn.id();
         let asked = conn.state();
@@ -218,14 +222,17 @@ impl<P: Protocol> Load<P> {
         self.numbers.bad_replies += got.bad_replies;
         if got.replies > 0 {
             let ticks = asked.ticks_since_due(self.clock.now());
-            self.latency.record_ns(self.clock.ns(ticks), u64::from(got.replies));
+            let is_beside = asked.marks.has(Marks::SHORT) && self.config.beside.is_some();
+            if !is_beside {
+                self.latency.record_ns(self.clock.ns(ticks), u64::from(got.replies));
+            }
             asked.awaited -= got.replies;
             self.traffic.in_flight -= u32::from(got.replies);
             self.numbers.replies += u64::from(got.replies);
             self.progress_at = self.clock.now();
             if asked.marks.has(Marks::SHORT)
                 && asked.awaited == 0
-                && let Pace::Churn(churn) = self.config.pace
+                && let Some(churn) = self.churn()
             {
                 end_life(conn, churn);
             }

@@ -84,6 +84,7 @@ fn config(connections: u32, pace: Pace) -> LoadConfig {
         opens_per_second: None,
         handshakes_max: 64,
         pace,
+        beside: None,
         traffic_time: Some(Duration::from_millis(200)),
         seed: 1,
     }
