@@ -11,7 +11,7 @@ use crate::running::Running;
 use crate::text;
 use anyhow::{Result, bail};
 use crore::{Core, Service, Snapshot};
-use crore_load::{Control, Load, Numbers, Phase, Protocol};
+use crore_load::{Control, Latency, Load, Numbers, Phase, Protocol};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub(crate) struct Ended<S: Service> {
     pub(crate) server: Core<S>,
     pub(crate) client: Snapshot,
     pub(crate) numbers: Numbers,
+    /// From when requests were due to their replies, in all windows.
+    pub(crate) latency: Latency,
 }
 
 impl<S: Service, P: Protocol> Live<S, P>
@@ -147,7 +149,8 @@ where
         self.through(Phase::Closing)?;
         let (server, client) = self.cores.stop()?;
         let numbers = *client.engine().service().numbers();
-        Ok(Ended { server, client: client.snapshot(), numbers })
+        let latency = client.engine().service().latency().clone();
+        Ok(Ended { server, client: client.snapshot(), numbers, latency })
     }
 }
 

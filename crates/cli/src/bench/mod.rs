@@ -30,6 +30,7 @@ mod echo;
 mod flood;
 mod hold;
 mod html;
+mod latency;
 mod live;
 mod machine;
 mod print;
@@ -53,7 +54,7 @@ struct Profile {
 }
 
 /// All there are, in the order in which they run and are shown.
-const PROFILES: [Profile; 5] = [
+const PROFILES: [Profile; 6] = [
     Profile {
         name: "echo",
         about: "64-byte requests on random ones of N live connections: cycles a packet over N",
@@ -73,6 +74,11 @@ const PROFILES: [Profile; 5] = [
         name: "bulk",
         about: "few connections, large windows: Gbit/s of a core, both directions",
         run: bulk::run,
+    },
+    Profile {
+        name: "latency",
+        about: "residence and round trip at 20 to 95 % load, alone and with churn beside",
+        run: latency::run,
     },
     Profile {
         name: "flood",

@@ -117,6 +117,7 @@ fn config(options: &LoadOptions, locals: LocalAddresses) -> LoadConfig {
             Some(per_second) => Pace::Open { per_second },
             None => Pace::Closed { in_flight: options.in_flight },
         },
+        beside: None,
         traffic_time: Some(Duration::from_secs_f64(options.seconds)),
         seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),
     }

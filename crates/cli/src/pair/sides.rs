@@ -9,8 +9,10 @@ use crore::driver::{Capabilities, Link};
 use crore::mem::{HugePages, Memory, Pages, PoolClass};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig};
 use crore_load::{
-    Clock, Control, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol, StreamClient,
+    Churn, Clock, Control, Latency, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol,
+    StreamClient,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What is asked of a pair.
@@ -20,11 +22,15 @@ pub(crate) struct Demand {
     /// Addresses and ports that the client has, at least.
     pub(crate) local_ends: u32,
     pub(crate) pace: Pace,
+    /// Short lives beside.
+    beside: Option<Churn>,
     /// Requests under way at a time, at most.
     in_flight: u32,
     /// `None`: until the load is told to hurry.
     pub(crate) traffic_time: Option<Duration>,
     pub(crate) mtu: u16,
+    /// Takes how long each request is with the server; see [`pipe::Watch`].
+    pub(crate) residence: Option<Arc<Mutex<Latency>>>,
     /// Settings of both stacks; they decide how much memory a pair takes.
     pub(crate) server: StackConfig,
     pub(crate) client: StackConfig,
@@ -38,23 +44,37 @@ impl Demand {
         pace: Pace,
         traffic_time: Option<Duration>,
     ) -> Self {
+        Self::with_lives(connections, payload_bytes, (pace, None), traffic_time)
+    }
+
+    /// The same with short lives beside the requests.
+    pub(crate) fn with_lives(
+        connections: u32,
+        payload_bytes: u16,
+        (pace, beside): (Pace, Option<Churn>),
+        traffic_time: Option<Duration>,
+    ) -> Self {
         let in_flight = match pace {
             Pace::Closed { in_flight } => in_flight,
             // A server that keeps up has far fewer; one that does not shows it in the latency.
             Pace::Open { .. } => connections.min(1 << 16),
             Pace::Churn(churn) => churn.at_once,
         };
-        let pool = pool(in_flight, u32::from(payload_bytes));
-        let (short, local_ends) = match pace {
-            // Some are over for their peer and not yet for us.
-            Pace::Churn(churn) => (2 * churn.at_once, churn.local_ends),
-            Pace::Closed { .. } | Pace::Open { .. } => (0, 0),
+        let churn = match pace {
+            Pace::Churn(churn) => Some(churn),
+            Pace::Closed { .. } | Pace::Open { .. } => beside,
         };
+        // Some are over for their peer and not yet for us.
+        let short = churn.map_or(0, |churn| 2 * churn.at_once);
+        let local_ends = churn.map_or(0, |churn| churn.local_ends);
+        let pool = pool(in_flight + short, u32::from(payload_bytes));
         let settings = settings(connections + short, pool);
         Self {
             connections,
             local_ends: connections + local_ends,
             pace,
+            beside,
+            residence: None,
             in_flight,
             traffic_time,
             mtu: MTU,
@@ -73,6 +93,7 @@ impl Demand {
             opens_per_second: None,
             handshakes_max: HANDSHAKES_MAX,
             pace: self.pace,
+            beside: self.beside,
             traffic_time: self.traffic_time,
             seed: seed(),
         };
@@ -171,8 +192,7 @@ impl<S: Service, C: Client> Sides<S, C> {
     /// Takes all the memory.
     pub(crate) fn new(demand: &Demand, server: S, client: C, pages: HugePages) -> Result<Self> {
         let mut pipe_memory = Memory::new(pages);
-        let (server_end, client_end) = pipe::pair(&mut pipe_memory, SLOTS, demand.mtu)?;
-        let (server_link, client_link) = (Link::Pipe(server_end), Link::Pipe(client_end));
+        let (server_link, client_link) = links(demand, &mut pipe_memory)?;
         let Capabilities { mac, mtu, .. } = server_link.capabilities();
         let interface = server_interface(mac, mtu);
         let (mut server, server_memory) = engine(&demand.server, &interface, server, pages)?;
@@ -190,6 +210,21 @@ impl<S: Service, C: Client> Sides<S, C> {
             },
         })
     }
+}
+
+/// The pipe; the client's end is watched when somebody wants to know how long the server takes.
+fn links(demand: &Demand, memory: &mut Memory) -> Result<(Link, Link)> {
+    let Some(residence) = demand.residence.clone() else {
+        let (server, client) = pipe::pair(memory, SLOTS, demand.mtu)?;
+        return Ok((Link::Pipe(server), Link::Pipe(client)));
+    };
+    let (server, client) = pipe::pair_stamped(memory, SLOTS, demand.mtu, crore::tsc)?;
+    let clock = Clock::measured();
+    let told = move |ticks| {
+        let mut residence = residence.lock().unwrap_or_else(PoisonError::into_inner);
+        residence.record_ns(clock.ns(ticks), 1);
+    };
+    Ok((Link::Pipe(server), Link::Watched(pipe::Watch::new(client, Box::new(told)))))
 }
 
 /// An engine on its memory.
