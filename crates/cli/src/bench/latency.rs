@@ -86,7 +86,7 @@ fn measure(
     (found, points): (&mut ProfileResult, &mut Vec<Point>),
 ) -> Result<()> {
     let time = options.time() / (LOADS.len() as u32 + 1);
-    let full = play(demand(connections, FULL, company), company, time, machine, found)?;
+    let full = play(&demand(connections, FULL, company), company, time, machine, found)?;
     let most = full.answered as f64 / full.seconds.max(1e-9);
     let in_company = company.words();
     found.note(format!(
@@ -101,7 +101,7 @@ fn measure(
         let residence = Arc::new(Mutex::new(Latency::new()));
         let mut demand = demand(connections, Pace::Open { per_second }, company);
         demand.residence = Some(Arc::clone(&residence));
-        let played = play(demand, company, time, machine, found)?;
+        let played = play(&demand, company, time, machine, found)?;
         let residence = residence.lock().unwrap_or_else(PoisonError::into_inner).clone();
         points.push(Point {
             connections,
@@ -129,18 +129,18 @@ struct Played {
 
 /// Opens, has one window of traffic, and closes; what is wrong is noted.
 fn play(
-    demand: Demand,
+    demand: &Demand,
     company: Company,
     time: Duration,
     machine: &Machine,
     found: &mut ProfileResult,
 ) -> Result<Played> {
-    let planned = pair::plan::<EchoTimed, EchoLoad>(&demand)?;
+    let planned = pair::plan::<EchoTimed, EchoLoad>(demand)?;
     let _reserved = Reserved::new(machine.pages, planned.huge_pages())?;
     let timer_ms = (company != Company::Alone)
         .then(|| (u64::from(demand.connections) * 1000 / TIMERS_A_SECOND).max(64) as u32);
     let server = EchoTimed { timer_ms, rung: 0 };
-    let live = Live::open(&demand, server, Echo::new(PAYLOAD_BYTES), machine)?;
+    let live = Live::open(demand, server, Echo::new(PAYLOAD_BYTES), machine)?;
     let answered = |live: &Live<_, _>| live.control.numbers().replies;
     live.control.pause(false);
     live.wait(time / 10)?;

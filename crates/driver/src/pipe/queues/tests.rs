@@ -174,7 +174,7 @@ fn no_wake_up_is_lost() {
     // Whichever of our queues a port comes back to.
     let mut back = near.remove(1);
     let rss = back.steering().rss;
-    let port = (0..).find(|&port| rss.queue_of_frame(&segment(port, 0)) == 1).unwrap();
+    let port = (0..u16::MAX).find(|&port| rss.queue_of_frame(&segment(port, 0)) == 1).unwrap();
     for round in 0..ROUNDS {
         send(&mut near[0], &[segment(port, u64::from(round))]);
         assert_eq!(number_in(&receive_one(&mut back)), u64::from(round));
