@@ -193,6 +193,12 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        package: "crore-kernel",
+        ours: &["crore"],
+        outside: &["io-uring", "libc", "rustix", "socket2", "thiserror"],
+        tests: &[],
+    },
+    Room {
         package: "crore-turn",
         ours: &["crore-wire", "crore-mem", "crore"],
         outside: &[],

@@ -160,6 +160,8 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/crore/tests/steady_state/",
     // Looks at all memory of its own for what a core wrote.
     "crates/crore/tests/cache_lines/memory.rs",
+    // System calls and shared rings of the kernel's side of a comparison.
+    "bench/kernel/src/",
     // C's types at packetdrill's interface.
     "crates/packetdrill/src/ffi.rs",
     "crates/packetdrill/src/ffi/",
