@@ -133,7 +133,7 @@ impl Client<'_> {
             self.random ^= self.random << 13;
             self.random ^= self.random >> 7;
             self.random ^= self.random << 17;
-            let at = (self.random >> 32) * self.conns.len() as u64 >> 32;
+            let at = ((self.random >> 32) * self.conns.len() as u64) >> 32;
             let conn = &mut self.conns[at as usize];
             if !conn.is_waiting {
                 send_request(conn, at)?;

@@ -6,11 +6,11 @@ use std::fs;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KernelMemory {
     /// Pages of all slabs: sockets, inodes, epoll items.
-    pub(crate) slab_bytes: u64,
+    pub(crate) slabs: u64,
     /// Pages of sockets' buffers.
-    pub(crate) buffer_bytes: u64,
+    pub(crate) buffers: u64,
     /// What is free, file pages included.
-    pub(crate) free_bytes: u64,
+    pub(crate) free: u64,
 }
 
 impl KernelMemory {
@@ -29,17 +29,16 @@ impl KernelMemory {
         let mut words = tcp.split_whitespace().skip_while(|&word| word != "mem").skip(1);
         let pages: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
         Self {
-            slab_bytes: kib("Slab") << 10,
-            buffer_bytes: pages * PAGE_BYTES,
+            slabs: kib("Slab") << 10,
+            buffers: pages * PAGE_BYTES,
             // Not MemAvailable: it counts the inodes of open sockets as if they could be had back.
-            free_bytes: (kib("MemFree") + kib("Active(file)") + kib("Inactive(file)")) << 10,
+            free: (kib("MemFree") + kib("Active(file)") + kib("Inactive(file)")) << 10,
         }
     }
 
     /// What was taken since `before`.
     pub(crate) fn since(self, before: Self) -> u64 {
-        (self.slab_bytes + self.buffer_bytes)
-            .saturating_sub(before.slab_bytes + before.buffer_bytes)
+        (self.slabs + self.buffers).saturating_sub(before.slabs + before.buffers)
     }
 }
 
@@ -55,13 +54,13 @@ mod tests {
             "MemFree:  1000 kB\nActive(file): 20 kB\nInactive(file): 3 kB\nSlab: 400 kB\n";
         let sockstat = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 0 alloc 6 mem 7\nUDP: mem 1\n";
         let memory = KernelMemory::parse(meminfo, sockstat);
-        assert_eq!(memory.slab_bytes, 400 << 10);
-        assert_eq!((memory.buffer_bytes, memory.free_bytes), (7 * 4096, 1023 << 10));
+        assert_eq!(memory.slabs, 400 << 10);
+        assert_eq!((memory.buffers, memory.free), (7 * 4096, 1023 << 10));
         assert_eq!(KernelMemory::parse("", ""), KernelMemory::default());
     }
 
     #[test]
     fn the_accounts_of_this_machine_are_there() {
-        assert!(KernelMemory::now().slab_bytes > 0);
+        assert!(KernelMemory::now().slabs > 0);
     }
 }

@@ -321,8 +321,8 @@ fn why_full(setup: &Setup, before: KernelMemory, elapsed: Duration) -> Option<St
         let (taken, max) = (mib(taken), mib(setup.memory_max));
         return Some(format!("the kernel has taken {taken} MiB, and {max} MiB are allowed"));
     }
-    if now.free_bytes < FREE_MIN {
-        return Some(format!("{} MiB of memory are left", mib(now.free_bytes)));
+    if now.free < FREE_MIN {
+        return Some(format!("{} MiB of memory are left", mib(now.free)));
     }
     (elapsed > setup.opening_max).then(|| format!("it took {} s", elapsed.as_secs()))
 }

@@ -49,7 +49,7 @@ pub use crore_stack::{
     AddressRange, Closed, Congestion, ConnectError, Counters, DROP_NAMES, DROP_REASONS, Drop, Ecn,
     FastOpenConfig, FastOpenKey, HoldingLimits, Interface, Nagle, Output, PathSearch, PoolMarks,
     Pressure, ReassemblyLimits, Refusal, SIZES, SourceLimits, Stack, StackConfig, StackError,
-    State, Station, Steering, Transitions, Trouble,
+    State, Station, Steering, Transitions, Trouble, mapped,
 };
 pub use cycles::{Cycles, STAGE_NAMES, STAGES, Stage, Stopwatch, WorstTurn};
 pub use engine::{Engine, OFFER_BYTES_MAX};

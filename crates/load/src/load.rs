@@ -10,7 +10,7 @@ use crate::protocol::{Protocol, Request};
 use crate::state::{Asked, Marks};
 use crate::traffic::{Pace, Traffic};
 use core::net::SocketAddr;
-use crore::{Closed, Conn, ConnId, Service, Turn};
+use crore::{Closed, Conn, ConnId, Service, Steering, Turn};
 use std::time::Duration;
 
 /// What to do.
@@ -20,6 +20,8 @@ pub struct LoadConfig {
     pub remote: SocketAddr,
     /// Where to connect from.
     pub locals: LocalAddresses,
+    /// Only from where segments arrive at this queue of the server's; `None`: at any.
+    pub home: Option<Box<Steering>>,
     /// How many connections.
     pub connections: u32,
     /// Connections opened a second; `None`: as fast as the link takes them.

@@ -4,7 +4,8 @@ use crate::load::Load;
 use crate::protocol::Protocol;
 use crate::schedule::Schedule;
 use crate::state::Asked;
-use crore::{Closed, ConnectError, Turn};
+use core::net::SocketAddr;
+use crore::{Closed, ConnectError, Turn, mapped};
 
 /// How far the opening is.
 #[derive(Debug, Default)]
@@ -35,12 +36,28 @@ impl<P: Protocol> Load<P> {
         }
     }
 
+    /// The next local end, if it is one of the next few.
+    fn next_local(&mut self) -> Option<SocketAddr> {
+        for _ in 0..LOOKS_AT_ENDS {
+            let Some(local) = self.config.locals.nth(self.opening.next_local) else {
+                self.numbers.out_of_ports = true;
+                return None;
+            };
+            self.opening.next_local += 1;
+            let remote = self.config.remote;
+            let arrives_there = self.config.home.as_ref().is_none_or(|home| {
+                let ports = home.ports(mapped(local.ip()), mapped(remote.ip()), local.port());
+                ports.has(remote.port())
+            });
+            if arrives_there {
+                return Some(local);
+            }
+        }
+        None
+    }
+
     fn open_one(&mut self, turn: &mut Turn<'_, Asked>) {
-        let Some(local) = self.config.locals.nth(self.opening.next_local) else {
-            self.numbers.out_of_ports = true;
-            return;
-        };
-        self.opening.next_local += 1;
+        let Some(local) = self.next_local() else { return };
         match turn.connect(self.config.remote, Some(local)) {
             Ok(id) => {
                 self.numbers.attempts += 1;
@@ -103,3 +120,6 @@ const OUTPUT_WAITING_MAX: u32 = 128;
 
 /// So many refusals without a single success: nobody listens there.
 const IN_VAIN_MAX: u64 = 100;
+
+/// Local ends looked at for one that arrives at the right queue of the server's.
+const LOOKS_AT_ENDS: usize = 64;

@@ -80,6 +80,7 @@ fn config(connections: u32, pace: Pace) -> LoadConfig {
     LoadConfig {
         remote: SocketAddr::from((SERVER, 7)),
         locals: LocalAddresses::for_remote(&locals, IpAddr::from(SERVER)),
+        home: None,
         connections,
         opens_per_second: None,
         handshakes_max: 64,

@@ -5,6 +5,7 @@
 //!   result      what a profile found; it is printed, written as JSON and drawn as HTML
 //!   machine     the state of the machine that all figures depend on; probe measures it
 //!   live        a server with N live connections, measured in windows
+//!   fleet       servers on several cores, each with a generator on the same core
 //!   print       a result on the terminal; html: as a page with plots
 //!   echo ...    a profile each
 //! ```
@@ -27,6 +28,7 @@
 mod bulk;
 mod churn;
 mod echo;
+mod fleet;
 mod flood;
 mod hold;
 mod html;
@@ -36,6 +38,7 @@ mod machine;
 mod print;
 mod probe;
 mod result;
+mod scale;
 
 use crate::args::BenchOptions;
 use crate::report;
@@ -84,6 +87,11 @@ const PROFILES: [Profile; 6] = [
         name: "flood",
         about: "SYNs of strangers and junk beside echo: what goodput stays",
         run: flood::run,
+    },
+    Profile {
+        name: "scale",
+        about: "one core to all, each with its own shard and generator: packets a second",
+        run: scale::run,
     },
 ];
 

@@ -151,6 +151,16 @@ fn flood_leaves_every_reply_right_and_every_connection_standing() {
 }
 
 #[test]
+fn scale_turns_one_core_to_all_with_generators_of_their_own_and_without() {
+    let found = play(scale::run, &options(&[500]));
+    let cpus = crore::pin::allowed_cpus().len().min(4);
+    let rows = found["tables"][0]["rows"].as_array().unwrap();
+    assert!(rows.len() >= 2 * cpus - 1, "{rows:?}");
+    assert!(rows.iter().all(|row| row[2].as_f64().unwrap() > 0.0), "{rows:?}");
+    assert_eq!(rows[0][5], 100.0, "one core is as fast as itself");
+}
+
+#[test]
 fn a_size_that_does_not_fit_is_left_out_with_a_word() {
     let found = play(echo::run, &options(&[1_000_000_000]));
     let note = found["notes"][0].as_str().unwrap();

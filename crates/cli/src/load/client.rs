@@ -110,6 +110,7 @@ fn config(options: &LoadOptions, locals: LocalAddresses) -> LoadConfig {
     LoadConfig {
         remote: options.connect,
         locals,
+        home: None,
         connections: options.connections,
         opens_per_second: options.open_rate,
         handshakes_max: HANDSHAKES_MAX,

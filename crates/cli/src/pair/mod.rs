@@ -15,4 +15,6 @@ mod sides;
 
 pub(crate) use client::{Client, RunningClient};
 pub(crate) use cores::Cores;
-pub(crate) use sides::{Demand, MemoryOfSides, PORT, Plans, SERVER, Sides, plan, plan_beside};
+pub(crate) use sides::{
+    Demand, MemoryOfSides, PORT, Plans, SERVER, SLOTS, Sides, plan, plan_beside,
+};

@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use crore::driver::pipe;
 use crore::driver::{Capabilities, Link};
 use crore::mem::{HugePages, Memory, Pages, PoolClass};
-use crore::{AddressRange, Engine, Interface, Service, StackConfig};
+use crore::{AddressRange, Engine, Interface, Service, StackConfig, Steering};
 use crore_load::{
     Churn, Clock, Control, Latency, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol,
     StreamClient,
@@ -21,6 +21,8 @@ pub(crate) struct Demand {
     pub(crate) connections: u32,
     /// Addresses and ports that the client has, at least.
     pub(crate) local_ends: u32,
+    /// The server's queue that all connections are to arrive at; `None`: any.
+    pub(crate) home: Option<Box<Steering>>,
     pub(crate) pace: Pace,
     /// Short lives beside.
     beside: Option<Churn>,
@@ -72,6 +74,7 @@ impl Demand {
         Self {
             connections,
             local_ends: connections + local_ends,
+            home: None,
             pace,
             beside,
             residence: None,
@@ -89,6 +92,7 @@ impl Demand {
         let config = LoadConfig {
             remote,
             locals,
+            home: self.home.clone(),
             connections: self.connections,
             opens_per_second: None,
             handshakes_max: HANDSHAKES_MAX,
@@ -132,6 +136,33 @@ impl Demand {
         let remote = SocketAddr::new(IpAddr::V4(SERVER), PORT);
         let locals = client_interface(self, [2; 6], self.mtu).addresses;
         (remote, LocalAddresses::for_remote(&locals, remote.ip()))
+    }
+
+    /// The server's engine for a link: it listens.
+    pub(crate) fn server_engine<S: Service>(
+        &self,
+        link: &Link,
+        service: S,
+        pages: HugePages,
+    ) -> Result<(Engine<S>, Memory)> {
+        let Capabilities { mac, mtu, .. } = link.capabilities();
+        let interface = server_interface(mac, mtu);
+        let settings = steered(&self.server, link);
+        let (mut engine, memory) = engine(&settings, &interface, service, pages)?;
+        engine.listen(PORT);
+        Ok((engine, memory))
+    }
+
+    /// The client's engine for a link.
+    pub(crate) fn client_engine<C: Service>(
+        &self,
+        link: &Link,
+        service: C,
+        pages: HugePages,
+    ) -> Result<(Engine<C>, Memory)> {
+        let Capabilities { mac, mtu, .. } = link.capabilities();
+        let interface = client_interface(self, mac, mtu);
+        engine(&steered(&self.client, link), &interface, service, pages)
     }
 }
 
@@ -193,10 +224,7 @@ impl<S: Service, C: Client> Sides<S, C> {
     pub(crate) fn new(demand: &Demand, server: S, client: C, pages: HugePages) -> Result<Self> {
         let mut pipe_memory = Memory::new(pages);
         let (server_link, client_link) = links(demand, &mut pipe_memory)?;
-        let Capabilities { mac, mtu, .. } = server_link.capabilities();
-        let interface = server_interface(mac, mtu);
-        let (mut server, server_memory) = engine(&demand.server, &interface, server, pages)?;
-        server.listen(PORT);
+        let (server, server_memory) = demand.server_engine(&server_link, server, pages)?;
         let Capabilities { mac, mtu, .. } = client_link.capabilities();
         let interface = client_interface(demand, mac, mtu);
         let (client, client_memory) = client.make(&demand.client, &interface, pages)?;
@@ -238,6 +266,11 @@ pub(super) fn engine<S: Service>(
     let settings = settings.clone();
     let engine = Engine::new(settings, interface, service, &mut memory, crore::random_seed())?;
     Ok((engine, memory))
+}
+
+/// Settings of one core of several, if the link has several queues.
+fn steered(settings: &StackConfig, link: &Link) -> StackConfig {
+    StackConfig { steering: link.steering().map(Box::new), ..settings.clone() }
 }
 
 fn seed() -> u64 {
@@ -315,7 +348,7 @@ pub(crate) const PORT: u16 = 7;
 const MTU: u16 = 1500;
 
 /// Frames on their way in one direction: enough for some bursts, few enough to stay in the cache.
-const SLOTS: u32 = 512;
+pub(crate) const SLOTS: u32 = 512;
 
 /// Connections being opened at the same time, or closed: a full ring loses answers to strangers.
 const HANDSHAKES_MAX: u32 = 384;
