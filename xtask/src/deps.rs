@@ -234,6 +234,7 @@ const ROOMS: &[Room] = &[
             "crore-ctl",
             "crore-echo",
             "crore-http",
+            "crore-kernel",
         ],
         outside: &[
             "anyhow",

@@ -4,10 +4,11 @@
 //! does, each life leaves a record there, and with few records the oldest ones give way all the
 //! time, with many the client comes back to ends that are still in TIME-WAIT (RFC 6191).
 
+use super::kernel;
 use super::live::{Live, Window};
 use super::machine::Machine;
 use super::result::{Axis, Figure, Limit, Plot, ProfileResult, Series, Table, median};
-use crate::args::BenchOptions;
+use crate::args::{Against, BenchOptions};
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
 use crate::plan;
@@ -27,19 +28,22 @@ struct Point {
 
 /// Who closes first, and what the server may keep of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind {
+pub(super) struct Kind {
     name: &'static str,
     server_closes: bool,
     time_wait_max: u32,
 }
 
-const KINDS: [Kind; 3] = [
+pub(super) const KINDS: [Kind; 3] = [
     Kind { name: "client closes", server_closes: false, time_wait_max: 1 << 10 },
     Kind { name: "server closes, 1 k records", server_closes: true, time_wait_max: 1 << 10 },
     Kind { name: "server closes, 1 M records", server_closes: true, time_wait_max: 1 << 20 },
 ];
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
+    if options.against == Some(Against::Kernel) {
+        return kernel::churn(options, machine);
+    }
     let mut found = ProfileResult::new("churn", MEASURED);
     let mut points = Vec::new();
     for connections in options.connections_or(&[1_000, 1_000_000]) {
@@ -59,7 +63,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     Ok(found)
 }
 
-fn demand(connections: u32, kind: Kind) -> Demand {
+pub(super) fn demand(connections: u32, kind: Kind) -> Demand {
     let churn =
         Churn { at_once: AT_ONCE, server_closes: kind.server_closes, local_ends: LOCAL_ENDS };
     let mut demand = Demand::new(connections, PAYLOAD_BYTES, Pace::Churn(churn), None);
@@ -68,7 +72,7 @@ fn demand(connections: u32, kind: Kind) -> Demand {
     demand
 }
 
-fn plan_of(demand: &Demand) -> Result<pair::Plans> {
+pub(super) fn plan_of(demand: &Demand) -> Result<pair::Plans> {
     pair::plan::<EchoOnce, EchoLoad>(demand)
 }
 
@@ -190,8 +194,8 @@ fn curve(points: &[Point]) -> Plot {
 }
 
 /// Echo that is asked once on a connection; it may close when it has answered.
-struct EchoOnce {
-    closes: bool,
+pub(super) struct EchoOnce {
+    pub(super) closes: bool,
 }
 
 impl Service for EchoOnce {

@@ -1,6 +1,7 @@
 //! `echo`: requests of 64 octets on connections picked at random among N that are live, for some N.
 //! The cost of a packet must not depend on N; how near that can be, the yardstick knows.
 
+use super::kernel;
 use super::live::{Live, Window, at_the_servers};
 use super::machine::Machine;
 use super::result::{Axis, Figure, Limit, Pairs, Plot, ProfileResult, Series, Table, median};
@@ -26,6 +27,9 @@ struct Point {
 }
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
+    if options.against == Some(Against::Kernel) {
+        return kernel::echo(options, machine);
+    }
     let mut found = ProfileResult::new("echo", MEASURED);
     let beside_limit = options.against == Some(Against::Limit);
     let mut points = Vec::new();
@@ -47,12 +51,12 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     Ok(found)
 }
 
-fn demand(connections: u32) -> Demand {
+pub(super) fn demand(connections: u32) -> Demand {
     let pace = Pace::Closed { in_flight: IN_FLIGHT.min(connections) };
     Demand::new(connections, PAYLOAD_BYTES, pace, None)
 }
 
-fn plan_of(demand: &Demand) -> Result<pair::Plans> {
+pub(super) fn plan_of(demand: &Demand) -> Result<pair::Plans> {
     pair::plan::<EchoServer, EchoLoad>(demand)
 }
 

@@ -134,6 +134,18 @@ where
         Ok(())
     }
 
+    /// Replies a second that the client had, in traffic of so long.
+    pub(crate) fn reply_rate(&self, time: Duration) -> Result<f64> {
+        self.control.pause(false);
+        self.wait(time / 10)?;
+        let (begun, before) = (Instant::now(), self.control.numbers().replies);
+        self.wait(time)?;
+        let replies = self.control.numbers().replies - before;
+        let seconds = begun.elapsed().as_secs_f64();
+        self.rest()?;
+        Ok(replies as f64 / seconds)
+    }
+
     /// What the server does for so long, whatever that is.
     pub(crate) fn watch(&self, time: Duration) -> Result<Window> {
         let before = self.cores.server.snapshot_now();

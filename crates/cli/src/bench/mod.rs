@@ -6,6 +6,7 @@
 //!   machine     the state of the machine that all figures depend on; probe measures it
 //!   live        a server with N live connections, measured in windows
 //!   fleet       servers on several cores, each with a generator on the same core
+//!   kernel      what `--against kernel` holds ours against
 //!   print       a result on the terminal; html: as a page with plots
 //!   echo ...    a profile each
 //! ```
@@ -32,6 +33,7 @@ mod fleet;
 mod flood;
 mod hold;
 mod html;
+mod kernel;
 mod latency;
 mod live;
 mod machine;

@@ -161,6 +161,18 @@ fn scale_turns_one_core_to_all_with_generators_of_their_own_and_without() {
 }
 
 #[test]
+fn requests_and_short_connections_are_held_against_the_kernel() {
+    let against = Some(Against::Kernel);
+    for profile in [echo::run, churn::run] {
+        let found = play(profile, &BenchOptions { against, ..options(&[300]) });
+        let pairs = found["pairs"].as_array().unwrap();
+        assert!(pairs.len() >= 2, "{found}");
+        assert!(pairs.iter().all(|pair| pair["median_theirs"].as_f64().unwrap() > 0.0));
+        assert_eq!(total(&found, "kernel", "connections") % 300.0, 0.0);
+    }
+}
+
+#[test]
 fn a_size_that_does_not_fit_is_left_out_with_a_word() {
     let found = play(echo::run, &options(&[1_000_000_000]));
     let note = found["notes"][0].as_str().unwrap();
