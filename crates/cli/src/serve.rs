@@ -13,6 +13,7 @@ use crate::view::{Progress, Sampler, Unit, View};
 use crate::{interrupt, report, text};
 use anyhow::{Context, Result, bail};
 use core::net::{IpAddr, SocketAddr};
+use crore::driver::siblings;
 use crore::driver::xdp::LocalPorts;
 use crore::mem::{HugePages, Memory};
 use crore::{Core, Engine, FastOpenKey, Service, Snapshot, StackConfig, Stop};
@@ -96,11 +97,12 @@ where
         let mut frames = Memory::new(HugePages::Transparent);
         let mut opened = surroundings.open(&options.link, ours.collect(), &mut frames)?;
         let mut neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
-        let mut memory_bytes = frames.total_bytes();
         let links = std::mem::take(&mut opened.links);
+        let joined = siblings(&mut frames, &links)?;
+        let mut memory_bytes = frames.total_bytes();
         let places = places::for_cores(links.len(), options.cpus.as_deref())?;
         let mut ready = Vec::new();
-        for (link, place) in links.into_iter().zip(places) {
+        for ((link, place), siblings) in links.into_iter().zip(places).zip(joined) {
             let mut memory = Memory::new(options.memory.huge_pages());
             let (interface, seed) = (&opened.interface, crore::random_seed());
             let mut engine =
@@ -109,7 +111,9 @@ where
             engine.stack_mut().set_fast_open(port, options.fast_open);
             memory_bytes += memory.total_bytes();
             let learner = neighbours.as_mut().map(Neighbours::learner).transpose()?;
-            ready.push((Core::new(engine, link, place), learner));
+            let core = Core::new(engine, link, place);
+            let core = if siblings.count() > 1 { core.with_siblings(siblings) } else { core };
+            ready.push((core, learner));
         }
         let (stop, started) = (Stop::new(), Instant::now());
         let cores = ready.into_iter().enumerate().map(|(number, (core, learner))| {
@@ -212,6 +216,7 @@ fn settings<S: Service>(
             // A client's next connection may be another core's: all need the same key.
             settings.fast_open.keys = [Some(fast_open_key()), None];
         }
+        settings.cores = surroundings.queues as u16;
         settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
         settings
     };

@@ -153,8 +153,10 @@ pub struct StackConfig {
     pub option_layout: OptionLayout,
     /// Answer echo requests, ARP and neighbour solicitations: for links without a kernel.
     pub answers_for_link: bool,
-    /// How frames are steered to the cores of this host, and which core this is; `None`: there is
-    /// one only, or nobody knows.
+    /// Cores of this host, each with a queue of the interface, that share its addresses.
+    pub cores: u16,
+    /// How frames are steered to them, and which one this is; `None`: there is one only, or nobody
+    /// knows. Then connections can be accepted on all, and opened on one only.
     pub steering: Option<Box<Steering>>,
     /// First port that an active open picks by itself.
     pub ephemeral_first: u16,
@@ -229,6 +231,7 @@ impl StackConfig {
             fast_open: FastOpenConfig::default(),
             option_layout: OptionLayout::Linux,
             answers_for_link: true,
+            cores: 1,
             steering: None,
             ephemeral_first: 32_768,
             always_cookies: false,
@@ -301,6 +304,9 @@ impl StackConfig {
         }
         if self.neighbours_max == 0 || self.neighbours_max > u32::from(u16::MAX) {
             return Err("neighbours_max must be between 1 and 65,535");
+        }
+        if self.steering.as_ref().is_some_and(|steering| steering.rss.queues() != self.cores) {
+            return Err("steering must have a queue for each of the cores");
         }
         self.fast_open.check()
     }

@@ -192,7 +192,7 @@ impl Stack {
             stranger_replies: UNKNOWN_YET,
             ts_offset: secrets.ts_offset(0, 0),
             ephemeral_next: 0,
-            astray: Astray::new(if config.steering.is_some() { whole } else { 0 }),
+            astray: Astray::new(if config.cores > 1 { whole } else { 0 }),
             counters: Counters::default(),
             transitions: Transitions::default(),
             config,

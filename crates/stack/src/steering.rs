@@ -9,6 +9,8 @@
 //!   ARP, neighbour discovery   all cores must learn it: passed on to all
 //! ```
 //!
+//! Where nobody knows how the interface steers, what nobody here knows is passed on to all as well.
+//!
 //! The stack says what is to be passed on, and to whom ([`Stack::take_astray`]); the core copies
 //! it. What was passed on goes no further, so nothing can go in circles.
 
@@ -20,6 +22,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::mem;
 use crore_mem::frames::{RX_BURST_MAX, RxBurst};
+use crore_wire::tcp;
 
 /// Who is to get a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,10 +102,26 @@ impl Stack {
         self.sibling_of(endpoints).is_some()
     }
 
-    /// True for what arrived about such endpoints, unless it was passed on to us already.
+    /// True for what arrived about endpoints that nobody knows here and that another core may know,
+    /// unless it was passed on to us already.
     #[inline]
     pub(crate) fn is_astray(&self, endpoints: &Endpoints) -> bool {
-        !self.astray.was_passed_on && self.is_of_sibling(endpoints)
+        !self.astray.was_passed_on && (self.is_of_sibling(endpoints) || self.is_blind())
+    }
+
+    /// True when there are other cores, and nobody knows what is steered to which.
+    #[inline]
+    fn is_blind(&self) -> bool {
+        self.config.cores > 1 && self.config.steering.is_none()
+    }
+
+    /// The same for a segment. The interface steered it here itself, but for one that was put
+    /// together from pieces; a SYN among those begins a connection here, for want of a better place.
+    #[inline]
+    pub(crate) fn is_stray_segment(&self, arrival: &Arrival) -> bool {
+        let may_be_elsewhere =
+            self.astray.is_whole && !arrival.flags.contains(tcp::Flags::SYN) || !self.is_blind();
+        may_be_elsewhere && self.is_astray(&arrival.endpoints())
     }
 
     fn sibling_of(&self, endpoints: &Endpoints) -> Option<u16> {
@@ -125,15 +144,13 @@ impl Stack {
     /// The frame that takes effect now is about these endpoints, which another core has.
     #[cold]
     pub(crate) fn pass_on_to_owner(&mut self, endpoints: &Endpoints) {
-        let Some(queue) = self.sibling_of(endpoints) else { return };
         self.counters.strays += 1;
-        self.pass_on(PassTo::One(queue));
+        self.pass_on(self.sibling_of(endpoints).map_or(PassTo::All, PassTo::One));
     }
 
     /// What the frame that takes effect now says is for all cores.
     pub(crate) fn pass_on_to_all(&mut self) {
-        let several = self.config.steering.as_ref().is_some_and(|s| s.rss.queues() > 1);
-        if several && !self.astray.was_passed_on {
+        if self.config.cores > 1 && !self.astray.was_passed_on {
             self.pass_on(PassTo::All);
         }
     }

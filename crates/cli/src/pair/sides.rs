@@ -270,7 +270,9 @@ pub(super) fn engine<S: Service>(
 
 /// Settings of one core of several, if the link has several queues.
 fn steered(settings: &StackConfig, link: &Link) -> StackConfig {
-    StackConfig { steering: link.steering().map(Box::new), ..settings.clone() }
+    let steering = link.steering().map(Box::new);
+    let cores = steering.as_ref().map_or(1, |steering| steering.rss.queues());
+    StackConfig { cores, steering, ..settings.clone() }
 }
 
 fn seed() -> u64 {

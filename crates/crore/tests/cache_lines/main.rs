@@ -83,6 +83,7 @@ fn host(queues: Vec<pipe::Queue>, last: u8, peer: Option<u8>) -> Vec<Core<Peer>>
             verify_checksums: true,
         };
         let mut config = StackConfig::for_connections(4 * CONNS);
+        config.cores = CORES;
         config.steering = link.steering().map(Box::new);
         config.pool = [160, 480, 2016].map(|payload_bytes| PoolClass { payload_bytes, count: 256 });
         config.reassembly = ReassemblyLimits { datagrams_max: 0, ..config.reassembly };

@@ -88,6 +88,7 @@ impl Host {
     ) -> Self {
         let mut memory = Memory::heap();
         let links: Vec<Link> = queues.into_iter().map(Link::PipeQueue).collect();
+        let count = links.len() as u16;
         let joined = siblings(&mut memory, &links).unwrap();
         let core = |(link, siblings): (Link, crore::driver::Siblings)| {
             let capabilities = link.capabilities();
@@ -104,6 +105,7 @@ impl Host {
                 verify_checksums: true,
             };
             let mut config = StackConfig::for_connections(4096);
+            config.cores = count;
             config.steering = link.steering().map(Box::new);
             tweak(&mut config);
             let mut memory = Memory::heap();

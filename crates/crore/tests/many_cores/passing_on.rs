@@ -5,7 +5,7 @@ use crate::hosts::{Host, PORT};
 use crore::driver::pipe;
 use crore::mem::Memory;
 use crore::mem::frames::{RxBurst, TxBurst};
-use crore::{Closed, Counters, Drop};
+use crore::{Closed, Counters, Drop, StackConfig};
 use crore_wire::checksum::Sum;
 use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::icmpv6::NEIGHBOR_HOP_LIMIT;
@@ -30,9 +30,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(tweak: impl Fn(&mut StackConfig)) -> Self {
         let (near, mut far) = pipe::queues(&mut Memory::heap(), (CORES, 1), 256, 1500).unwrap();
         let addresses = [IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)];
-        Self { host: Host::new(near, &addresses, |_| {}), far: far.remove(0), now_us: 0 }
+        Self { host: Host::new(near, &addresses, tweak), far: far.remove(0), now_us: 0 }
     }
 
     /// Turns until nothing more comes of it; returns the frames that the host sent.
@@ -194,6 +198,21 @@ fn an_icmp_error_over_ipv6_reaches_it_too() {
     scene.turns();
     assert_eq!(scene.host.service(2).ends, [Closed::Refused]);
     assert_eq!(scene.counters(0).strays, 1);
+}
+
+/// As on interfaces that do not say how they steer: all cores are asked.
+#[test]
+fn an_icmp_error_reaches_its_connection_where_nobody_knows_the_steering() {
+    let mut scene = Scene::with(|config| config.steering = None);
+    let syn = scene.syn_of(2, IpAddr::V4(REMOTE));
+    let routers = (1..=255).map(|last| Ipv4Addr::new(192, 0, 2, last));
+    let mut errors = routers.map(|router| port_unreachable(router, &syn));
+    let error = errors.find(|error| scene.queue_of(error) == 0).unwrap();
+    scene.send(&error);
+    scene.turns();
+    assert_eq!(scene.host.service(2).ends, [Closed::Refused]);
+    let ignored: Vec<_> = scene.host.counters().map(|c| c.dropped(Drop::IcmpIgnored)).collect();
+    assert_eq!(ignored, [0, 1, 0, 1], "the others had nothing to do with it");
 }
 
 /// An error about a connection that nobody has goes to the core that would have it, and no

@@ -44,7 +44,7 @@ impl Stack {
             Some(Record::TimeWait(index)) => {
                 self.time_wait_segment(index, arrival, frame, frame_number, events, tx);
             }
-            None if self.is_astray(&arrival.endpoints()) => {
+            None if self.is_stray_segment(arrival) => {
                 self.pass_on_segment(arrival, frame_number);
             }
             None => self.stranger_segment(arrival, frame, frame_number, events, tx),
