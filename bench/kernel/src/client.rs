@@ -1,5 +1,5 @@
-//! One thread of clients: it opens its share of the connections, asks on random ones of them with so
-//! many requests under way, and checks every byte of the replies; or it opens, asks and closes.
+//! One thread of clients: it opens its share of the connections, asks on random ones of them with
+//! so many requests under way, and checks every byte of the replies; or it opens, asks and closes.
 
 use crate::epoll::{Events, Poll};
 use crate::shared::{Done, Orders, Phase, add};

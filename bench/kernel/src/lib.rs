@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Tuned: `SO_REUSEPORT`, `TCP_NODELAY`, one core for the server and one for the clients, backlogs
-//! and tables as large as it takes, CUBIC without pacing, no conntrack (a namespace of its own). All
-//! settings are made in namespaces that are gone afterwards; the one that is not, is put back.
+//! and tables as large as it takes, CUBIC without pacing, no conntrack (a namespace of its own).
+//! All settings are made in namespaces that are gone afterwards; the one that is not, is put back.
 #![cfg(target_os = "linux")]
 
 mod client;

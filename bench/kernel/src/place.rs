@@ -146,9 +146,8 @@ fn tune() -> Vec<String> {
 /// sender's. `/sys` shows the devices of whoever mounted it, hence a mount of our own.
 fn steer(interface: &str, cpu: usize) -> Option<String> {
     let mask = 1u128 << cpu.min(127);
-    let script = format!(
-        "mount -t sysfs sysfs /sys && echo {mask:x} > /sys/class/net/{interface}/queues/rx-0/rps_cpus"
-    );
+    let file = format!("/sys/class/net/{interface}/queues/rx-0/rps_cpus");
+    let script = format!("mount -t sysfs sysfs /sys && echo {mask:x} > {file}");
     let command = format!("unshare --mount sh -c '{script}'");
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output();
     let why = match output {

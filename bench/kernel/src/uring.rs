@@ -1,5 +1,6 @@
 //! The echo server on `io_uring`: accept and receive are asked for once and go on by themselves;
-//! what comes is put into buffers that we lend the kernel; all is submitted and awaited in one call.
+//! what comes is put into buffers that we lend the kernel; all is submitted and awaited in one
+//! call.
 
 use crate::shared::Orders;
 use crate::{KernelError, tried};

@@ -116,7 +116,8 @@ impl Stack {
     }
 
     /// The same for a segment. The interface steered it here itself, but for one that was put
-    /// together from pieces; a SYN among those begins a connection here, for want of a better place.
+    /// together from pieces; a SYN among those begins a connection here, for want of a better
+    /// place.
     #[inline]
     pub(crate) fn is_stray_segment(&self, arrival: &Arrival) -> bool {
         let may_be_elsewhere =

@@ -1,6 +1,6 @@
 //! Servers on several cores, each with a generator on the same core: one thread turns both, one
-//! after the other. So a machine with N processors shows 1 to N server cores, and all of them in the
-//! same way: a core more is a processor more, with all that it is asked to do.
+//! after the other. So a machine with N processors shows 1 to N server cores, and all of them in
+//! the same way: a core more is a processor more, with all that it is asked to do.
 //!
 //! ```text
 //!   thread 0, processor 0:   server core 0, generator 0, server core 0, ...

@@ -132,16 +132,7 @@ where
             continue;
         }
         let setup = setup(way, demand, machine);
-        let kernel = match Kernel::open(&setup) {
-            Ok(kernel) => kernel,
-            Err(why) => {
-                found.note(format!("{} is left out: {why}", way.name));
-                continue;
-            }
-        };
-        for note in kernel.notes() {
-            found.note(format!("{}: {note}", way.name));
-        }
+        let Some(kernel) = open(way, &setup, found) else { continue };
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             let ours = what.ours(&live, options.time() / ROUNDS)?;
@@ -171,6 +162,22 @@ where
     let ended = live.end()?;
     found.failures.extend(ended.complaints());
     Ok(())
+}
+
+/// The kernel's side with all its connections open; what it could not do is noted.
+fn open(way: Way, setup: &Setup, found: &mut ProfileResult) -> Option<Kernel> {
+    match Kernel::open(setup) {
+        Ok(kernel) => {
+            for note in kernel.notes() {
+                found.note(format!("{}: {note}", way.name));
+            }
+            Some(kernel)
+        }
+        Err(why) => {
+            found.note(format!("{} is left out: {why}", way.name));
+            None
+        }
+    }
 }
 
 fn setup(way: Way, demand: &Demand, machine: &Machine) -> Setup {

@@ -59,7 +59,7 @@ struct Profile {
 }
 
 /// All there are, in the order in which they run and are shown.
-const PROFILES: [Profile; 6] = [
+const PROFILES: [Profile; 7] = [
     Profile {
         name: "echo",
         about: "64-byte requests on random ones of N live connections: cycles a packet over N",
