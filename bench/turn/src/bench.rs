@@ -1,7 +1,7 @@
 //! The engine under measurement, and what is counted of it.
 
 use crate::client::{LOCAL_PORT, interface};
-use crore::mem::Memory;
+use crore::mem::{HugePages, Memory};
 use crore::mem::frames::heap::HeapFrames;
 use crore::mem::frames::{RxBurst, TxBurst};
 use crore::{Cycles, Engine, Service, StackConfig, Stopwatch, tsc};
@@ -27,7 +27,7 @@ pub(crate) struct Counted {
 impl<S: Service> Bench<S> {
     /// The same for the same arguments: nothing in it is left to luck.
     pub(crate) fn new(conns: u32, service: S) -> Self {
-        let (config, memory) = (settings(conns), &mut Memory::heap());
+        let (config, memory) = (settings(conns), &mut Memory::new(HugePages::Transparent));
         let engine = Engine::new(config, &interface(), service, memory, [7; 32]);
         let mut engine = engine.expect("the settings fit");
         engine.listen(LOCAL_PORT);
