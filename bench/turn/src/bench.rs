@@ -1,9 +1,9 @@
 //! The engine under measurement, and what is counted of it.
 
 use crate::client::{LOCAL_PORT, interface};
-use crore::mem::{HugePages, Memory};
 use crore::mem::frames::heap::HeapFrames;
 use crore::mem::frames::{RxBurst, TxBurst};
+use crore::mem::{HugePages, Memory};
 use crore::{Cycles, Engine, Service, StackConfig, Stopwatch, tsc};
 
 /// An engine, its frames, a clock that only [`Bench::turn`] moves, and what was counted.
