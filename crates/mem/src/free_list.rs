@@ -49,6 +49,16 @@ impl FreeList {
         (self.used < capacity).then_some(self.used)
     }
 
+    /// The slot that [`FreeList::take`] hands out after `nth` others, where that is known; it may
+    /// be beyond the last.
+    #[inline]
+    pub(crate) fn nth(&self, nth: u32) -> Option<u32> {
+        match self.head {
+            NO_SLOT => self.used.checked_add(nth),
+            head => (nth == 0).then_some(head),
+        }
+    }
+
     /// Hands out `index`, which [`FreeList::next`] gave; `link` is what its slot says comes after.
     ///
     /// # Panics

@@ -134,6 +134,17 @@ impl<T: Slot> Slab<T> {
         self.free().next(self.capacity())
     }
 
+    /// Asks for the first two cache lines of the slot that insertion `nth`, counted from 0, will
+    /// hand out from now on, where that is known: slots given back are a chain, of which only the
+    /// first is.
+    #[inline]
+    pub fn prefetch_next(&self, nth: u32) {
+        if let Some(index) = self.free().nth(nth) {
+            self.prefetch_line(index, 0);
+            self.prefetch_line(index, 1);
+        }
+    }
+
     #[inline]
     fn free(&self) -> &FreeList {
         &self.table.region().header().free

@@ -257,6 +257,7 @@ impl Stack {
     /// Second stage: every segment's record is found, most likely, and asked for.
     #[inline]
     pub fn look_up(&mut self, burst: &mut Burst) {
+        let mut opening = 0;
         for arrival in &mut burst.arrivals[..burst.count] {
             arrival.record =
                 if arrival.kind == Kind::Tcp { self.flows.first(arrival.hash) } else { None };
@@ -265,7 +266,12 @@ impl Stack {
                     self.tcbs.prefetch_line(index, 0);
                     self.tcbs.prefetch_line(index, 1);
                 }
-                Some(Record::HalfOpen(index)) => self.half_opens.slab.prefetch(index),
+                Some(Record::HalfOpen(index)) => {
+                    self.half_opens.slab.prefetch(index);
+                    // Most likely the handshake's last segment: it takes a control block.
+                    self.tcbs.prefetch_next(opening);
+                    opening += 1;
+                }
                 Some(Record::TimeWait(index)) => self.time_waits.prefetch(index),
                 None => {}
             }

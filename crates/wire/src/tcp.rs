@@ -121,6 +121,18 @@ impl Header {
     }
 
     fn write_summed_with_options(&self, out: &mut [u8], rest: Sum) -> usize {
+        if let Some(options) = options::syn::words(&self.options) {
+            let len = MIN_HEADER_LEN + size_of_val(&options);
+            let words = self.words(len);
+            let sum = rest.add_u64(words.0).add_u64(words.1).add_u16(self.urgent);
+            let sum = options.iter().fold(sum, |sum, &word| sum.add_u32(word));
+            let rest = self.write_fixed(out, words, sum.finish());
+            let (places, _) = rest[..size_of_val(&options)].as_chunks_mut();
+            for (place, word) in places.iter_mut().zip(options) {
+                *place = word.to_be_bytes();
+            }
+            return len;
+        }
         let mut options = [0; OPTIONS_LEN_MAX];
         let len = self.options.write(&mut options);
         let words = self.words(MIN_HEADER_LEN + len);

@@ -200,3 +200,16 @@ proptest! {
         prop_assert_eq!(slab.live().collect::<Vec<_>>(), live);
     }
 }
+
+#[test]
+fn the_slots_to_come_are_known_until_one_was_given_back() {
+    let mut slab = slab(4);
+    assert_eq!([0, 1, 2].map(|nth| slab.free().nth(nth)), [Some(0), Some(1), Some(2)]);
+    let first = slab.insert().unwrap();
+    slab.insert().unwrap();
+    assert_eq!(slab.free().nth(0), slab.next_free());
+    slab.remove(first);
+    assert_eq!([0, 1].map(|nth| slab.free().nth(nth)), [Some(first), None]);
+    // Any number may be asked for.
+    slab.prefetch_next(u32::MAX);
+}

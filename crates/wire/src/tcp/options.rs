@@ -19,6 +19,7 @@ use crate::checksum::Sum;
 mod fast_open;
 mod freebsd;
 mod sack;
+pub(super) mod syn;
 
 use fast_open::{EXPERIMENT, EXPERIMENT_ID, FAST_OPEN};
 pub use fast_open::{FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie};
@@ -212,6 +213,9 @@ impl Options {
     }
 
     fn parse_any(mut bytes: &[u8]) -> Result<Self, Malformed> {
+        if let Some(options) = syn::parse(bytes) {
+            return Ok(options);
+        }
         let mut options = Self::NONE;
         loop {
             let (kind, len, rest) = match *bytes {

@@ -264,3 +264,47 @@ fn the_longest_cookie_fits_beside_the_options_of_a_syn() {
         }
     }
 }
+
+/// The words are what the general way writes, and reads.
+#[test]
+fn the_words_of_a_syn_are_its_bytes() {
+    for (mss, shift, echo) in [(1_460, 7, 0), (0, 0, u32::MAX), (u16::MAX, 14, 5)] {
+        let options = Options {
+            mss: Some(mss),
+            window_scale: Some(shift),
+            sack_permitted: true,
+            timestamps: Some(Timestamps { echo, ..TS }),
+            ..Options::NONE
+        };
+        let words = syn::words(&options).unwrap();
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        assert_eq!(bytes, written(&options));
+        assert_eq!(syn::parse(&bytes), Some(options));
+    }
+    let large_shift = [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 200];
+    assert_eq!(syn::parse(&large_shift).unwrap().window_scale, Some(14));
+}
+
+#[test]
+fn options_that_are_not_just_those_of_a_syn_have_no_words() {
+    let whole = Options {
+        mss: Some(1_460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: Some(TS),
+        ..Options::NONE
+    };
+    let others = [
+        Options { mss: None, ..whole },
+        Options { window_scale: None, ..whole },
+        Options { sack_permitted: false, ..whole },
+        Options { timestamps: None, ..whole },
+        Options { sack: sack(&[(1, 2)]), ..whole },
+        Options { fast_open: FastOpen::parse(&[], false), ..whole },
+        Options { layout: OptionLayout::FreeBsd, ..whole },
+    ];
+    for options in others {
+        assert_eq!(syn::words(&options), None, "{options:?}");
+        assert_eq!(syn::parse(&written(&options)), None, "{options:?}");
+    }
+}
