@@ -89,28 +89,10 @@ impl Options {
         {
             return Ok(Self { timestamps: Some(timestamps), ..Self::NONE });
         }
-        if let Ok(all) = <&[u8; OF_SYN_LEN]>::try_from(bytes)
-            && let Some(options) = Self::parse_syn(all)
-        {
+        if let Some(options) = syn::parse(bytes) {
             return Ok(options);
         }
         Self::parse_any(bytes)
-    }
-
-    /// The four options of a SYN, in the order in which Linux and this stack write them.
-    #[inline]
-    fn parse_syn(b: &[u8; OF_SYN_LEN]) -> Option<Self> {
-        let word = |at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-        let as_written = word(0) >> 16 == MSS_PREFIX
-            && word(4) == SACK_AND_TIMESTAMPS
-            && word(16) >> 8 == WINDOW_SCALE_PREFIX;
-        as_written.then(|| Self {
-            mss: Some(word(0) as u16),
-            sack_permitted: true,
-            timestamps: Some(Timestamps { value: word(8), echo: word(12) }),
-            window_scale: Some((word(16) as u8).min(WINDOW_SCALE_MAX)),
-            ..Self::NONE
-        })
     }
 
     /// Bytes that [`Options::write`] writes: 0 to 40, a multiple of 4.
@@ -213,9 +195,6 @@ impl Options {
     }
 
     fn parse_any(mut bytes: &[u8]) -> Result<Self, Malformed> {
-        if let Some(options) = syn::parse(bytes) {
-            return Ok(options);
-        }
         let mut options = Self::NONE;
         loop {
             let (kind, len, rest) = match *bytes {
@@ -369,10 +348,6 @@ const TIMESTAMPS: u8 = 8;
 pub(super) const OPTIONS_LEN_MAX: usize = 40;
 pub(super) const TIMESTAMPS_ONLY_LEN: usize = 12;
 pub(crate) const TIMESTAMPS_PREFIX: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
-/// Bytes of the four options that nearly every SYN has.
-const OF_SYN_LEN: usize = 20;
-const MSS_PREFIX: u32 = u32::from_be_bytes([0, 0, MSS, 4]);
-const WINDOW_SCALE_PREFIX: u32 = u32::from_be_bytes([0, NOP, WINDOW_SCALE, 3]);
 const SACK_AND_TIMESTAMPS: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
 
 #[cfg(test)]
