@@ -1,6 +1,7 @@
 //! `echo`: requests of 64 octets on connections picked at random among N that are live, for some N.
 //! The cost of a packet must not depend on N; how near that can be, the yardstick knows.
 
+use super::fleet::Fleet;
 use super::kernel;
 use super::live::{Live, Window, at_the_servers};
 use super::machine::Machine;
@@ -24,6 +25,13 @@ struct Point {
     /// The yardstick's cycles a packet after each window, if it was asked for.
     yardstick: Vec<f64>,
     numbers: Numbers,
+    in_turn: InTurn,
+}
+
+/// Server and client on one thread, as the yardstick is: nothing else has a part in the core.
+struct InTurn {
+    cycles: Vec<CyclesPerPacket>,
+    yardstick: Vec<f64>,
 }
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
@@ -45,6 +53,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
         points.push(measure(connections, options, machine, &mut found)?);
     }
     found.tables.push(stages(&points));
+    found.tables.push(stages_in_turn(&points));
     found.tables.push(counts(&points));
     found.plots.push(curve(&points));
     judge(&mut found, &points);
@@ -75,30 +84,67 @@ fn measure(
     let more = yardstick_regions(options.against == Some(Against::Limit), connections);
     let more_pages: usize = more.iter().map(|bytes| bytes / HUGE_PAGE_BYTES).sum();
     let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages() + more_pages)?;
-    let live = Live::open(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), machine)?;
     let make = || Yardstick::new(connections, BURST, machine.pages);
     let is_wanted = !more.is_empty();
     let mut yardstick = is_wanted.then(|| at_the_servers(machine, make)).transpose()?;
+    let live = Live::open(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), machine)?;
     let (mut windows, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         windows.push(live.window(options.time() / ROUNDS)?);
-        if let Some(yardstick) = &mut yardstick {
-            let work = || (0..YARDSTICK_ROUNDS).map(|_| yardstick.round()).sum::<Round>();
-            let round = at_the_servers(machine, work);
-            found.check(round.answered == round.requests, || {
-                format!("the yardstick left {} requests", round.requests - round.answered)
-            });
-            theirs.push(round.cycles_per_packet());
-        }
+        theirs.extend(yardstick_after(&mut yardstick, machine, found));
     }
-    drop(yardstick);
     let ended = live.end()?;
+    let in_turn = measure_in_turn(&demand, options, machine, &mut yardstick, found)?;
     for complaint in ended.complaints() {
         found
             .failures
             .push(format!("with {} connections: {complaint}", grouped(connections.into())));
     }
-    Ok(Point { connections, windows, yardstick: theirs, numbers: ended.numbers })
+    Ok(Point { connections, windows, yardstick: theirs, numbers: ended.numbers, in_turn })
+}
+
+/// The yardstick's cycles a packet now, if it is wanted.
+fn yardstick_after(
+    yardstick: &mut Option<Yardstick>,
+    machine: &Machine,
+    found: &mut ProfileResult,
+) -> Option<f64> {
+    let yardstick = yardstick.as_mut()?;
+    let work = || (0..YARDSTICK_ROUNDS).map(|_| yardstick.round()).sum::<Round>();
+    let round = at_the_servers(machine, work);
+    found.check(round.answered == round.requests, || {
+        format!("the yardstick left {} requests", round.requests - round.answered)
+    });
+    Some(round.cycles_per_packet())
+}
+
+/// The same traffic with server and client in turn on the server's processor.
+fn measure_in_turn(
+    demand: &Demand,
+    options: &BenchOptions,
+    machine: &Machine,
+    yardstick: &mut Option<Yardstick>,
+    found: &mut ProfileResult,
+) -> Result<InTurn> {
+    let places = (&[machine.places.first][..], true);
+    let fleet = Fleet::open(demand, places, PAYLOAD_BYTES, machine)?;
+    let mut in_turn = InTurn { cycles: Vec::new(), yardstick: Vec::new() };
+    for _ in 0..ROUNDS {
+        let stretch = fleet.stretch(options.time() / ROUNDS)?;
+        in_turn.cycles.push(CyclesPerPacket::between(&stretch.before, &stretch.after));
+        in_turn.yardstick.extend(yardstick_after(yardstick, machine, found));
+    }
+    for numbers in fleet.end()?.numbers {
+        let right = numbers.replies == numbers.requests && numbers.bad_bytes == 0;
+        found.check(right, || format!("in turn the client did not have all replies: {numbers:?}"));
+    }
+    Ok(in_turn)
+}
+
+impl InTurn {
+    fn median(&self, of: impl Fn(&CyclesPerPacket) -> f64) -> f64 {
+        median(self.cycles.iter().map(of).collect())
+    }
 }
 
 impl Point {
@@ -144,6 +190,25 @@ fn stages(points: &[Point]) -> Table {
     table
 }
 
+/// The same for server and client in turn.
+fn stages_in_turn(points: &[Point]) -> Table {
+    let title = "The same with server and client in turn on one processor";
+    let mut table = Table::new("stages in turn", title, &STAGES[..8]);
+    for Point { connections, in_turn, .. } in points {
+        table.row([
+            u64::from(*connections).into(),
+            in_turn.median(|cycles| cycles.driver_rx).into(),
+            in_turn.median(|cycles| cycles.stack_in).into(),
+            in_turn.median(|cycles| cycles.service).into(),
+            in_turn.median(|cycles| cycles.stack_out).into(),
+            in_turn.median(|cycles| cycles.driver_tx).into(),
+            in_turn.median(|cycles| cycles.timers).into(),
+            in_turn.median(CyclesPerPacket::driver_and_stack).into(),
+        ]);
+    }
+    table
+}
+
 fn counts(points: &[Point]) -> Table {
     let mut table = Table::new("counts", "What was done and checked", &COUNTS);
     for point in points {
@@ -168,6 +233,10 @@ fn curve(points: &[Point]) -> Plot {
     let mut series = vec![
         Series::new("driver and stack", along(&Point::driver_and_stack)),
         Series::new("stack", along(&|point| point.median(stack))),
+        Series::new(
+            "driver and stack, in turn",
+            along(&|point| point.in_turn.median(CyclesPerPacket::driver_and_stack)),
+        ),
     ];
     if points.iter().any(|point| !point.yardstick.is_empty()) {
         let yardstick = along(&|point| median(point.yardstick.clone()));
@@ -191,24 +260,36 @@ fn judge(found: &mut ProfileResult, points: &[Point]) {
     let name = format!("packets a second, one server core, {}", last.label());
     let rate = Figure::of(name, "packets/s", last.packet_rate());
     found.figures.push(rate.at_least(10e6, TALK));
+    let name = format!("the same in turn on one processor, {}", last.label());
+    let in_turn = last.in_turn.median(CyclesPerPacket::driver_and_stack);
+    found.figures.push(Figure::of(name, "cycles", in_turn).at_most(200.0, TALK));
     for point in points.iter().filter(|point| !point.yardstick.is_empty()) {
-        let beside = |of: &dyn Fn(&CyclesPerPacket) -> f64| -> Vec<_> {
-            let ours = point.windows.iter().map(|window| of(&window.cycles()));
-            ours.zip(point.yardstick.iter().copied()).collect()
-        };
-        for (what, rounds) in [
-            ("the stack", beside(&stack)),
-            ("driver and stack", beside(&CyclesPerPacket::driver_and_stack)),
-        ] {
-            let name = format!("cycles a packet, {what}, {}", point.label());
-            found.pairs.push(Pairs::of(name, "cycles", "limit", &rounds));
-        }
+        pair_up(found, point);
     }
     if let Some(pairs) = found.pairs.iter().rev().nth(1) {
-        let name = format!("the stack's cycles over the yardstick's, {}", last.label());
+        let name = format!("the stack's cycles over the yardstick's, in turn, {}", last.label());
         found.figures.push(Figure::of(name, "x", pairs.median_ratio).at_most(1.5, AIM));
     }
     judge_flatness(found, points);
+}
+
+/// A number of connections beside the yardstick, window by window.
+fn pair_up(found: &mut ProfileResult, point: &Point) {
+    let apart: Vec<_> = point.windows.iter().map(Window::cycles).collect();
+    let driver_and_stack = CyclesPerPacket::driver_and_stack;
+    let kinds: [(&str, &[CyclesPerPacket], &[f64]); 2] = [
+        ("", &apart, &point.yardstick),
+        (", in turn", &point.in_turn.cycles, &point.in_turn.yardstick),
+    ];
+    for (kind, ours, theirs) in kinds {
+        for (what, of) in
+            [("the stack", stack as fn(&_) -> f64), ("driver and stack", driver_and_stack)]
+        {
+            let rounds: Vec<_> = ours.iter().map(of).zip(theirs.iter().copied()).collect();
+            let name = format!("cycles a packet, {what}{kind}, {}", point.label());
+            found.pairs.push(Pairs::of(name, "cycles", "limit", &rounds));
+        }
+    }
 }
 
 /// What the most connections cost over what the fewest cost.
@@ -231,7 +312,9 @@ fn judge_flatness(found: &mut ProfileResult, points: &[Point]) {
 const MEASURED: &str = "A client sends requests of 64 octets on connections picked at random among \
     N that are live, 512 under way at any time; the reply is the request, and every octet of it is \
     checked. Counted are the cycles of the server's core for each packet, those received and those \
-    sent. All connections are established, used, asked whether they stand, and closed in order.";
+    sent. All connections are established, used, asked whether they stand, and closed in order. \
+    Then the same once more with server and client in turn on one thread, as the yardstick is: no \
+    second core writes the frames, and the server is never short of them.";
 
 const STAGES: [(&str, &str); 9] = [
     ("connections", ""),
