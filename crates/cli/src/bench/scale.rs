@@ -39,7 +39,9 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
             continue;
         }
         let points = measure(connections, (&counts, &cpus), options, machine)?;
-        points.iter().for_each(|point| point.check(connections, &mut found));
+        for point in &points {
+            point.check(connections, &mut found);
+        }
         tell(connections, &points, &mut found);
     }
     Ok(found)

@@ -89,8 +89,8 @@ fn echo_checks_every_reply_at_each_size_and_runs_the_yardstick_in_turn() {
     assert!(total(&found, "counts", "replies") > 1_000);
     let series = found["plots"][0]["series"].as_array().unwrap();
     assert!(series.iter().all(|one| one["points"].as_array().unwrap().len() == 2));
-    assert_eq!(series.len(), 3, "stack, driver and stack, yardstick");
-    assert_eq!(found["pairs"].as_array().unwrap().len(), 4);
+    assert_eq!(series.len(), 4, "stack, driver and stack, the same in turn, yardstick");
+    assert_eq!(found["pairs"].as_array().unwrap().len(), 8);
     assert_eq!(found["pairs"][0]["rounds"].as_array().unwrap().len(), 5);
     assert!(found["machine"]["memory_miss"]["cycles"].as_f64().unwrap() > 0.0);
 }
