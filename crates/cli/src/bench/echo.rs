@@ -126,8 +126,7 @@ fn measure_in_turn(
     yardstick: &mut Option<Yardstick>,
     found: &mut ProfileResult,
 ) -> Result<InTurn> {
-    let places = (&[machine.places.first][..], true);
-    let fleet = Fleet::open(demand, places, PAYLOAD_BYTES, machine)?;
+    let fleet = Fleet::open_one(demand, machine.places.first, PAYLOAD_BYTES, machine)?;
     let mut in_turn = InTurn { cycles: Vec::new(), yardstick: Vec::new() };
     for _ in 0..ROUNDS {
         let stretch = fleet.stretch(options.time() / ROUNDS)?;

@@ -17,7 +17,7 @@ use super::machine::Machine;
 use crate::interrupt;
 use crate::pair::{Demand, SLOTS};
 use anyhow::{Result, anyhow, bail};
-use crore::driver::{Link, pipe, siblings};
+use crore::driver::{Link, Siblings, pipe, siblings};
 use crore::mem::Memory;
 use crore::{Core, CoreConfig, Snapshot, StatsPage};
 use crore_echo::Echo as EchoServer;
@@ -82,6 +82,30 @@ impl Fleet {
         let near: Vec<Link> = near.into_iter().map(Link::PipeQueue).collect();
         let far: Vec<Link> = far.into_iter().map(Link::PipeQueue).collect();
         let joined = siblings(&mut frames, &near)?.into_iter().zip(siblings(&mut frames, &far)?);
+        let joined: Vec<_> = joined.map(Some).collect();
+        Self::over((near, far, joined), demand, (cpus, crosses), payload_bytes, machine)
+    }
+
+    /// Opens them on one core, over a pipe without steering.
+    pub(crate) fn open_one(
+        demand: &Demand,
+        cpu: usize,
+        payload_bytes: u16,
+        machine: &Machine,
+    ) -> Result<Self> {
+        let (near, far) = pipe::pair(&mut Memory::new(machine.pages), SLOTS, demand.mtu)?;
+        let links = (vec![Link::Pipe(near)], vec![Link::Pipe(far)], vec![None]);
+        Self::over(links, demand, (&[cpu], true), payload_bytes, machine)
+    }
+
+    fn over(
+        (near, far, joined): (Vec<Link>, Vec<Link>, Vec<Option<(Siblings, Siblings)>>),
+        demand: &Demand,
+        (cpus, crosses): (&[usize], bool),
+        payload_bytes: u16,
+        machine: &Machine,
+    ) -> Result<Self> {
+        let cores = cpus.len() as u16;
         let orders = Arc::new(Orders::default());
         let mut members = Vec::new();
         for (((server_link, client_link), joined), &cpu) in
@@ -95,8 +119,12 @@ impl Fleet {
             let (server, _) = demand.server_engine(&server_link, EchoServer, machine.pages)?;
             let (client, _) = demand.client_engine(&client_link, load, machine.pages)?;
             let config = CoreConfig { spin_before_sleep: None, ..CoreConfig::default() };
-            let server = Core::new(server, server_link, config.clone()).with_siblings(joined.0);
-            let client = Core::new(client, client_link, config).with_siblings(joined.1);
+            let mut server = Core::new(server, server_link, config.clone());
+            let mut client = Core::new(client, client_link, config);
+            if let Some((of_server, of_client)) = joined {
+                server = server.with_siblings(of_server);
+                client = client.with_siblings(of_client);
+            }
             let page = server.stats();
             let orders = Arc::clone(&orders);
             let both = Both { server, client };
