@@ -234,14 +234,16 @@ impl<S: Service, C: Clock> Core<S, C> {
         due
     }
 
-    /// Sends frames that are none of the stack's, between two turns, as far as the link has room:
-    /// attackers for tests and benchmarks. `write` says how long each one is, or that it was the
-    /// last. Returns how many went.
+    /// Sends frames that are none of the stack's, between two turns: attackers for tests and
+    /// benchmarks. They get no room that the stack's own burst would need, or it would hold back
+    /// what it receives. `write` says how long each one is, or that there are no more. Returns how
+    /// many went.
     pub fn inject(&mut self, mut write: impl FnMut(&mut [u8]) -> Option<usize>) -> usize {
         let Lent { link, tx, .. } = &mut self.lent;
         link.tx_reserve(tx, TX_RESERVE);
-        while let Some(frame) = tx.frame() {
-            let Some(len) = write(frame) else { break };
+        while tx.room() > RX_BURST_MAX
+            && let Some(len) = tx.frame().and_then(&mut write)
+        {
             tx.commit(len);
         }
         link.tx_burst(tx)
