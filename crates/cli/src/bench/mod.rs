@@ -43,7 +43,7 @@ mod result;
 mod scale;
 
 use crate::args::BenchOptions;
-use crate::report;
+use crate::{interrupt, report};
 use anyhow::{Result, anyhow};
 use machine::Machine;
 use result::ProfileResult;
@@ -125,14 +125,19 @@ pub(crate) fn run(options: &BenchOptions) -> Result<bool> {
         return Ok(true);
     }
     let chosen = chosen(&options.profiles)?;
-    let profiles: Result<Vec<_>> =
-        chosen.into_iter().map(|profile| measure(profile, options)).collect();
+    let mut profiles = Vec::new();
+    for profile in chosen {
+        profiles.push(measure(profile, options)?);
+        if interrupt::came() {
+            break;
+        }
+    }
     let report = Report {
         format: result::FORMAT,
         version: env!("CARGO_PKG_VERSION"),
         when: when(SystemTime::now()),
         command: std::env::args().skip(1).fold("crore".to_owned(), |all, one| all + " " + &one),
-        profiles: profiles?,
+        profiles,
     };
     if let Some(path) = &options.json {
         report::write_json(path, &report)?;
@@ -146,7 +151,12 @@ pub(crate) fn run(options: &BenchOptions) -> Result<bool> {
 fn measure(profile: &Profile, options: &BenchOptions) -> Result<Entry> {
     println!("\n== {}: {}", profile.name, profile.about);
     let machine = Machine::look(options)?;
-    let found = (profile.run)(options, &machine)?;
+    // What the other profiles find is not lost with it.
+    let found = (profile.run)(options, &machine).unwrap_or_else(|error| {
+        let mut found = ProfileResult::new(profile.name, profile.about);
+        found.failures.push(format!("it could not be measured: {error:#}"));
+        found
+    });
     print::result(&found);
     print::machine(&machine);
     Ok(Entry { machine, found })
