@@ -61,6 +61,10 @@ pub(crate) struct Stretch {
     pub(crate) after: Vec<Snapshot>,
 }
 
+/// The links of servers and generators, and where there are several what joins each pair with the
+/// others.
+type Links = (Vec<Link>, Vec<Link>, Vec<Option<(Siblings, Siblings)>>);
+
 /// What is left of a fleet.
 pub(crate) struct Remains {
     pub(crate) numbers: Vec<Numbers>,
@@ -99,7 +103,7 @@ impl Fleet {
     }
 
     fn over(
-        (near, far, joined): (Vec<Link>, Vec<Link>, Vec<Option<(Siblings, Siblings)>>),
+        (near, far, joined): Links,
         demand: &Demand,
         (cpus, crosses): (&[usize], bool),
         payload_bytes: u16,
