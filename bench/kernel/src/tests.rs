@@ -55,6 +55,23 @@ fn epoll_over_veth() {
     }
 }
 
+/// More than one table of open files holds, where the limit is 20,000 and cannot be raised.
+#[test]
+#[ignore = "takes a gibibyte of kernel memory"]
+fn a_hundred_thousand_connections_are_held_and_measured() {
+    let kernel = Kernel::open(&setup(Server::Epoll, Path::Loopback, 100_000)).unwrap();
+    assert_eq!(kernel.connections(), 100_000, "{:?}", kernel.notes());
+    let bytes = kernel.bytes_per_connection();
+    assert!((4_000.0..20_000.0).contains(&bytes), "{bytes} bytes");
+    let asked = kernel.requests(Duration::from_millis(500)).unwrap();
+    assert!(asked.count > 100 && asked.bad_bytes + asked.lost == 0, "{asked:?}");
+    let churned = kernel.churn(Duration::from_millis(500)).unwrap();
+    assert!(churned.count > 10 && churned.bad_bytes + churned.lost == 0, "{churned:?}");
+    let (threads, opening) = (kernel.threads(), kernel.opening_time());
+    eprintln!("{threads} threads, {opening:?}, {bytes} bytes, {asked:?}, {churned:?}");
+    kernel.close().unwrap();
+}
+
 /// As many as there is memory for, and the reason.
 #[test]
 fn a_run_that_would_take_too_much_stops_and_says_why() {
