@@ -6,6 +6,7 @@ use super::kernel;
 use super::live::{Live, Window, at_the_servers};
 use super::machine::Machine;
 use super::result::{Axis, Figure, Limit, Pairs, Plot, ProfileResult, Series, Table, median};
+use crate::account::Account;
 use crate::args::{Against, BenchOptions};
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
@@ -54,6 +55,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     }
     found.tables.push(stages(&points));
     found.tables.push(stages_in_turn(&points));
+    found.tables.push(turns(&points));
     found.tables.push(counts(&points));
     found.plots.push(curve(&points));
     judge(&mut found, &points);
@@ -208,6 +210,30 @@ fn stages_in_turn(points: &[Point]) -> Table {
     table
 }
 
+/// The service's calls and the server's turns, over all windows.
+fn turns(points: &[Point]) -> Table {
+    let mut table = Table::new("turns", "The service's calls, and the server's turns", &TURNS);
+    for point in points {
+        let (Some(first), Some(last)) = (point.windows.first(), point.windows.last()) else {
+            continue;
+        };
+        let Account { service, turns, .. } = Account::between(&[first.before], &[last.after]);
+        let worst = turns.worst.unwrap_or_default();
+        table.row([
+            u64::from(point.connections).into(),
+            service.p50_cycles.into(),
+            service.p99_cycles.into(),
+            service.over_budget_percent.into(),
+            turns.p50_us.into(),
+            turns.p999_us.into(),
+            worst.us.into(),
+            worst.main_stage.into(),
+            worst.was_set_aside.map_or("not known", |was| if was { "yes" } else { "no" }).into(),
+        ]);
+    }
+    table
+}
+
 fn counts(points: &[Point]) -> Table {
     let mut table = Table::new("counts", "What was done and checked", &COUNTS);
     for point in points {
@@ -325,6 +351,18 @@ const STAGES: [(&str, &str); 9] = [
     ("timers", "cycles"),
     ("driver and stack", "cycles"),
     ("packets", "/s"),
+];
+
+const TURNS: [(&str, &str); 9] = [
+    ("connections", ""),
+    ("service p50", "cycles"),
+    ("service p99", "cycles"),
+    ("over 1,400", "%"),
+    ("turn p50", "us"),
+    ("turn p99.9", "us"),
+    ("longest since the start", "us"),
+    ("most of it", ""),
+    ("thread set aside", ""),
 ];
 
 const COUNTS: [(&str, &str); 7] = [

@@ -83,6 +83,7 @@ fn total(found: &Value, table: &str, column: &str) -> u64 {
 fn echo_checks_every_reply_at_each_size_and_runs_the_yardstick_in_turn() {
     let against = Some(Against::Limit);
     let found = play(echo::run, &BenchOptions { against, ..options(&[200, 1_000]) });
+    assert!(total(&found, "turns", "longest since the start") > 0);
     assert_eq!(total(&found, "counts", "stood"), 1_200);
     assert_eq!(total(&found, "counts", "closed"), 1_200);
     assert_eq!(total(&found, "counts", "bad bytes"), 0);
