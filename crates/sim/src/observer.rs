@@ -74,6 +74,8 @@ struct Way {
     ecn: bool,
     /// Its SYN had octets, and none went since.
     on_syn: bool,
+    /// Its SYN went once more without asking for ECN.
+    fell_back: bool,
     /// The end of the octets that came to it.
     came: Option<u32>,
     /// The end of marked ones whose acknowledgment must say so.
@@ -194,6 +196,7 @@ impl Flow {
         let header = &segment.header;
         let answers = header.flags.contains(tcp::Flags::ACK);
         if self.ways[sender].start == Some(header.seq) {
+            self.ways[sender].fell_back |= !header.flags.contains(tcp::Flags::ECE);
             if self.ways[sender].refused_answer && !self.is_mixed && !self.is_tainted {
                 return Err("asks once more, after it refused the answer to its SYN".into());
             }
@@ -286,7 +289,9 @@ impl Way {
             return Err("says that it can take a mark (ECT), and may not".into());
         }
         let acknowledged = |marked: u32| !is_after(marked, header.ack);
-        if agreed && !is_syn && self.marked.is_some_and(acknowledged) {
+        // RFC 3168 6.1.1 asks for the echo also of who fell back, for its first SYN may be the one
+        // that came: not done yet.
+        if agreed && !is_syn && !self.fell_back && self.marked.is_some_and(acknowledged) {
             self.marked = None;
             if !header.flags.contains(tcp::Flags::ECE) {
                 return Err("acknowledges marked octets without an echo (ECE)".into());

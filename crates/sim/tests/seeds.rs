@@ -82,5 +82,6 @@ const FOUND: &[(u64, &str)] = &[
     (33_271, "the player: two small tables full of connections opening into each other"),
     (52_025, "the network: a SYN with octets was cut in two"),
     (52_050, "the observer: what ends an echo may come in fragments"),
+    (66_849, "the observer: the opener's first SYN asked for ECN, its second one did not"),
     (94_503, "no allowance for a quarter of every 71 minutes; the end of a wait was forgotten"),
 ];
