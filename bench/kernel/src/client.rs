@@ -52,7 +52,7 @@ pub(crate) fn run(share: Share, orders: &Orders, done: &Done) -> Result<(), Kern
         done,
         poll: Poll::new()?,
         conns: Vec::with_capacity(share.connections as usize),
-        random: u64::from(share.number) * 0x9e37_79b9_7f4a_7c15 + 1,
+        random: u64::from(share.number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         waiting: 0,
         made: 0,
     };

@@ -9,6 +9,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 
 /// The way between server and clients.
@@ -53,6 +54,8 @@ impl Place {
 
     fn make(path: Path, cpus: [usize; 2]) -> Result<Self, KernelError> {
         let mut notes = Vec::new();
+        // One at a time: who finds the other's setting would put that back.
+        let alone = MAKING.lock();
         let hash = Restored::set(CHILD_HASH, CHILD_HASH_ENTRIES);
         if hash.is_none() {
             notes.push("namespaces share the hash table of all sockets".to_owned());
@@ -60,7 +63,7 @@ impl Place {
         match path {
             Path::Loopback => {
                 let namespace = fresh()?;
-                drop(hash);
+                drop((hash, alone));
                 run("ip link set lo up")?;
                 notes.extend(tune());
                 let again = tried("a second descriptor", namespace.try_clone())?;
@@ -74,7 +77,7 @@ impl Place {
             Path::Veth => {
                 let clients = fresh()?;
                 let server = fresh()?;
-                drop(hash);
+                drop((hash, alone));
                 notes.extend(tune());
                 let at = format!("/proc/{}/fd/{}", std::process::id(), clients.as_raw_fd());
                 run(&format!("ip link add vs type veth peer name vc netns {at}"))?;
@@ -189,6 +192,8 @@ impl Drop for Restored {
         let _ = fs::write(self.path, self.before.trim());
     }
 }
+
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// How many buckets the hash table of sockets has in a namespace that is made from now on.
 const CHILD_HASH: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
