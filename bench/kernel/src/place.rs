@@ -8,6 +8,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -175,21 +176,23 @@ fn run(command: &str) -> Result<(), KernelError> {
 
 /// A setting of the whole machine that is put back when this is dropped.
 struct Restored {
-    path: &'static str,
+    /// Open all the time: what the path names is another setting in another namespace.
+    file: fs::File,
     before: String,
 }
 
 impl Restored {
     fn set(path: &'static str, value: &str) -> Option<Self> {
         let before = fs::read_to_string(path).ok()?;
-        fs::write(path, value).ok()?;
-        Some(Self { path, before })
+        let file = fs::OpenOptions::new().write(true).open(path).ok()?;
+        file.write_all_at(value.as_bytes(), 0).ok()?;
+        Some(Self { file, before })
     }
 }
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        let _ = fs::write(self.path, self.before.trim());
+        let _ = self.file.write_all_at(self.before.trim().as_bytes(), 0);
     }
 }
 
@@ -212,9 +215,9 @@ mod tests {
         fs::write(&path, "7\n").unwrap();
         let name: &'static str = path.to_str().unwrap().to_owned().leak();
         let restored = Restored::set(name, "8").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "8");
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), "8");
         drop(restored);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "7");
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), "7");
         fs::remove_file(&path).unwrap();
         assert!(Restored::set("/proc/no such file", "1").is_none());
     }
