@@ -116,7 +116,7 @@ impl<S: Service, C: Clock> Core<S, C> {
             engine,
             lent: Lent { link, rx: RxBurst::new(), tx: TxBurst::new() },
             siblings: None,
-            cap: Cap::new(config.turn_max, frames, config.timer_budget, TX_RESERVE),
+            cap: Cap::new(config.turn_max, frames, config.timer_budget, TX_MAX),
             config,
             started: (clock.now_us(), clock.cycles()),
             clock,
@@ -183,7 +183,8 @@ impl<S: Service, C: Clock> Core<S, C> {
     pub fn turn_at(&mut self, now_us: u64) -> bool {
         let mut watch = Stopwatch::by(self.clock.clone());
         let (begin, before) = (watch.at(), self.cycles.stages);
-        self.lent.link.tx_reserve(&mut self.lent.tx, self.cap.sends());
+        let want = self.cap.sends() + self.aside();
+        self.lent.link.tx_reserve(&mut self.lent.tx, want);
         watch.lap(&mut self.cycles, Stage::DriverTx);
         let received =
             self.receive(now_us, &mut watch) + self.receive_passed_on(now_us, &mut watch);
@@ -277,6 +278,12 @@ impl<S: Service, C: Clock> Core<S, C> {
         if now_us.wrapping_sub(self.held_since_us) > HOLD_MAX_US { RX_WITHOUT_ROOM } else { 0 }
     }
 
+    /// Frames of room that are for answers to what arrives.
+    #[inline]
+    fn aside(&self) -> usize {
+        self.config.rx_burst.min(RX_BURST_MAX)
+    }
+
     /// Sends what connections have, as long as the link takes it and there is time. Returns the
     /// frames sent.
     #[inline]
@@ -285,7 +292,11 @@ impl<S: Service, C: Clock> Core<S, C> {
         for _ in 0..TX_ROUNDS_MAX {
             let (begin, limit) = (watch.at(), self.cap.sends());
             let conns = limit * OUTPUT_CONNS_A_FRAME;
+            // What the next burst is answered with at once finds room, whatever there is to send:
+            // two ends that fill the link towards each other go on receiving.
+            let aside = self.lent.tx.set_aside(self.aside());
             let output = self.engine.send(&mut self.lent.tx, conns, watch, &mut self.cycles);
+            self.lent.tx.give_back(aside);
             let is_done = output == Output::Done;
             if self.lent.tx.is_empty() {
                 self.cap.sent(if is_done { 0 } else { limit }, watch.at() - begin);
@@ -295,7 +306,8 @@ impl<S: Service, C: Clock> Core<S, C> {
             sent += now;
             let goes_on = !is_done && now > 0 && self.cap.has_time(watch.at() - turn_begin);
             if goes_on {
-                self.lent.link.tx_reserve(&mut self.lent.tx, self.cap.sends());
+                let want = self.cap.sends() + self.aside();
+                self.lent.link.tx_reserve(&mut self.lent.tx, want);
             }
             watch.lap(&mut self.cycles, Stage::DriverTx);
             self.cap.sent(if is_done { now } else { limit }, watch.at() - begin);
@@ -498,6 +510,9 @@ const RX_WITHOUT_ROOM: usize = 4;
 
 /// Frames of room asked for before each stage that sends: for a burst and its answers.
 const TX_RESERVE: usize = 2 * RX_BURST_MAX;
+
+/// Frames sent in one round, at most.
+const TX_MAX: usize = 2 * RX_BURST_MAX;
 
 /// Frames that other cores passed on, taken in one turn.
 const PASSED_ON_MAX: usize = 8;

@@ -150,6 +150,22 @@ impl TxBurst {
         self.reserved - self.used
     }
 
+    /// Takes up to `count` free frames out of the room, and says how many: [`TxBurst::give_back`]
+    /// brings them back. Nothing is handed to the driver meanwhile.
+    #[inline]
+    pub fn set_aside(&mut self, count: usize) -> usize {
+        let aside = count.min(self.room());
+        self.reserved -= aside;
+        aside
+    }
+
+    /// The frames that were set aside are room again.
+    #[inline]
+    pub fn give_back(&mut self, aside: usize) {
+        assert!(self.reserved + aside <= TX_BURST_MAX);
+        self.reserved += aside;
+    }
+
     /// How many frames were committed.
     #[inline]
     pub fn len(&self) -> usize {
