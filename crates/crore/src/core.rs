@@ -241,12 +241,12 @@ impl<S: Service, C: Clock> Core<S, C> {
     /// many went.
     pub fn inject(&mut self, mut write: impl FnMut(&mut [u8]) -> Option<usize>) -> usize {
         let Lent { link, tx, .. } = &mut self.lent;
-        link.tx_reserve(tx, TX_RESERVE);
-        while tx.room() > RX_BURST_MAX
-            && let Some(len) = tx.frame().and_then(&mut write)
-        {
+        link.tx_reserve(tx, TX_MAX);
+        tx.set_aside(RX_BURST_MAX);
+        while let Some(len) = tx.frame().and_then(&mut write) {
             tx.commit(len);
         }
+        tx.open_all();
         link.tx_burst(tx)
     }
 
@@ -294,9 +294,9 @@ impl<S: Service, C: Clock> Core<S, C> {
             let conns = limit * OUTPUT_CONNS_A_FRAME;
             // What the next burst is answered with at once finds room, whatever there is to send:
             // two ends that fill the link towards each other go on receiving.
-            let aside = self.lent.tx.set_aside(self.aside());
+            self.lent.tx.set_aside(self.aside());
             let output = self.engine.send(&mut self.lent.tx, conns, watch, &mut self.cycles);
-            self.lent.tx.give_back(aside);
+            self.lent.tx.open_all();
             let is_done = output == Output::Done;
             if self.lent.tx.is_empty() {
                 self.cap.sent(if is_done { 0 } else { limit }, watch.at() - begin);
@@ -507,9 +507,6 @@ const HOLD_MAX_US: u64 = 20_000;
 
 /// Frames taken in a turn after that.
 const RX_WITHOUT_ROOM: usize = 4;
-
-/// Frames of room asked for before each stage that sends: for a burst and its answers.
-const TX_RESERVE: usize = 2 * RX_BURST_MAX;
 
 /// Frames sent in one round, at most.
 const TX_MAX: usize = 2 * RX_BURST_MAX;

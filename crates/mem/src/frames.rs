@@ -127,11 +127,13 @@ impl Default for RxBurst {
     }
 }
 
-/// Room for frames to send: `used` committed ones, then free ones up to `reserved`.
+/// Room for frames to send: `used` committed ones, free ones up to `open`, and up to `reserved`
+/// those that were set aside.
 #[derive(Debug)]
 pub struct TxBurst {
     places: [FramePlace; TX_BURST_MAX],
     used: usize,
+    open: usize,
     reserved: usize,
 }
 
@@ -141,29 +143,25 @@ unsafe impl Send for TxBurst {}
 impl TxBurst {
     /// A burst without any room.
     pub const fn new() -> Self {
-        Self { places: [NOWHERE; TX_BURST_MAX], used: 0, reserved: 0 }
+        Self { places: [NOWHERE; TX_BURST_MAX], used: 0, open: 0, reserved: 0 }
     }
 
     /// How many more frames can be written.
     #[inline]
     pub fn room(&self) -> usize {
-        self.reserved - self.used
+        self.open - self.used
     }
 
-    /// Takes up to `count` free frames out of the room, and says how many: [`TxBurst::give_back`]
-    /// brings them back. Nothing is handed to the driver meanwhile.
+    /// Takes up to `count` free frames out of the room, until [`TxBurst::open_all`].
     #[inline]
-    pub fn set_aside(&mut self, count: usize) -> usize {
-        let aside = count.min(self.room());
-        self.reserved -= aside;
-        aside
+    pub fn set_aside(&mut self, count: usize) {
+        self.open -= count.min(self.room());
     }
 
-    /// The frames that were set aside are room again.
+    /// What was set aside is room again.
     #[inline]
-    pub fn give_back(&mut self, aside: usize) {
-        assert!(self.reserved + aside <= TX_BURST_MAX);
-        self.reserved += aside;
+    pub fn open_all(&mut self) {
+        self.open = self.reserved;
     }
 
     /// How many frames were committed.
@@ -183,7 +181,7 @@ impl TxBurst {
     /// Nothing is sent until [`TxBurst::commit`]; asking again gives the same frame.
     #[inline]
     pub fn frame(&mut self) -> Option<&mut [u8]> {
-        if self.used == self.reserved {
+        if self.used == self.open {
             return None;
         }
         let place = &self.places[self.used];
@@ -195,7 +193,7 @@ impl TxBurst {
     /// They may still be where the last receiver read them.
     #[inline]
     pub fn prefetch(&self, ahead: usize) {
-        if let Some(place) = self.places[..self.reserved].get(self.used + ahead) {
+        if let Some(place) = self.places[..self.open].get(self.used + ahead) {
             crate::prefetch_to_write(place.start);
             crate::prefetch_to_write(place.start.wrapping_add(64));
             crate::prefetch_to_write(place.start.wrapping_add(128));
@@ -208,7 +206,7 @@ impl TxBurst {
     /// When there is no room, or `len` is above the frame's capacity.
     #[inline]
     pub fn commit(&mut self, len: usize) {
-        assert!(self.used < self.reserved);
+        assert!(self.used < self.open);
         let place = &mut self.places[self.used];
         assert!(len <= place.capacity as usize);
         place.len = len as u32;
@@ -233,6 +231,7 @@ impl TxBurst {
         debug_assert!(self.reserved < TX_BURST_MAX);
         self.places[self.reserved] = place;
         self.reserved += 1;
+        self.open += 1;
     }
 
     /// The driver's side: how many more places it may reserve.
@@ -253,6 +252,7 @@ impl TxBurst {
         assert!(sent <= self.used);
         self.places.copy_within(sent..self.reserved, 0);
         self.used -= sent;
+        self.open -= sent;
         self.reserved -= sent;
     }
 

@@ -7,7 +7,7 @@
 //!     └─ pool ──> Pool     blocks of a few sizes, reference counted
 //!   ring     one producer, one consumer: values, or indices of places in a region
 //!   frames   the frames of one turn, lent by a driver
-//!   vectors  the same code compiled for wider vectors, chosen at run time
+//!   vectors  work written once over vectors, done on the widest that the processor has
 //!   huge     reserving 2 MiB pages for the time of a run;  available: what the machine can spare
 //! ```
 //!

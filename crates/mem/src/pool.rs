@@ -185,69 +185,54 @@ impl<H: Pod> Pool<H> {
     /// When the pool's own words were destroyed, which safe code cannot do.
     #[inline]
     pub fn alloc(&mut self, payload_len: usize) -> Option<BlockId> {
+        let (id, start) = self.take(payload_len)?;
+        // SAFETY: behind the pool's words comes an `H`, aligned to at most 8; the pool is borrowed
+        // alone.
+        unsafe { start.add(size_of::<Meta>()).cast().write(H::new_zeroed()) };
+        Some(id)
+    }
+
+    /// [`Pool::alloc`] for all of `payload`, which the block then holds behind `header`.
+    ///
+    /// # Panics
+    /// As [`Pool::alloc`].
+    #[inline]
+    pub fn alloc_filled(&mut self, header: H, payload: &[u8]) -> Option<BlockId> {
+        let (id, start) = self.take(payload.len())?;
+        // SAFETY: as in `alloc`; behind the header is room for the payload, which `take` was asked
+        // for, and nobody else has the block.
+        unsafe {
+            start.add(size_of::<Meta>()).cast().write(header);
+            let room = start.add(Self::PAYLOAD_AT).as_ptr();
+            core::ptr::copy_nonoverlapping(payload.as_ptr(), room, payload.len());
+        }
+        Some(id)
+    }
+
+    /// Hands out a block with room for `payload_len` bytes, and says where it begins: its header
+    /// is as it was left.
+    #[inline]
+    fn take(&mut self, payload_len: usize) -> Option<(BlockId, NonNull<u8>)> {
         let bytes = Self::PAYLOAD_AT.checked_add(payload_len)?;
         for class in 0..self.class_count {
             let Class { block_bytes, count, .. } = self.classes[class];
             if bytes > block_bytes as usize {
                 continue;
             }
-            if let Some(index) = self.free_list(class).next(count) {
-                return Some(self.hand_out(class, index));
-            }
-        }
-        None
-    }
-
-    /// A block that holds `payload` behind this header: one look at the block instead of three.
-    /// `None` when none is free in which all of it has room.
-    ///
-    /// # Panics
-    /// As [`Pool::alloc`].
-    #[inline]
-    pub fn alloc_filled(&mut self, header: H, payload: &[u8]) -> Option<BlockId> {
-        let bytes = Self::PAYLOAD_AT.checked_add(payload.len())?;
-        let fits = |class: &&Class| bytes <= class.block_bytes as usize;
-        let class = self.classes[..self.class_count].iter().position(|class| fits(&class))?;
-        let count = self.classes[class].count;
-        let Some(index) = self.free_list(class).next(count) else {
-            let id = self.alloc(payload.len())?;
-            let (place, room) = self.parts_mut(id);
-            *place = header;
-            room[..payload.len()].copy_from_slice(payload);
-            return Some(id);
-        };
-        let id = BlockId::new(class, index);
-        let Place { start, .. } = self.place(id);
-        // SAFETY: each block begins with the pool's words, aligned to 64, then an `H`; the payload
-        // has room behind them, as `fits` said. The pool is borrowed alone.
-        let link = unsafe {
-            let meta = start.cast::<Meta>().as_mut();
+            let Some(index) = self.free_list(class).next(count) else { continue };
+            let id = BlockId::new(class, index);
+            let start = self.place(id).start;
+            // SAFETY: as in `meta`; the pool is borrowed alone.
+            let meta = unsafe { start.cast::<Meta>().as_mut() };
             assert!(meta.references == 0, "a block in use was in the list of free ones");
             let link = meta.link;
             *meta = Meta { link: NO_SLOT, references: 1 };
-            start.add(size_of::<Meta>()).cast::<H>().write(header);
-            let room = start.add(Self::PAYLOAD_AT).as_ptr();
-            core::ptr::copy_nonoverlapping(payload.as_ptr(), room, payload.len());
-            link
-        };
-        self.free_list_mut(class).take(index, link);
-        self.in_use += 1;
-        self.bytes_in_use += self.classes[class].block_bytes as usize;
-        Some(id)
-    }
-
-    #[inline]
-    fn hand_out(&mut self, class: usize, index: u32) -> BlockId {
-        let id = BlockId::new(class, index);
-        let meta = self.meta_mut(id);
-        assert!(meta.references == 0, "a block in use was in the list of free ones");
-        let link = meta.link;
-        *meta = Meta { link: NO_SLOT, references: 1 };
-        *self.header_mut(id) = H::new_zeroed();
-        self.free_list_mut(class).take(index, link);
-        self.in_use += 1;
-        self.bytes_in_use += self.classes[class].block_bytes as usize;
-        id
+            self.free_list_mut(class).take(index, link);
+            self.in_use += 1;
+            self.bytes_in_use += block_bytes as usize;
+            return Some((id, start));
+        }
+        None
     }
 
     /// Adds a holder; each holder calls [`Pool::free`].

@@ -113,6 +113,45 @@ fn what_the_driver_could_not_send_stays_in_order() {
 }
 
 #[test]
+fn what_is_set_aside_is_no_room_and_is_the_drivers_still() {
+    let mut driver = Driver::new(6);
+    let mut burst = TxBurst::new();
+    driver.reserve(&mut burst, 0..4);
+    burst.set_aside(3);
+    assert_eq!((burst.room(), burst.unreserved()), (1, TX_BURST_MAX - 4));
+    burst.prefetch(0);
+    burst.prefetch(3);
+    burst.commit(0);
+    assert!(burst.frame().is_none());
+    assert_eq!((tokens(burst.places()), tokens(burst.unused())), (vec![0], vec![1, 2, 3]));
+
+    // As many are aside after the driver took some back and lent another.
+    burst.take_back(1);
+    driver.reserve(&mut burst, 4..5);
+    assert_eq!((burst.room(), tokens(burst.unused())), (1, vec![1, 2, 3, 4]));
+    burst.open_all();
+    burst.open_all();
+    assert_eq!(burst.room(), 4);
+    burst.set_aside(TX_BURST_MAX);
+    assert_eq!(burst.room(), 0);
+    burst.open_all();
+    for _ in 0..4 {
+        burst.commit(0);
+    }
+    assert_eq!(tokens(burst.places()), [1, 2, 3, 4]);
+}
+
+#[test]
+#[should_panic(expected = "self.used < self.open")]
+fn nothing_is_committed_to_what_is_set_aside() {
+    let mut driver = Driver::new(1);
+    let mut burst = TxBurst::new();
+    driver.reserve(&mut burst, 0..1);
+    burst.set_aside(1);
+    burst.commit(0);
+}
+
+#[test]
 #[should_panic(expected = "len <= place.capacity")]
 fn a_frame_longer_than_its_place_is_not_committed() {
     let mut driver = Driver::new(1);
@@ -122,7 +161,7 @@ fn a_frame_longer_than_its_place_is_not_committed() {
 }
 
 #[test]
-#[should_panic(expected = "self.used < self.reserved")]
+#[should_panic(expected = "self.used < self.open")]
 fn nothing_is_committed_without_room() {
     TxBurst::new().commit(0);
 }

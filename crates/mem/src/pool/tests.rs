@@ -58,6 +58,22 @@ fn a_block_comes_with_a_zeroed_header_on_its_own_lines() {
 }
 
 #[test]
+fn a_block_is_handed_out_filled_of_the_smallest_class_or_a_larger_one() {
+    let mut pool = pool(&[SMALL, LARGE]);
+    let text = [7; 96];
+    for (payload_len, number) in [(96, 0), (96, 1), (24 * 64 - 32, 2)] {
+        let id = pool.alloc_filled([number; 3], &text).unwrap();
+        assert_eq!(pool.payload(id).len(), payload_len);
+        assert_eq!((*pool.header(id), &pool.payload(id)[..96]), ([number; 3], &text[..]));
+        assert_eq!(pool.references(id), 1);
+    }
+    assert!(pool.alloc_filled([0; 3], &[0; 97]).is_some());
+    assert!(pool.alloc_filled([0; 3], &[0; 97]).is_some());
+    assert_eq!(pool.alloc_filled([0; 3], &[]), None, "all are in use");
+    assert_eq!((pool.in_use(), pool.free_blocks()), (5, 0));
+}
+
+#[test]
 fn one_payload_for_many_queues_is_free_after_the_last() {
     let mut pool = pool(&[SMALL]);
     let id = pool.alloc(5).unwrap();
@@ -143,6 +159,7 @@ fn limits_without_sense_are_refused_by_name() {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Alloc { len: usize, mark: u8 },
+    AllocFilled { len: usize, mark: u8 },
     Share(usize),
     Free(usize),
 }
@@ -155,7 +172,8 @@ struct Known {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0usize..300, any::<u8>()).prop_map(|(len, mark)| Step::Alloc { len, mark }),
+        2 => (0usize..300, any::<u8>()).prop_map(|(len, mark)| Step::Alloc { len, mark }),
+        2 => (0usize..300, any::<u8>()).prop_map(|(len, mark)| Step::AllocFilled { len, mark }),
         1 => any::<usize>().prop_map(Step::Share),
         3 => any::<usize>().prop_map(Step::Free),
     ];
@@ -189,8 +207,14 @@ proptest! {
         let mut holders = Vec::new();
         for step in steps {
             match step {
-                Step::Alloc { len, mark } => {
-                    let Some(id) = pool.alloc(len) else {
+                Step::Alloc { len, mark } | Step::AllocFilled { len, mark } => {
+                    let is_filled = matches!(step, Step::AllocFilled { .. });
+                    let id = if is_filled {
+                        pool.alloc_filled([u64::from(mark); 3], &vec![mark; len])
+                    } else {
+                        pool.alloc(len)
+                    };
+                    let Some(id) = id else {
                         // Refused only when every block that fits is in use.
                         let fits = |class: &&PoolClass| class.payload_bytes as usize >= len;
                         let fit = classes.iter().filter(fits);
@@ -200,8 +224,13 @@ proptest! {
                         continue;
                     };
                     prop_assert!(pool.payload(id).len() >= len);
-                    prop_assert_eq!(*pool.header(id), [0; 3]);
                     let (header, payload) = pool.parts_mut(id);
+                    if is_filled {
+                        prop_assert_eq!(*header, [u64::from(mark); 3]);
+                        prop_assert!(payload[..len].iter().all(|byte| *byte == mark));
+                    } else {
+                        prop_assert_eq!(*header, [0; 3]);
+                    }
                     header.fill(u64::from(mark));
                     payload.fill(mark);
                     let before = model.insert(id, Known { holders: 1, mark });
