@@ -113,20 +113,39 @@ impl Arrival {
     pub(crate) fn is_marked(&self) -> bool {
         self.traffic_class & ECN_CE == ECN_CE
     }
+
+    /// It is a segment, with these bits and options; the traffic class is known.
+    #[inline]
+    fn set_segment(
+        &mut self,
+        flags: tcp::Flags,
+        timestamps: Option<tcp::Timestamps>,
+        has_sack: bool,
+    ) {
+        self.kind = Kind::Tcp;
+        self.flags = flags;
+        self.has_timestamps = timestamps.is_some();
+        let timestamps = timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
+        self.ts_value = timestamps.value;
+        self.ts_echo = timestamps.echo;
+        let marked = self.is_marked();
+        self.has_options = has_sack || flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
+        self.has_ecn = marked || flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
+        self.is_plain = flags.without(tcp::Flags::PSH) == tcp::Flags::ACK && !has_sack && !marked;
+    }
 }
 
 impl Stack {
-    /// The frame that nearly all are, in one look: untagged, IPv4 without options and whole, TCP
+    /// The frame that nearly all are, in one go: untagged, IPv4 without options and whole, TCP
     /// with no option but timestamps, for us, its sums right. `None`: it is not like that, or
     /// something is wrong with it, and [`Stack::parse_frame`] says what.
     #[inline]
     pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
-        let head = plain::Frame::parse(frame)?;
+        let (head, payload) = plain::Frame::parse(frame)?;
         let id = self.addresses.id_of_v4(head.dst)?;
         if head.mac.0 != self.mac || self.vlan.is_some() || is_bad_source_v4(head.src) {
             return None;
         }
-        arrival.kind = Kind::Tcp;
         arrival.traffic_class = head.traffic_class;
         arrival.remote = mapped_v4(head.src);
         arrival.local_id = id;
@@ -134,19 +153,11 @@ impl Stack {
         arrival.local_port = head.dst_port;
         arrival.seq = head.seq;
         arrival.ack = head.ack;
-        arrival.flags = head.flags;
         arrival.window = head.window;
-        arrival.has_timestamps = head.timestamps.is_some();
-        let timestamps = head.timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
-        arrival.ts_value = timestamps.value;
-        arrival.ts_echo = timestamps.echo;
-        let marked = arrival.is_marked();
-        arrival.has_options = head.flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
-        arrival.has_ecn = marked || head.flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
-        arrival.is_plain = is_plain(head.flags) && !marked;
+        arrival.set_segment(head.flags, head.timestamps, false);
         arrival.start = plain::SEGMENT_AT as u16;
-        arrival.payload_start = head.payload_start;
-        arrival.payload_len = head.payload_len;
+        arrival.payload_start = offset_in(frame, payload);
+        arrival.payload_len = payload.len() as u16;
         let (remote, local) = (head.src.to_bits(), head.dst.to_bits());
         Some(FlowV4::new(remote, local, head.src_port, head.dst_port))
     }
@@ -303,23 +314,13 @@ impl Stack {
         if !checksum::verify(pseudo.add_bytes(segment)) && !self.is_left_to_us(pseudo, segment) {
             return Err(Drop::Checksum);
         }
-        arrival.kind = Kind::Tcp;
         arrival.remote_port = header.src_port;
         arrival.local_port = header.dst_port;
         arrival.seq = header.seq;
         arrival.ack = header.ack;
-        arrival.flags = header.flags;
         arrival.window = header.window;
         let options = header.options;
-        arrival.has_timestamps = options.timestamps.is_some();
-        let timestamps = options.timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
-        arrival.ts_value = timestamps.value;
-        arrival.ts_echo = timestamps.echo;
-        let closer = tcp::Flags::SYN.with(tcp::Flags::ECE);
-        arrival.has_options = header.flags.intersects(closer) || !options.sack.is_empty();
-        arrival.has_ecn =
-            arrival.is_marked() || header.flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
-        arrival.is_plain = is_plain(header.flags) && !arrival.has_options && !arrival.is_marked();
+        arrival.set_segment(header.flags, options.timestamps, !options.sack.is_empty());
         set_payload(arrival, frame, segment, payload);
         Ok(())
     }
@@ -331,12 +332,6 @@ impl Stack {
         let at = tcp::CHECKSUM_OFFSET;
         !self.verify_checksums && segment[at..at + 2] == pseudo.partial().to_be_bytes()
     }
-}
-
-/// ACK, perhaps with PSH, and nothing else.
-#[inline]
-fn is_plain(flags: tcp::Flags) -> bool {
-    flags.without(tcp::Flags::PSH) == tcp::Flags::ACK
 }
 
 /// The ECN field of a packet that a router marked (RFC 3168 5).

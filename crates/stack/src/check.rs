@@ -32,7 +32,8 @@ impl Stack {
         self.check_extension(&self.tcbs[index])
     }
 
-    /// Checks that tables and counters agree with each other, without walking anything.
+    /// Checks that tables and counters agree with each other: no connection is walked, only the
+    /// table of sources.
     ///
     /// # Panics
     /// When they do not.

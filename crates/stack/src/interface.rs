@@ -295,6 +295,50 @@ mod tests {
         }
     }
 
+    /// With and without a gateway, with one range of IPv4 addresses and with two, each behind one
+    /// of IPv6; and without any of IPv4.
+    fn interfaces() -> Vec<Interface> {
+        let v4 = |text: &str, count, prefix_len| AddressRange {
+            first: text.parse().unwrap(),
+            count,
+            prefix_len,
+        };
+        let v6 = AddressRange::one("fd00::1".parse().unwrap(), 64);
+        let near = v4("10.0.0.1", 300, 16);
+        let one = Interface { addresses: vec![v6, near], ..interface() };
+        let two = vec![v6, near, v4("10.1.0.1", 2, 24)];
+        vec![
+            Interface { gateway_v4: None, ..one.clone() },
+            Interface { addresses: two, ..one.clone() },
+            Interface { addresses: vec![v6], ..one.clone() },
+            Interface { addresses: vec![v4("192.0.2.1", 1, 0)], ..one.clone() },
+            one,
+        ]
+    }
+
+    #[test]
+    fn the_shorter_ways_of_ipv4_lead_where_the_others_do() {
+        let mut hops = 0;
+        for interface in interfaces() {
+            let addresses = Addresses::new(&interface).unwrap();
+            for text in ["10.0.0.0", "10.0.0.1", "10.0.1.44", "10.0.1.45", "10.1.0.2", "192.0.2.1"]
+            {
+                let v4 = text.parse().unwrap();
+                assert_eq!(addresses.id_of_v4(v4), addresses.id_of(mapped_v4(v4)), "{text}");
+                for id in [0, 1, 17, 299, 300, 301, 303, u16::MAX] {
+                    let Some((local, hop)) = addresses.hop_v4(id, v4) else { continue };
+                    let remote = mapped_v4(v4);
+                    assert_eq!(mapped_v4(local), addresses.address(id), "{id}");
+                    let expected = addresses.next_hop(remote).unwrap_or(remote);
+                    assert_eq!(mapped_v4(hop), expected, "{text} from {id}");
+                    hops += 1;
+                }
+            }
+        }
+        // Two with 300 addresses, which four of the numbers are of, and one with a single address.
+        assert_eq!(hops, 6 * (4 + 4 + 1));
+    }
+
     #[test]
     fn packets_for_strangers_go_to_the_gateway_of_their_family() {
         let addresses = Addresses::new(&interface()).unwrap();

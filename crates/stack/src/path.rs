@@ -287,8 +287,6 @@ fn write_frame(
             flags: header.flags,
             window: header.window,
             timestamps: header.options.timestamps,
-            payload_start: 0,
-            payload_len: 0,
         };
         return plain.write(MacAddr(link.mac), link.ttl, payload, frame);
     }

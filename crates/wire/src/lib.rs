@@ -11,8 +11,8 @@
 //!   icmpv4, icmpv6  echo, errors, neighbour discovery
 //!   tcp, udp        the segment and the datagram
 //!   checksum        the Internet checksum they share
+//!   plain           the frame that nearly all are: all its headers in one go
 //!   rss             which queue of an interface a frame goes to
-//!   plain           the frame that nearly all are, in one look
 //! ```
 //!
 //! What one may rely on:

@@ -6,8 +6,8 @@
 //!   | to | by |type|45|tos|len|id|DF|ttl|6|sum|src|dst|ports seq ack|..|win|sum|urg| timestamps |
 //! ```
 //!
-//! It says what the parsers of the three protocols say together, or nothing: then they say why. On
-//! a server's common path one check of the length and six compares stand in for some fifty.
+//! It says what the parsers of the three protocols say together, or nothing: then they say why.
+//! One check of the length lets the rest read fields at fixed places.
 
 use core::net::Ipv4Addr;
 
@@ -16,7 +16,7 @@ use crate::ethernet::{EtherType, MacAddr};
 use crate::tcp::{Flags, Timestamps};
 use crate::{Protocol, tcp};
 
-/// What a plain frame says.
+/// What a plain frame says, but for its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Whom it is for on the link.
@@ -41,16 +41,13 @@ pub struct Frame {
     pub window: u16,
     /// The timestamps option.
     pub timestamps: Option<Timestamps>,
-    /// Where the payload begins in the frame.
-    pub payload_start: u16,
-    /// Its length; what follows is padding.
-    pub payload_len: u16,
 }
 
 impl Frame {
-    /// Reads a frame and verifies both checksums. `None`: it is of another kind, or damaged.
+    /// Reads a frame and verifies both checksums; what follows the payload is padding. `None`: it
+    /// is of another kind, or damaged.
     #[inline]
-    pub fn parse(frame: &[u8]) -> Option<Self> {
+    pub fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
         let h = frame.first_chunk::<HEADERS_LEN>()?;
         let total_len = usize::from(be16(h, PACKET_AT + 2));
         let whole = be16(h, PACKET_AT + 6) & FRAGMENT == 0;
@@ -72,7 +69,7 @@ impl Frame {
         if !checksum::verify(ip_sum(h)) || !checksum::verify(segment_sum(h, segment)) {
             return None;
         }
-        Some(Self {
+        let this = Self {
             mac: MacAddr([h[0], h[1], h[2], h[3], h[4], h[5]]),
             traffic_class: h[PACKET_AT + 1],
             src: Ipv4Addr::from_bits(be32(h, PACKET_AT + 12)),
@@ -84,15 +81,12 @@ impl Frame {
             flags: Flags(h[SEGMENT_AT + 13]),
             window: be16(h, SEGMENT_AT + 14),
             timestamps,
-            payload_start: (SEGMENT_AT + header_len) as u16,
-            payload_len: (segment_len - header_len) as u16,
-        })
+        };
+        Some((this, &segment[header_len..]))
     }
-}
 
-impl Frame {
     /// Writes the frame around `payload` to the front of `out`, with both sums, and says how long
-    /// it is. It is sent `by` that address; `payload_start` and `payload_len` are not looked at.
+    /// it is. It is sent `by` that address.
     ///
     /// All is put together in registers and stored in whole words; the payload is read once, for
     /// its copy and its sum together.

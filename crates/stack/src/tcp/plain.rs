@@ -1,5 +1,5 @@
-//! The plain case, both ways in one screen each: header prediction (V. Jacobson, 1990; RFC 7323
-//! appendix C.3 has its place in the order of events).
+//! The plain case, both ways in one screen each: header prediction (V. Jacobson, 1990; RFC 7323 5.6
+//! says how it goes with timestamps).
 //!
 //! Most segments of an established connection are the next ones expected: octets in order, an
 //! acknowledgment of all or part of what is in flight, nothing lost, nothing unusual. A handful of
@@ -223,8 +223,6 @@ impl Stack {
             flags,
             window,
             timestamps: tcb.flags.any(Flags::TIMESTAMPS).then_some(timestamps),
-            payload_start: 0,
-            payload_len: 0,
         };
         let written = frame.write(MacAddr(self.mac), self.config.ttl, payload, out);
         self.commit(written, tx);
