@@ -196,7 +196,8 @@ impl Drop for Restored {
     }
 }
 
-static MAKING: Mutex<()> = Mutex::new(());
+/// Held while a setting of the machine is another one.
+pub(crate) static MAKING: Mutex<()> = Mutex::new(());
 
 /// How many buckets the hash table of sockets has in a namespace that is made from now on.
 const CHILD_HASH: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";

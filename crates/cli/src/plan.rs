@@ -1,154 +1,209 @@
-//! What memory and how many cores connections take, known before they are taken.
-//!
-//! The sizes are not computed by a second set of formulas that could go wrong: the stack itself is
-//! laid out, by the code of a real start, at addresses where memory that nobody writes to costs
-//! nothing, and its account is read.
-//!
-//! ```text
-//!   Plan       the regions of a stack
-//!   command    `crore plan`
-//! ```
+//! `crore plan`: what so many connections take.
 
-mod command;
+use super::{Plan, room_of_core, spare_bytes};
+use crate::args::{HugePagesChoice, PlanOptions};
+use crate::{demo, report, text};
+use anyhow::Result;
+use core::net::{IpAddr, Ipv4Addr};
+use crore::mem::{HUGE_PAGE_BYTES, HugePages};
+use crore::{AddressRange, Interface, StackConfig};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 
-pub(crate) use command::run;
-
-use crate::text;
-use anyhow::{Result, bail};
-use crore::mem::{HUGE_PAGE_BYTES, HugePages, Memory, Pod, available_bytes, region_bytes};
-use crore::{Conn, Engine, Interface, Service, StackConfig};
-use std::marker::PhantomData;
-
-/// The regions of one side, in the order they will be made.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) regions: Vec<(&'static str, usize)>,
+/// Works it out and shows it. True when this machine has the memory.
+pub(crate) fn run(options: &PlanOptions) -> Result<bool> {
+    let cost = options.rate.map(|rate| Cost::of(options, rate)).transpose()?;
+    let cores = cost.as_ref().map_or(1, |cost| cost.cores);
+    let answer = Answer::of(options, cores, cost)?;
+    println!("{}", answer.text());
+    if let Some(path) = &options.json {
+        report::write_json(path, &answer)?;
+    }
+    Ok(answer.fits)
 }
 
-impl Plan {
-    /// What an engine with a service of state `S` takes.
-    pub(crate) fn of_engine<S: Pod>(config: &StackConfig, interface: &Interface) -> Result<Self> {
-        Self::of(|memory| {
-            let service = Nobody::<S>(PhantomData);
-            Engine::new(config.clone(), interface, service, memory, [0; 32])?;
-            Ok(())
+/// All that is known of it. The names are part of the interface.
+#[derive(Clone, Debug, Serialize)]
+struct Answer {
+    connections: u32,
+    state_bytes: u32,
+    /// Each core's, in bytes.
+    regions: BTreeMap<&'static str, usize>,
+    cores: u32,
+    connections_of_core: u32,
+    bytes: usize,
+    bytes_per_connection: f64,
+    /// Pages of 2 MiB; 0 when small ones were asked for.
+    huge_pages: usize,
+    /// For as many small pages as there are, when small ones were asked for.
+    page_table_bytes: usize,
+    spare_bytes: usize,
+    fits: bool,
+    cost: Option<Cost>,
+    /// In the order in which they are made.
+    #[serde(skip)]
+    plan: Plan,
+}
+
+/// What a rate costs.
+#[derive(Clone, Debug, Serialize)]
+struct Cost {
+    packets_per_second: f64,
+    cycles_per_packet: f64,
+    cycles_per_second: f64,
+    cores_busy: f64,
+    cores: u32,
+    /// Where the cycles of a packet come from.
+    source: String,
+}
+
+impl Answer {
+    fn of(options: &PlanOptions, cores: u32, cost: Option<Cost>) -> Result<Self> {
+        let wish = options.memory.huge_pages();
+        let each = room_of_core(options.connections, cores);
+        let config = StackConfig::for_connections(each);
+        let plan = Plan::of_state(&config, &interface(), options.state)?;
+        let bytes = plan.total_bytes() * cores as usize;
+        let small = options.memory.huge_pages == Some(HugePagesChoice::None);
+        let spare_bytes = spare_bytes(wish);
+        let page_table_bytes = if small { bytes / SMALL_PAGES_PER_TABLE_BYTE } else { 0 };
+        Ok(Self {
+            connections: options.connections,
+            state_bytes: options.state,
+            regions: plan.regions.iter().copied().collect(),
+            cores,
+            connections_of_core: each,
+            bytes,
+            bytes_per_connection: report::rounded(bytes as f64 / f64::from(options.connections)),
+            huge_pages: if small { 0 } else { plan.huge_pages() * cores as usize },
+            page_table_bytes,
+            spare_bytes,
+            fits: bytes + page_table_bytes <= spare_bytes,
+            cost,
+            plan,
         })
     }
 
-    /// What an engine with a service of so many bytes of state takes.
-    fn of_state(config: &StackConfig, interface: &Interface, state_bytes: u32) -> Result<Self> {
-        let mut plan = Self::of_engine::<()>(config, interface)?;
-        if state_bytes > 0 {
-            let bytes = state_bytes as usize * config.conns_max as usize;
-            plan.regions.push((STATE, region_bytes(bytes)));
-        }
-        Ok(plan)
-    }
-
-    /// What `build` takes.
-    pub(crate) fn of(build: impl FnOnce(&mut Memory) -> Result<()>) -> Result<Self> {
-        let mut memory = Memory::planned();
-        build(&mut memory)?;
-        let accounts = memory.accounts().iter();
-        Ok(Self { regions: accounts.map(|account| (account.name, account.bytes)).collect() })
-    }
-
-    pub(crate) fn total_bytes(&self) -> usize {
-        self.regions.iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    /// Huge pages that these regions go to; small ones do not.
-    pub(crate) fn huge_pages(&self) -> usize {
-        let large = self.regions.iter().filter(|(_, bytes)| *bytes >= HUGE_PAGE_BYTES);
-        large.map(|(_, bytes)| bytes / HUGE_PAGE_BYTES).sum()
-    }
-
-    /// Regions and their sizes in one line, small ones together.
-    pub(crate) fn line(&self) -> String {
-        let of_note = self.total_bytes() / 50;
-        let mut parts = Vec::new();
-        let mut rest = 0;
-        for &(name, bytes) in &self.regions {
-            if bytes >= of_note {
-                parts.push(format!("{name} {}", text::bytes(bytes)));
-            } else {
-                rest += bytes;
-            }
-        }
-        if rest > 0 {
-            parts.push(format!("others {}", text::bytes(rest)));
-        }
-        format!("{} = {}", text::bytes(self.total_bytes()), parts.join(", "))
-    }
-}
-
-/// Memory that can be taken now, on such pages. Some is left for the rest of the machine.
-pub(crate) fn spare_bytes(pages: HugePages) -> usize {
-    let reserved = if pages == HugePages::Reserve { crate::huge_pages::free_bytes() } else { 0 };
-    let available = available_bytes().saturating_add(reserved);
-    available.saturating_sub((available / 32).max(LEFT_FREE_BYTES))
-}
-
-/// The most connections, up to `wanted`, for which `bytes_for` is at most `spare`.
-pub(crate) fn most_that_fit(
-    wanted: u32,
-    spare: usize,
-    mut bytes_for: impl FnMut(u32) -> Result<usize>,
-) -> Result<u32> {
-    if bytes_for(wanted)? <= spare {
-        return Ok(wanted);
-    }
-    let (mut fits, mut too_many) = (0, wanted);
-    while too_many - fits > wanted / 1000 + 1 {
-        let middle = fits + (too_many - fits) / 2;
-        if bytes_for(middle)? <= spare { fits = middle } else { too_many = middle }
-    }
-    Ok(fits)
-}
-
-/// Refuses connections that would not fit, saying how many would.
-pub(crate) fn check_fit(
-    wanted: u32,
-    pages: HugePages,
-    mut bytes_for: impl FnMut(u32) -> Result<usize>,
-) -> Result<()> {
-    let (needed, spare) = (bytes_for(wanted)?, spare_bytes(pages));
-    if needed > spare {
-        let fits = most_that_fit(wanted, spare, bytes_for)?;
-        bail!(
-            "{} connections take {}, and {} can be spared; {} would fit: --connections {fits}",
-            text::grouped(u64::from(wanted)),
-            text::bytes(needed),
-            text::bytes(spare),
-            text::grouped(u64::from(fits)),
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{} connections, {} bytes of application state each\n\n",
+            text::grouped(u64::from(self.connections)),
+            self.state_bytes
         );
+        if self.cores > 1 {
+            let each = text::grouped(u64::from(self.connections_of_core));
+            let _ = writeln!(out, "each of {} cores, with room for {each}:", self.cores);
+        }
+        let room = f64::from(self.connections_of_core);
+        for &(name, bytes) in &self.plan.regions {
+            let (size, each) = (text::bytes(bytes), bytes as f64 / room);
+            let _ = writeln!(out, "  {name:<20}{size:>14}{each:>10.1} a connection");
+        }
+        let _ = writeln!(
+            out,
+            "  {:<20}{:>14}{:>10.1} a connection\n",
+            if self.cores > 1 { "all cores" } else { "all" },
+            text::bytes(self.bytes),
+            self.bytes_per_connection
+        );
+        out += &self.pages_text();
+        let (verdict, spare) =
+            (if self.fits { "it fits" } else { "it does not fit" }, text::bytes(self.spare_bytes));
+        let _ = write!(out, "\nthis machine can spare {spare} now: {verdict}");
+        match &self.cost {
+            Some(cost) => {
+                let _ = write!(out, "\n{}", cost.text());
+            }
+            None => out += "\ncores: say how many packets a second with --rate",
+        }
+        out
     }
-    Ok(())
-}
 
-/// The connections that each of some cores has room for. Queues are not equally busy, so it is an
-/// eighth more than its share.
-pub(crate) fn room_of_core(connections: u32, cores: u32) -> u32 {
-    let share = connections.div_ceil(cores);
-    if cores > 1 { share.saturating_add(share / 8 + 64) } else { share }
-}
-
-/// A service of which only the size of the state matters.
-struct Nobody<S>(PhantomData<S>);
-
-impl<S: Pod> Service for Nobody<S> {
-    type State = S;
-
-    fn data(&mut self, _: &mut Conn<'_, S>, bytes: &[u8]) -> usize {
-        bytes.len()
+    fn pages_text(&self) -> String {
+        if self.huge_pages == 0 {
+            return format!(
+                "4 KiB pages, and {} of page tables for them",
+                text::bytes(self.page_table_bytes)
+            );
+        }
+        format!(
+            "huge pages: {} of {} MiB; started as root, crore sets them aside itself",
+            text::grouped(self.huge_pages as u64),
+            HUGE_PAGE_BYTES >> 20
+        )
     }
 }
 
-/// The region of the application's state.
-const STATE: &str = "application state";
+impl Cost {
+    fn of(options: &PlanOptions, packets_per_second: f64) -> Result<Self> {
+        let cycles_per_second = crore::tsc_hz();
+        let (cycles_per_packet, source) = match options.cycles {
+            Some(cycles) => (cycles, "given".to_owned()),
+            None => measured(options.connections)?,
+        };
+        let cores_busy = packets_per_second * cycles_per_packet / cycles_per_second;
+        let cores = (cores_busy / BUSY_MAX).ceil().clamp(1.0, CORES_MAX) as u32;
+        Ok(Self {
+            packets_per_second,
+            cycles_per_packet,
+            cycles_per_second,
+            cores_busy,
+            cores,
+            source,
+        })
+    }
 
-/// What the rest of the machine keeps at least.
-const LEFT_FREE_BYTES: usize = 192 << 20;
+    fn text(&self) -> String {
+        format!(
+            "cores: {} packets a second x {:.0} cycles ({}) at {:.2} GHz keep {:.2} cores busy; \
+             with each at {:.0} % at most that is {}",
+            text::grouped(self.packets_per_second as u64),
+            self.cycles_per_packet,
+            self.source,
+            self.cycles_per_second / 1e9,
+            self.cores_busy,
+            BUSY_MAX * 100.0,
+            self.cores
+        )
+    }
+}
+
+/// Cycles of a packet, from a short demo of as many connections as there would be, or a million.
+fn measured(connections: u32) -> Result<(f64, String)> {
+    let connections = connections.min(MEASURED_MAX);
+    let cycles = demo::cycles_per_packet(connections, HugePages::Transparent)?;
+    let many = text::grouped(u64::from(connections));
+    Ok((
+        cycles.total,
+        format!("measured now: echo on {many} connections, the application included"),
+    ))
+}
+
+/// An address of the smallest kind: how many there are hardly matters.
+fn interface() -> Interface {
+    let first = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    Interface {
+        mac: [2, 0, 0, 0, 0, 1],
+        mtu: 1500,
+        vlan: None,
+        addresses: vec![AddressRange::one(first, 8)],
+        gateway_v4: None,
+        gateway_v6: None,
+        verify_checksums: true,
+    }
+}
+
+/// A page of 4,096 bytes takes an entry of eight.
+const SMALL_PAGES_PER_TABLE_BYTE: usize = 4096 / 8;
+
+/// How busy a core may be: bursts need room, or latency grows without bound.
+const BUSY_MAX: f64 = 0.8;
+
+const CORES_MAX: f64 = 1024.0;
+
+/// More would cost more to open than it would tell: nearly every packet is a miss already.
+const MEASURED_MAX: u32 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,76 +1,59 @@
 use super::*;
-use crore::AddressRange;
+use crate::args::MemoryOptions;
 
-fn interface() -> Interface {
-    Interface {
-        mac: [2; 6],
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one("10.0.0.1".parse().unwrap(), 8)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
+fn options(connections: u32) -> PlanOptions {
+    PlanOptions {
+        connections,
+        state: 16,
+        rate: Some(5e6),
+        cycles: Some(crore::tsc_hz() / 1e6),
+        memory: MemoryOptions { huge_pages: Some(HugePagesChoice::None) },
+        json: None,
     }
 }
 
-/// The account of an engine that is there.
-fn taken<S: Pod>(config: &StackConfig) -> Vec<(&'static str, usize)> {
-    let mut memory = Memory::new(HugePages::None);
-    let service = Nobody::<S>(PhantomData);
-    Engine::new(config.clone(), &interface(), service, &mut memory, [0; 32]).unwrap();
-    memory.accounts().iter().map(|account| (account.name, account.bytes)).collect()
+fn answer(options: &PlanOptions) -> Answer {
+    let cost = options.rate.map(|rate| Cost::of(options, rate).unwrap());
+    let cores = cost.as_ref().map_or(1, |cost| cost.cores);
+    Answer::of(options, cores, cost).unwrap()
 }
 
 #[test]
-fn an_engine_takes_what_was_planned_to_the_byte() {
-    for connections in [1, 700, 5_000, 300_000] {
-        let config = StackConfig::for_connections(connections);
-        let plan = Plan::of_engine::<[u64; 2]>(&config, &interface()).unwrap();
-        assert_eq!(plan.regions, taken::<[u64; 2]>(&config), "{connections}");
-    }
+fn ten_million_idle_connections_take_at_most_256_bytes_each_with_everything() {
+    let answer = answer(&PlanOptions { state: 0, rate: None, cycles: None, ..options(10_000_000) });
+    assert!(answer.bytes_per_connection <= 256.0, "{}", answer.bytes_per_connection);
+    assert!(answer.bytes_per_connection > 128.0, "a control block is 128");
+    assert_eq!(answer.cores, 1);
+    assert_eq!(answer.bytes, answer.regions.values().sum::<usize>());
 }
 
 #[test]
-fn limits_of_sources_and_fast_open_are_in_the_plan() {
-    let mut config = StackConfig::for_connections(5_000);
-    config.sources.conns_max = Some(100);
-    config.fast_open.keys = [Some(crore::FastOpenKey([1; 16])), None];
-    let plan = Plan::of_engine::<()>(&config, &interface()).unwrap();
-    assert_eq!(plan.regions, taken::<()>(&config));
-    let without = StackConfig::for_connections(5_000);
-    let without = Plan::of_engine::<()>(&without, &interface()).unwrap();
-    assert!(plan.total_bytes() > without.total_bytes());
+fn a_rate_is_divided_among_cores_that_are_not_kept_wholly_busy() {
+    // A million packets a second keep one core wholly busy.
+    let answer = answer(&options(1_000_000));
+    let cost = answer.cost.as_ref().unwrap();
+    assert!((cost.cores_busy - 5.0).abs() < 0.5, "{} busy", cost.cores_busy);
+    assert_eq!(answer.cores, 7, "of which each is at most 80 % busy");
+    assert_eq!(answer.connections_of_core, room_of_core(1_000_000, 7));
+    assert!(answer.connections_of_core > 1_000_000 / 7);
+    assert_eq!(answer.bytes, 7 * answer.regions.values().sum::<usize>());
+    assert!(answer.text().contains("(given)"), "{}", answer.text());
 }
 
 #[test]
-fn a_state_of_any_size_takes_what_was_planned_to_the_byte() {
-    fn check<S: Pod>(connections: u32) {
-        let config = StackConfig::for_connections(connections);
-        let planned = Plan::of_state(&config, &interface(), size_of::<S>() as u32).unwrap();
-        assert_eq!(planned.regions, taken::<S>(&config), "{} bytes", size_of::<S>());
-    }
-    check::<()>(5_000);
-    check::<u8>(5_000);
-    check::<[u32; 3]>(100_000);
-    check::<[u64; 8]>(100_000);
-    check::<[u8; 1000]>(20_000);
+fn what_no_machine_has_is_planned_and_does_not_fit() {
+    let plan = PlanOptions { state: 65_536, rate: None, ..options(1_000_000_000) };
+    let answer = answer(&plan);
+    assert!(answer.bytes > 65_536_000_000_000 && !answer.fits);
+    assert!(answer.text().contains("it does not fit"));
+    assert!(answer.page_table_bytes > 0 && answer.huge_pages == 0);
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_number_that_would() {
-    let per_conn = |count: u32| Ok(count as usize * 300);
-    assert_eq!(most_that_fit(1_000, 300_000, per_conn).unwrap(), 1_000);
-    let fits = most_that_fit(10_000_000, 300_000_000, per_conn).unwrap();
-    assert!((985_000..=1_000_000).contains(&fits), "{fits}");
-    let whole_machine = |count: u32| Ok(count as usize * (1 << 40));
-    let error = check_fit(1_000, HugePages::None, whole_machine).unwrap_err().to_string();
-    assert!(error.contains("1,000 connections take"), "{error}");
-    assert!(error.contains("--connections 0"), "{error}");
-}
-
-#[test]
-fn regions_under_a_huge_page_take_none() {
-    let plan = Plan { regions: vec![("a", 4096), ("b", HUGE_PAGE_BYTES), ("c", 5 << 21)] };
-    assert_eq!(plan.huge_pages(), 6);
-    assert_eq!(plan.total_bytes(), 4096 + (6 << 21));
+fn huge_pages_are_counted_when_they_are_wanted() {
+    let memory = MemoryOptions { huge_pages: Some(HugePagesChoice::Reserve) };
+    let answer = answer(&PlanOptions { memory, ..options(1_000_000) });
+    let most = answer.bytes / HUGE_PAGE_BYTES;
+    assert!((most - 8 * answer.cores as usize..=most).contains(&answer.huge_pages));
+    assert_eq!(answer.page_table_bytes, 0);
 }
