@@ -54,8 +54,7 @@ impl<'a> Leader<'a> {
             thread::sleep(STEP);
             (self.nudge)()?;
             let numbers = self.step();
-            let waits = numbers.phase == phase && numbers.waits;
-            if waits || numbers.phase > phase {
+            if numbers.is_through(phase) {
                 return Ok(numbers);
             }
         }

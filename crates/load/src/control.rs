@@ -1,6 +1,6 @@
 //! The load as another thread sees it: its phase and figures, and when it may go on.
 
-use crate::latency::LatencySummary;
+use crate::latency::{Latency, LatencySummary};
 use crore::ConnectError;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,19 @@ pub enum Phase {
     Closing,
     /// Nothing is left to do.
     Done,
+}
+
+impl Phase {
+    /// What follows.
+    pub(crate) fn next(self) -> Self {
+        match self {
+            Self::Opening => Self::Traffic,
+            Self::Traffic => Self::Settling,
+            Self::Settling => Self::Checking,
+            Self::Checking => Self::Closing,
+            Self::Closing | Self::Done => Self::Done,
+        }
+    }
 }
 
 /// What was counted.
@@ -80,6 +93,16 @@ pub struct Numbers {
 }
 
 impl Numbers {
+    /// True when the load has done with a phase.
+    pub fn is_through(&self, phase: Phase) -> bool {
+        self.phase > phase || self.phase == phase && self.waits
+    }
+
+    /// True when no request is without its reply, or known to get none.
+    pub fn is_answered(&self) -> bool {
+        self.requests == self.replies + self.lost
+    }
+
     /// Adds what another core's load counted.
     pub fn add(&mut self, other: &Self) {
         let sums: [(&mut u64, u64); 17] = [
@@ -105,6 +128,15 @@ impl Numbers {
             *sum += more;
         }
     }
+}
+
+/// Writes a load's figures from time to time, for who has its [`Control`].
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    published_ns: u64,
+    summed_ns: u64,
+    /// There is news that cannot wait.
+    pub(crate) is_urgent: bool,
 }
 
 /// Steers a load and shows it, from any thread. Copies are of the same load.
@@ -166,9 +198,42 @@ impl Control {
     }
 
     /// Writes the figures; false when a reader is at it just now, so that nobody ever waits here.
-    pub(crate) fn publish(&self, numbers: &Numbers) -> bool {
+    fn publish(&self, numbers: &Numbers) -> bool {
         let Ok(mut page) = self.0.numbers.try_lock() else { return false };
         *page = *numbers;
         true
     }
 }
+
+impl Publisher {
+    /// One that begins at once.
+    pub(crate) fn new() -> Self {
+        Self { published_ns: 0, summed_ns: 0, is_urgent: true }
+    }
+
+    /// Writes the figures if it is time. `now_ns` is nanoseconds since any fixed start.
+    #[inline]
+    pub(crate) fn publish_at_times(
+        &mut self,
+        now_ns: u64,
+        numbers: &mut Numbers,
+        latency: &Latency,
+        control: &Control,
+    ) {
+        let since = |then: u64| now_ns.wrapping_sub(then);
+        if !self.is_urgent && since(self.published_ns) < PUBLISH_EVERY_NS {
+            return;
+        }
+        if self.is_urgent || since(self.summed_ns) > SUM_UP_EVERY_NS {
+            self.summed_ns = now_ns;
+            numbers.latency = latency.summary();
+        }
+        self.published_ns = now_ns;
+        self.is_urgent = !control.publish(numbers);
+    }
+}
+
+const PUBLISH_EVERY_NS: u64 = 5_000_000;
+
+/// Quantiles take some microseconds.
+const SUM_UP_EVERY_NS: u64 = 200_000_000;

@@ -12,6 +12,7 @@
 //!   pattern      payloads that nobody can guess, from who asked and how often
 //!   schedule     when requests are due; late ones keep their time (no coordinated omission)
 //!   latency      how long replies took
+//!   random       luck that can be had again
 //!   Mirror       another client, without an engine: eight bytes a connection
 //! ```
 //!
@@ -51,6 +52,7 @@ pub use load::{Load, LoadConfig};
 pub use mirror::{Mirror, MirrorConfig, MirrorCounts, MirrorHost};
 pub use pattern::Pattern;
 pub use protocol::{Protocol, Received, Request};
+pub use random::Random;
 pub use schedule::Schedule;
 pub use state::{Asked, Marks};
 pub use stream::{Stream, StreamClient, StreamNumbers, Streamed};

@@ -3,7 +3,7 @@
 use crate::addresses::LocalAddresses;
 use crate::churn::{Churn, Lives};
 use crate::clock::Clock;
-use crate::control::{Control, Numbers, Phase};
+use crate::control::{Control, Numbers, Phase, Publisher};
 use crate::latency::Latency;
 use crate::opening::Opening;
 use crate::protocol::{Protocol, Request};
@@ -60,9 +60,7 @@ pub struct Load<P: Protocol> {
     /// When anything last ended, while closing or settling.
     pub(crate) progress_at: u64,
     control: Control,
-    published_at: u64,
-    summed_at: u64,
-    must_publish: bool,
+    publisher: Publisher,
 }
 
 impl<P: Protocol> Load<P> {
@@ -83,9 +81,7 @@ impl<P: Protocol> Load<P> {
             closing: 0,
             progress_at: 0,
             control,
-            published_at: 0,
-            summed_at: 0,
-            must_publish: true,
+            publisher: Publisher::new(),
             config,
         }
     }
@@ -125,22 +121,16 @@ impl<P: Protocol> Load<P> {
         if !self.is_finished(now) {
             return;
         }
-        let next = match self.numbers.phase {
-            Phase::Opening => Phase::Traffic,
-            Phase::Traffic => Phase::Settling,
-            Phase::Settling => Phase::Checking,
-            Phase::Checking => Phase::Closing,
-            Phase::Closing | Phase::Done => Phase::Done,
-        };
+        let next = self.numbers.phase.next();
         if self.control.allows(next) {
             self.leave(now);
             self.numbers.phase = next;
             self.numbers.waits = false;
-            self.must_publish = true;
+            self.publisher.is_urgent = true;
             self.enter(now);
         } else if !self.numbers.waits {
             self.numbers.waits = true;
-            self.must_publish = true;
+            self.publisher.is_urgent = true;
         }
     }
 
@@ -161,19 +151,6 @@ impl<P: Protocol> Load<P> {
             Phase::Closing => self.walked = 0,
             Phase::Opening | Phase::Settling | Phase::Done => {}
         }
-    }
-
-    fn publish_at_times(&mut self, now: u64) {
-        let ns_since = |then: u64| self.clock.ns(now.wrapping_sub(then));
-        if !self.must_publish && ns_since(self.published_at) < PUBLISH_EVERY_NS {
-            return;
-        }
-        if self.must_publish || ns_since(self.summed_at) > SUM_UP_EVERY_NS {
-            self.summed_at = now;
-            self.numbers.latency = self.latency.summary();
-        }
-        self.published_at = now;
-        self.must_publish = !self.control.publish(&self.numbers);
     }
 
     pub(crate) fn is_hurried(&self) -> bool {
@@ -249,7 +226,8 @@ impl<P: Protocol> Service for Load<P> {
             Phase::Settling | Phase::Done => {}
         }
         self.advance(now);
-        self.publish_at_times(now);
+        let now_ns = self.clock.ns(now);
+        self.publisher.publish_at_times(now_ns, &mut self.numbers, &self.latency, &self.control);
     }
 
     fn wants_turns(&self) -> bool {
@@ -259,7 +237,7 @@ impl<P: Protocol> Service for Load<P> {
                 Phase::Traffic => self.wants_to_ask(),
                 Phase::Checking => true,
                 Phase::Closing => self.wants_to_close(),
-                Phase::Settling | Phase::Done => self.must_publish,
+                Phase::Settling | Phase::Done => self.publisher.is_urgent,
             }
     }
 }
@@ -269,10 +247,5 @@ impl<P: Protocol> Service for Load<P> {
 pub(crate) fn request_of(conn: ConnId, asked: &Asked) -> Request {
     Request { conn, number: asked.requests }
 }
-
-const PUBLISH_EVERY_NS: u64 = 5_000_000;
-
-/// Quantiles take some microseconds.
-const SUM_UP_EVERY_NS: u64 = 200_000_000;
 
 const STUCK_AFTER: Duration = Duration::from_secs(20);

@@ -154,10 +154,7 @@ impl Fleet {
         let after = self.snapshots();
         self.members.iter().for_each(|member| member.control.pause(true));
         let begun = Instant::now();
-        let is_quiet = |member: &Member| {
-            let numbers = member.control.numbers();
-            numbers.requests == numbers.replies + numbers.lost
-        };
+        let is_quiet = |member: &Member| member.control.numbers().is_answered();
         while !self.members.iter().all(is_quiet) && begun.elapsed() < PATIENCE {
             self.wait(STEP)?;
         }
@@ -190,10 +187,7 @@ impl Fleet {
     fn through(&self, phase: Phase) -> Result<()> {
         let allowed = if phase == Phase::Closing { Phase::Done } else { phase };
         self.members.iter().for_each(|member| member.control.allow(allowed));
-        let is_done = |member: &Member| {
-            let numbers = member.control.numbers();
-            (numbers.phase == phase && numbers.waits) || numbers.phase > phase
-        };
+        let is_done = |member: &Member| member.control.numbers().is_through(phase);
         while !self.members.iter().all(is_done) {
             self.wait(STEP)?;
         }

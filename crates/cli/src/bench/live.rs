@@ -86,7 +86,7 @@ where
         loop {
             self.step()?;
             let numbers = self.control.numbers();
-            if (numbers.phase == phase && numbers.waits) || numbers.phase > phase {
+            if numbers.is_through(phase) {
                 return Ok(numbers);
             }
         }
@@ -126,8 +126,7 @@ where
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             self.step()?;
-            let numbers = self.control.numbers();
-            if numbers.requests == numbers.replies + numbers.lost {
+            if self.control.numbers().is_answered() {
                 break;
             }
         }

@@ -38,7 +38,7 @@ mod under_way;
 
 pub use host::MirrorHost;
 
-use crate::control::{Control, Numbers};
+use crate::control::{Control, Numbers, Publisher};
 use crate::latency::Latency;
 use crate::pattern::{Pattern, mixed};
 use crate::schedule::Schedule;
@@ -134,9 +134,7 @@ pub struct Mirror {
     latency: Latency,
     counts: MirrorCounts,
     control: Control,
-    published_ns: u64,
-    summed_ns: u64,
-    must_publish: bool,
+    publisher: Publisher,
 }
 
 /// What is kept of a connection: what the server said last on it.
@@ -182,9 +180,7 @@ impl Mirror {
             latency: Latency::new(),
             counts: MirrorCounts::default(),
             control,
-            published_ns: 0,
-            summed_ns: 0,
-            must_publish: true,
+            publisher: Publisher::new(),
             config,
         })
     }
@@ -205,7 +201,8 @@ impl Mirror {
         self.resend_due(tx);
         self.counts.tx_frames += (tx.len() - before) as u64;
         self.advance();
-        self.publish_at_times();
+        let (numbers, latency) = (&mut self.numbers, &self.latency);
+        self.publisher.publish_at_times(now_ns, numbers, latency, &self.control);
     }
 
     /// What was counted so far.

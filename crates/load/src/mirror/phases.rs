@@ -22,7 +22,7 @@ impl Mirror {
 
     /// True when a turn has something to do even if no frame came.
     pub fn wants_turns(&self) -> bool {
-        self.must_publish
+        self.publisher.is_urgent
             || !self.numbers.waits
                 && match self.numbers.phase {
                     Phase::Opening => self.may_open(),
@@ -238,41 +238,22 @@ impl Mirror {
         if !self.is_finished() {
             return;
         }
-        let next = match self.numbers.phase {
-            Phase::Opening => Phase::Traffic,
-            Phase::Traffic => Phase::Settling,
-            Phase::Settling => Phase::Checking,
-            Phase::Checking => Phase::Closing,
-            Phase::Closing | Phase::Done => Phase::Done,
-        };
+        let next = self.numbers.phase.next();
         if self.control.allows(next) {
             if self.numbers.phase == Phase::Traffic {
                 self.end_traffic();
             }
             self.numbers.phase = next;
             self.numbers.waits = false;
-            self.must_publish = true;
+            self.publisher.is_urgent = true;
             self.walked = 0;
             if next == Phase::Traffic {
                 self.begin_traffic();
             }
         } else if !self.numbers.waits {
             self.numbers.waits = true;
-            self.must_publish = true;
+            self.publisher.is_urgent = true;
         }
-    }
-
-    pub(super) fn publish_at_times(&mut self) {
-        let since = |then: u64| self.now_ns.wrapping_sub(then);
-        if !self.must_publish && since(self.published_ns) < PUBLISH_EVERY_NS {
-            return;
-        }
-        if self.must_publish || since(self.summed_ns) > SUM_UP_EVERY_NS {
-            self.summed_ns = self.now_ns;
-            self.numbers.latency = self.latency.summary();
-        }
-        self.published_ns = self.now_ns;
-        self.must_publish = !self.control.publish(&self.numbers);
     }
 }
 
@@ -288,8 +269,3 @@ const IN_VAIN_MAX: u64 = 100;
 const LATE_MAX: Duration = Duration::from_secs(2);
 
 const ASK_FOR_SERVER_EVERY_NS: u64 = 1_000_000_000;
-
-const PUBLISH_EVERY_NS: u64 = 5_000_000;
-
-/// Quantiles take some microseconds.
-const SUM_UP_EVERY_NS: u64 = 200_000_000;

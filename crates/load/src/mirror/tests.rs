@@ -126,9 +126,7 @@ impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
     fn through(&mut self, phase: Phase) {
         self.control.allow(phase);
         let give_up_us = self.now_us + 400_000_000;
-        while !(self.mirror.numbers.phase == phase && self.mirror.numbers.waits
-            || self.mirror.numbers.phase > phase)
-        {
+        while !self.mirror.numbers.is_through(phase) {
             if !self.turn() {
                 // Nothing is on its way: something waits for its time.
                 self.now_us += 10_000;

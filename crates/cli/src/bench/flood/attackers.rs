@@ -6,7 +6,7 @@ use anyhow::Result;
 use crore::driver::Link;
 use crore::mem::{HugePages, Memory};
 use crore::{Core, CoreConfig, Engine, Interface, Service, StackConfig, Stop, tsc};
-use crore_load::{EchoLoad, Schedule};
+use crore_load::{EchoLoad, Random, Schedule};
 use crore_wire::checksum::Sum;
 use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::{Protocol, ipv4, tcp};
@@ -99,8 +99,7 @@ impl Client for Besieged {
 
 struct Attackers {
     mac: [u8; 6],
-    /// The state of `SplitMix64`.
-    luck: u64,
+    luck: Random,
     order: u64,
     schedule: Option<Schedule>,
     number: u64,
@@ -108,7 +107,7 @@ struct Attackers {
 
 impl Attackers {
     fn new(mac: [u8; 6]) -> Self {
-        Self { mac, luck: 1, order: 0, schedule: None, number: 0 }
+        Self { mac, luck: Random::new(1), order: 0, schedule: None, number: 0 }
     }
 
     /// Injects what is due, as far as there is room. What finds none is late, but not for long:
@@ -148,7 +147,7 @@ impl Attackers {
             (Attack::Junk, 0) => {
                 let len = 64.min(frame.len());
                 for place in frame[..len].chunks_mut(8) {
-                    place.copy_from_slice(&self.next().to_le_bytes()[..place.len()]);
+                    place.copy_from_slice(&self.luck.word().to_le_bytes()[..place.len()]);
                 }
                 // For the server, and as IPv4, so that it is looked at.
                 frame[..6].copy_from_slice(&SERVERS_MAC);
@@ -162,7 +161,7 @@ impl Attackers {
 
     /// A segment without text from a stranger; its checksum is right, or one off.
     fn segment(&mut self, frame: &mut [u8], flags: tcp::Flags, is_right: bool) -> usize {
-        let (luck, more) = (self.next(), self.next());
+        let (luck, more) = (self.luck.word(), self.luck.word());
         let is_syn = flags.contains(tcp::Flags::SYN);
         let timestamps = Some(tcp::Timestamps { value: more as u32, echo: 0 });
         let options = tcp::Options {
@@ -208,14 +207,6 @@ impl Attackers {
         let pseudo = Sum::pseudo_v4(stranger, SERVER, Protocol::TCP, segment_len as u16);
         let sum = pseudo.add_sum(header.sum()).finish();
         at + header.write(&mut frame[at..], if is_right { sum } else { sum ^ 1 })
-    }
-
-    /// `SplitMix64` (Steele, Lea and Flood, 2014).
-    fn next(&mut self) -> u64 {
-        self.luck = self.luck.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.luck ^ self.luck >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
     }
 }
 
