@@ -247,6 +247,7 @@ const ROOMS: &[Room] = &[
             "ratatui",
             "serde",
             "serde_json",
+            "time",
         ],
         tests: &[],
     },

@@ -1,18 +1,19 @@
 //! `crore`: ten million TCP connections from one command, and a server beside the kernel.
 //!
 //! ```text
-//!   args        what can be said on the command line
-//!   demo        server and client in one process, joined by a pipe: the whole story in one command
-//!   bench       profiles that measure, one at a time, with reports
-//!   pair        that server and client: settings, memory, threads
-//!   serve       echo or HTTP on an XDP or TAP link
-//!   load        clients for a server on an XDP or TAP link
-//!   link        opening a link, and what the control plane knows of it
-//!   plan        what memory and how many cores connections take, before they are taken
-//!   view        progress: a live picture on a terminal, lines elsewhere
-//!   account     where the cores' cycles went: calls, turns, the processor's counters
-//!   report      cycles per packet, latencies, JSON
-//!   resident    what of the machine's memory this process has
+//!   args         what can be said on the command line
+//!   demo         server and client in one process, joined by a pipe: all in one command
+//!   bench        profiles that measure, one at a time, with reports
+//!   plan         what memory and how many cores connections take
+//!   serve        echo or HTTP on an XDP or TAP link
+//!   load         clients for a server on an XDP or TAP link
+//!   pair         the server and client of demo and bench: settings, memory, threads
+//!   link         opening a link, and what the control plane knows of it
+//!   memory_plan  what memory a stack takes, before it is taken
+//!   view         progress: a live picture on a terminal, lines elsewhere
+//!   account      where the cores' cycles went: calls, turns, the processor's counters
+//!   report       cycles per packet, latencies, JSON
+//!   resident     what of the machine's memory this process has
 //! ```
 //!
 //! Exit codes: 0 all well; 1 a check failed; 2 it could not be done: the command line, the rights,
@@ -29,6 +30,7 @@ mod interrupt;
 mod lead;
 mod link;
 mod load;
+mod memory_plan;
 mod neighbours;
 mod pair;
 mod places;

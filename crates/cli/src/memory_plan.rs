@@ -1,17 +1,8 @@
-//! What memory and how many cores connections take, known before they are taken.
+//! What memory a stack takes, known before it is taken.
 //!
 //! The sizes are not computed by a second set of formulas that could go wrong: the stack itself is
 //! laid out, by the code of a real start, at addresses where memory that nobody writes to costs
 //! nothing, and its account is read.
-//!
-//! ```text
-//!   Plan       the regions of a stack
-//!   command    `crore plan`
-//! ```
-
-mod command;
-
-pub(crate) use command::run;
 
 use crate::text;
 use anyhow::{Result, bail};
@@ -36,7 +27,11 @@ impl Plan {
     }
 
     /// What an engine with a service of so many bytes of state takes.
-    fn of_state(config: &StackConfig, interface: &Interface, state_bytes: u32) -> Result<Self> {
+    pub(crate) fn of_state(
+        config: &StackConfig,
+        interface: &Interface,
+        state_bytes: u32,
+    ) -> Result<Self> {
         let mut plan = Self::of_engine::<()>(config, interface)?;
         if state_bytes > 0 {
             let bytes = state_bytes as usize * config.conns_max as usize;

@@ -1,7 +1,7 @@
-//! `crore plan`: what so many connections take.
+//! `crore plan`: what memory and how many cores so many connections take.
 
-use super::{Plan, room_of_core, spare_bytes};
 use crate::args::{HugePagesChoice, PlanOptions};
+use crate::memory_plan::{Plan, room_of_core, spare_bytes};
 use crate::{demo, report, text};
 use anyhow::Result;
 use core::net::{IpAddr, Ipv4Addr};

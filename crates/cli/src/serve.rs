@@ -5,9 +5,9 @@ use crate::args::{LinkArg, ServeOptions};
 use crate::figures::CoreFigures;
 use crate::huge_pages::Reserved;
 use crate::link::{Opened, Surroundings};
+use crate::memory_plan::{self, Plan};
 use crate::neighbours::{Learner, Neighbours};
 use crate::places;
-use crate::plan::{self, Plan};
 use crate::running::Running;
 use crate::view::{Progress, Sampler, Unit, View};
 use crate::{interrupt, report, text};
@@ -205,7 +205,7 @@ fn settings<S: Service>(
 ) -> Result<StackConfig> {
     let interface = surroundings.interface_for_planning();
     let of = |connections: u32| {
-        let each = plan::room_of_core(connections, surroundings.queues);
+        let each = memory_plan::room_of_core(connections, surroundings.queues);
         let mut settings = StackConfig::for_connections(each);
         settings.nodelay = true;
         settings.sources.conns_max = options.per_source;
@@ -226,10 +226,10 @@ fn settings<S: Service>(
     };
     let connections = match options.connections {
         Some(wanted) => {
-            plan::check_fit(wanted, pages, bytes_for)?;
+            memory_plan::check_fit(wanted, pages, bytes_for)?;
             wanted
         }
-        None => plan::most_that_fit(CONNECTIONS, plan::spare_bytes(pages), bytes_for)
+        None => memory_plan::most_that_fit(CONNECTIONS, memory_plan::spare_bytes(pages), bytes_for)
             .context("while looking for how many connections fit")?
             .max(1),
     };

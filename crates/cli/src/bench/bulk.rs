@@ -42,9 +42,6 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
             points.push(measure(kind, options, machine)?);
         }
     }
-    if options.against.is_some() {
-        found.note("bulk has nothing that it is held against here");
-    }
     tell(&mut found, &points, machine.tsc_mhz);
     Ok(found)
 }

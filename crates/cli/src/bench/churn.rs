@@ -11,7 +11,6 @@ use super::result::{Axis, Figure, Limit, Plot, ProfileResult, Series, Table, med
 use crate::args::{Against, BenchOptions};
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
-use crate::plan;
 use crate::text::grouped;
 use anyhow::Result;
 use crore::{Conn, Service};
@@ -49,15 +48,11 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     for connections in options.connections_or(&[1_000, 1_000_000]) {
         for kind in KINDS {
             let bytes_for = |count| Ok(plan_of(&demand(count, kind))?.total_bytes());
-            if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-                found.note(format!("left out: {why}"));
+            if !machine.has_room_for(connections, bytes_for, &mut found) {
                 continue;
             }
             points.push(measure((connections, kind), options, machine, &mut found)?);
         }
-    }
-    if options.against.is_some() {
-        found.note("churn has nothing that it is held against here");
     }
     tell(&mut found, &points);
     Ok(found)

@@ -10,7 +10,6 @@ use crate::account::Account;
 use crate::args::{Against, BenchOptions};
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
-use crate::plan;
 use crate::report::CyclesPerPacket;
 use crate::text::grouped;
 use anyhow::Result;
@@ -47,8 +46,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
             let more: usize = yardstick_regions(beside_limit, count).iter().sum();
             Ok(plan_of(&demand(count))?.total_bytes() + more)
         };
-        if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-            found.note(format!("left out: {why}"));
+        if !machine.has_room_for(connections, bytes_for, &mut found) {
             continue;
         }
         points.push(measure(connections, options, machine, &mut found)?);

@@ -7,7 +7,7 @@ use super::result::{Cell, Figure, ProfileResult, Table};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand, MemoryOfSides};
-use crate::plan;
+use crate::resident::Resident;
 use crate::text::grouped;
 use anyhow::Result;
 use crore::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -30,7 +30,7 @@ struct Point {
     window: Window,
     memory: MemoryOfSides,
     /// What the process grew by, both sides together.
-    process_bytes: u64,
+    process_bytes: usize,
     pings: PingNumbers,
 }
 
@@ -41,8 +41,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     for connections in options.connections_or(&[1_000_000]) {
         for kind in [Kind::Idle, Kind::Keepalive, Kind::Ping] {
             let bytes_for = |count| Ok(plan_of(&demand(count, kind, period))?.total_bytes());
-            if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-                found.note(format!("left out: {why}"));
+            if !machine.has_room_for(connections, bytes_for, &mut found) {
                 continue;
             }
             points.push(measure((connections, kind), period, machine, &mut found)?);
@@ -54,9 +53,6 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
              table says what every 30 s cost",
             period.as_secs_f64()
         ));
-    }
-    if options.against.is_some() {
-        found.note("hold has nothing that it is held against here");
     }
     tell(&mut found, &points, machine.tsc_mhz);
     Ok(found)
@@ -88,10 +84,10 @@ fn measure(
 ) -> Result<Point> {
     let demand = demand(connections, kind, period);
     let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages())?;
-    let before = process_bytes();
+    let before = Resident::now().pages_bytes;
     let every_ms = (kind == Kind::Ping).then_some(period.as_millis() as u32);
     let live = Live::open(&demand, Pinger::new(every_ms), Answering, machine)?;
-    let process_bytes = process_bytes().saturating_sub(before);
+    let process_bytes = Resident::now().pages_bytes.saturating_sub(before);
     let memory = live.memory;
     // A little more than a period: nobody is missed who was opened last.
     let window = live.watch(period.mul_f64(1.05))?;
@@ -183,17 +179,6 @@ fn tell(found: &mut ProfileResult, points: &[Point], tsc_mhz: f64) {
         let bytes = point.each(point.memory.server_bytes as f64);
         found.figures.push(Figure::of(name, "bytes", bytes).at_most(256.0, "the project's aim"));
     }
-}
-
-/// Resident memory of this process and its reserved huge pages, which are not part of it.
-fn process_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kibibytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    let both = ["VmRSS:", "HugetlbPages:"].map(|name| kibibytes(name).unwrap_or(0));
-    both.iter().sum::<u64>() << 10
 }
 
 /// A server that asks each connection from time to time whether it is there.

@@ -19,7 +19,6 @@ use super::result::{Axis, Figure, Limit, Plot, ProfileResult, Series, Table};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
-use crate::plan;
 use crate::report::rounded;
 use crate::text::{grouped, rate};
 use anyhow::Result;
@@ -59,16 +58,12 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
             let demand = demand(count, FULL, Company::ChurnAndTimers);
             Ok(pair::plan::<EchoTimed, EchoLoad>(&demand)?.total_bytes())
         };
-        if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-            found.note(format!("left out: {why}"));
+        if !machine.has_room_for(connections, bytes_for, &mut found) {
             continue;
         }
         for company in [Company::Alone, Company::ChurnAndTimers] {
             measure(connections, company, options, machine, (&mut found, &mut points))?;
         }
-    }
-    if options.against.is_some() {
-        found.note("latency has nothing that it is held against here");
     }
     if machine.places.is_shared() {
         found.note("one processor for both sides: each waits for the other's time slice");

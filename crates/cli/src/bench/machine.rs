@@ -1,7 +1,9 @@
 //! The machine as it is just now: what every figure depends on, whoever measures.
 
 use super::probe::{self, Miss, Stalls};
+use super::result::ProfileResult;
 use crate::args::BenchOptions;
+use crate::memory_plan;
 use crate::places::TwoPlaces;
 use anyhow::Result;
 use crore::mem::HugePages;
@@ -61,6 +63,21 @@ impl Machine {
             places,
             pages,
         })
+    }
+
+    /// Whether there is memory for so many connections; if not, that is noted, and how many would
+    /// fit.
+    pub(crate) fn has_room_for(
+        &self,
+        connections: u32,
+        bytes_for: impl FnMut(u32) -> Result<usize>,
+        found: &mut ProfileResult,
+    ) -> bool {
+        let fits = memory_plan::check_fit(connections, self.pages, bytes_for);
+        if let Err(why) = &fits {
+            found.note(format!("left out: {why}"));
+        }
+        fits.is_ok()
     }
 
     /// The state in lines: on the terminal, and under each result.

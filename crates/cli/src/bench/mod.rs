@@ -15,12 +15,11 @@
 //! Result<ProfileResult>`, and a line in [`PROFILES`]. What it does:
 //!
 //! * It measures at each of `options.connections_or(DEFAULT)`, for `options.time()` a point. A size
-//!   that does not fit into the memory is left out with a note; `plan::check_fit` says how many
-//!   would.
+//!   that does not fit into the memory is left out with a note (`Machine::has_room_for`).
 //! * It takes its memory on `machine.pages`, holds a [`crate::huge_pages::Reserved`] meanwhile, and
 //!   runs at `machine.places`. Server and client on a pipe: [`crate::pair`].
-//! * `options.against`: whoever can, measures the other in turn with ours, one pair a round, and
-//!   adds [`result::Pairs`]; whoever cannot, adds a note.
+//! * `options.against`: whoever can (`Profile::against`) measures the other in turn with ours, one
+//!   pair a round, and adds [`result::Pairs`].
 //! * Nothing it says may be made up: what could not be measured is a note, what was wrong (a byte,
 //!   a lost reply, a reset) a failure. It asserts nothing about speed.
 //!
@@ -42,19 +41,21 @@ mod probe;
 mod result;
 mod scale;
 
-use crate::args::BenchOptions;
+use crate::args::{Against, BenchOptions};
 use crate::{interrupt, report};
 use anyhow::{Result, anyhow};
 use machine::Machine;
 use result::ProfileResult;
 use serde::Serialize;
-use std::time::SystemTime;
+use time::OffsetDateTime;
 
 /// What measures.
 struct Profile {
     name: &'static str,
     /// What it measures, in a line.
     about: &'static str,
+    /// What it can be held against.
+    against: &'static [Against],
     run: fn(&BenchOptions, &Machine) -> Result<ProfileResult>,
 }
 
@@ -63,36 +64,43 @@ const PROFILES: [Profile; 7] = [
     Profile {
         name: "echo",
         about: "64-byte requests on random ones of N live connections: cycles a packet over N",
+        against: &[Against::Limit, Against::Kernel],
         run: echo::run,
     },
     Profile {
         name: "churn",
         about: "open, one request, reply, close, with N live beside: connections a second",
+        against: &[Against::Kernel],
         run: churn::run,
     },
     Profile {
         name: "hold",
         about: "connections only held: bytes of each, and what keepalive or a ping costs",
+        against: &[],
         run: hold::run,
     },
     Profile {
         name: "bulk",
         about: "few connections, large windows: Gbit/s of a core, both directions",
+        against: &[],
         run: bulk::run,
     },
     Profile {
         name: "latency",
         about: "residence and round trip at 20 to 95 % load, alone and with churn beside",
+        against: &[],
         run: latency::run,
     },
     Profile {
         name: "flood",
         about: "SYNs of strangers and junk beside echo: what goodput stays",
+        against: &[],
         run: flood::run,
     },
     Profile {
         name: "scale",
         about: "one core to all, each with its own shard and generator: packets a second",
+        against: &[],
         run: scale::run,
     },
 ];
@@ -135,7 +143,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<bool> {
     let report = Report {
         format: result::FORMAT,
         version: env!("CARGO_PKG_VERSION"),
-        when: when(SystemTime::now()),
+        when: when(OffsetDateTime::now_utc()),
         command: std::env::args().skip(1).fold("crore".to_owned(), |all, one| all + " " + &one),
         profiles,
     };
@@ -152,31 +160,24 @@ fn measure(profile: &Profile, options: &BenchOptions) -> Result<Entry> {
     println!("\n== {}: {}", profile.name, profile.about);
     let machine = Machine::look(options)?;
     // What the other profiles find is not lost with it.
-    let found = (profile.run)(options, &machine).unwrap_or_else(|error| {
+    let mut found = (profile.run)(options, &machine).unwrap_or_else(|error| {
         let mut found = ProfileResult::new(profile.name, profile.about);
         found.failures.push(format!("it could not be measured: {error:#}"));
         found
     });
+    if options.against.is_some_and(|other| !profile.against.contains(&other)) {
+        found.note(format!("{} is not held against that", profile.name));
+    }
     print::result(&found);
     print::machine(&machine);
     Ok(Entry { machine, found })
 }
 
-/// A date and a time, of UTC, from the days since 1970 (Hinnant, "chrono-compatible low-level date
-/// algorithms").
-fn when(now: SystemTime) -> String {
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute) = (seconds / 3600 % 24, seconds / 60 % 60);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+/// A date and a time, of UTC.
+fn when(now: OffsetDateTime) -> String {
+    let (year, month, day) = now.to_calendar_date();
+    let (hour, minute, _) = now.to_hms();
+    format!("{year}-{:02}-{day:02} {hour:02}:{minute:02} UTC", u8::from(month))
 }
 
 /// The profiles of these names; all, when there are none.

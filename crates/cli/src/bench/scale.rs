@@ -7,7 +7,6 @@ use super::result::{Axis, Figure, Plot, ProfileResult, Series, Table, median};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
-use crate::plan;
 use crate::report::CyclesPerPacket;
 use crate::text::grouped;
 use anyhow::Result;
@@ -24,9 +23,6 @@ struct Point {
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
     let mut found = ProfileResult::new("scale", MEASURED);
-    if options.against.is_some() {
-        found.note("scale has nothing that it is held against here");
-    }
     let cpus = crore::pin::allowed_cpus();
     if cpus.len() == 1 {
         found.note("this machine has one processor for us: there is nothing to scale to");
@@ -34,8 +30,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     let counts = core_counts(cpus.len());
     for connections in options.connections_or(&[100_000]) {
         let bytes_for = |count| bytes_of_all(count, &counts);
-        if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-            found.note(format!("left out: {why}"));
+        if !machine.has_room_for(connections, bytes_for, &mut found) {
             continue;
         }
         let points = measure(connections, (&counts, &cpus), options, machine)?;
@@ -201,7 +196,7 @@ fn tell(connections: u32, points: &[Point], found: &mut ProfileResult) {
         let figure = Figure::of(format!("{} cores over one core", point.cores), "x", times);
         // 1.9 x with two cores.
         let asked = (0.95 * f64::from(point.cores) * 100.0).round() / 100.0;
-        found.figures.push(figure.at_least(asked, "issue 4"));
+        found.figures.push(figure.at_least(asked, "the project's aim"));
     }
 }
 

@@ -46,7 +46,7 @@ fn play(
     let report = Report {
         format: result::FORMAT,
         version: "0",
-        when: when(SystemTime::now()),
+        when: when(OffsetDateTime::now_utc()),
         command: "crore bench <test> & more".to_owned(),
         profiles: vec![entry],
     };
@@ -182,7 +182,7 @@ fn a_size_that_does_not_fit_is_left_out_with_a_word() {
 
 #[test]
 fn dates_are_those_of_the_calendar() {
-    let at = |seconds| when(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+    let at = |seconds| when(OffsetDateTime::from_unix_timestamp(seconds).unwrap());
     assert_eq!(at(0), "1970-01-01 00:00 UTC");
     assert_eq!(at(951_782_400), "2000-02-29 00:00 UTC");
     assert_eq!(at(1_767_225_599), "2025-12-31 23:59 UTC");

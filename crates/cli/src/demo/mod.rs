@@ -14,12 +14,12 @@ mod story;
 
 use crate::args::{ClientChoice, DemoOptions};
 use crate::huge_pages::Reserved;
+use crate::memory_plan::Plan;
 use crate::pair::{self, Cores, Demand, Plans, Sides};
 use crate::places::TwoPlaces;
-use crate::plan::Plan;
 use crate::report::CyclesPerPacket;
 use crate::view::View;
-use crate::{plan, report, text};
+use crate::{memory_plan, report, text};
 use anyhow::{Result, bail};
 use client::DemoClient;
 use crore::mem::{HugePages, Pages};
@@ -131,7 +131,7 @@ fn plan(demand: &Demand, client: ClientChoice) -> Result<Plans> {
 
 /// As many as were asked for, if they fit; else ten million, or as many as do. And their client.
 fn choose(options: &DemoOptions, pages: HugePages) -> Result<(u32, ClientChoice)> {
-    let spare = plan::spare_bytes(pages);
+    let spare = memory_plan::spare_bytes(pages);
     let bytes_for = |count: u32, client| Ok(plan(&demand(options, count), client)?.total_bytes());
     if let Some(wanted) = options.connections {
         let client = match options.client {
@@ -141,11 +141,12 @@ fn choose(options: &DemoOptions, pages: HugePages) -> Result<(u32, ClientChoice)
             None if options.payload > MirrorConfig::PAYLOAD_MAX => ClientChoice::Full,
             None => ClientChoice::Mirror,
         };
-        plan::check_fit(wanted, pages, |count| bytes_for(count, client))?;
+        memory_plan::check_fit(wanted, pages, |count| bytes_for(count, client))?;
         return Ok((wanted, client));
     }
     let client = options.client.unwrap_or(ClientChoice::Full);
-    let fits = plan::most_that_fit(TEN_MILLION, spare, |count| bytes_for(count, client))?.max(1);
+    let fits =
+        memory_plan::most_that_fit(TEN_MILLION, spare, |count| bytes_for(count, client))?.max(1);
     if fits < TEN_MILLION {
         println!(
             "10,000,000 connections take {}, and {} can be spared: {} it is",

@@ -11,7 +11,7 @@ mod figures;
 use crate::args::{LinkArg, LoadOptions};
 use crate::huge_pages::Reserved;
 use crate::link::Surroundings;
-use crate::plan::{self, Plan};
+use crate::memory_plan::{self, Plan};
 use crate::report;
 use crate::text::grouped;
 use anyhow::{Context, Result, bail};
@@ -91,7 +91,7 @@ fn prepare(options: &LoadOptions) -> Result<Prepared> {
         Plan::of_engine::<Asked>(&settings(&options), &interface)
     };
     let bytes_for = |connections: u32| Ok(plan_for(connections)?.total_bytes());
-    plan::check_fit(options.connections, options.memory.huge_pages(), bytes_for)?;
+    memory_plan::check_fit(options.connections, options.memory.huge_pages(), bytes_for)?;
     let planned = plan_for(options.connections)?;
     Ok(Prepared { surroundings, locals, ports, settings: settings(options), planned, hop })
 }

@@ -1,7 +1,7 @@
 //! Settings, memory and addresses of a server and a client that a pipe joins.
 
 use super::client::Client;
-use crate::plan::Plan;
+use crate::memory_plan::Plan;
 use anyhow::Result;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use crore::driver::pipe;

@@ -13,7 +13,6 @@ use super::result::{Axis, Figure, Plot, ProfileResult, Series, Table, median};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
 use crate::pair::{self, Demand};
-use crate::plan;
 use crate::text::{grouped, rate};
 use anyhow::Result;
 use attackers::{Attack, Besieged, Orders};
@@ -42,13 +41,9 @@ struct Seen {
 
 pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
     let mut found = ProfileResult::new("flood", MEASURED);
-    if options.against.is_some() {
-        found.note("flood has nothing that it is held against here");
-    }
     for connections in options.connections_or(&[1_000_000]) {
         let bytes_for = |count| Ok(plan_of(&demand(count))?.total_bytes());
-        if let Err(why) = plan::check_fit(connections, machine.pages, bytes_for) {
-            found.note(format!("left out: {why}"));
+        if !machine.has_room_for(connections, bytes_for, &mut found) {
             continue;
         }
         measure(connections, options, machine, &mut found)?;
