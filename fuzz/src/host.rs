@@ -113,18 +113,14 @@ pub(crate) struct Host {
 impl Host {
     /// An engine that listens on port 80. Everything is small enough to run full.
     pub(crate) fn new(octets: Octets) -> Self {
-        let interface = Interface {
-            mac: mac(SERVER),
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![
+        let interface = Interface::new(
+            mac(SERVER),
+            1500,
+            vec![
                 AddressRange::one(IpAddr::V4(v4(SERVER)), 24),
                 AddressRange::one(IpAddr::V6(v6(SERVER)), 64),
             ],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        );
         let config = StackConfig {
             half_open_max: 4,
             time_wait_max: 4,

@@ -129,15 +129,7 @@ impl Client {
 
 /// What the engine must know of its link.
 pub(crate) fn interface() -> Interface {
-    Interface {
-        mac: MAC,
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one(IpAddr::V4(LOCAL), 8)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    }
+    Interface::new(MAC, 1500, vec![AddressRange::one(IpAddr::V4(LOCAL), 8)])
 }
 
 pub(crate) const LOCAL_PORT: u16 = 7;

@@ -183,15 +183,7 @@ fn measured(connections: u32) -> Result<(f64, String)> {
 /// An address of the smallest kind: how many there are hardly matters.
 fn interface() -> Interface {
     let first = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    Interface {
-        mac: [2, 0, 0, 0, 0, 1],
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one(first, 8)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    }
+    Interface::new([2, 0, 0, 0, 0, 1], 1500, vec![AddressRange::one(first, 8)])
 }
 
 /// A page of 4,096 bytes takes an entry of eight.

@@ -73,15 +73,8 @@ fn bulk_both_ways_goes_on_when_the_link_is_full() {
 }
 
 fn engine(host: u8, service: Stream, memory: &mut Memory) -> Engine<Stream> {
-    let interface = Interface {
-        mac: [2, 0, 0, 0, 0, host],
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one(address(host), 24)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    };
+    let interface =
+        Interface::new([2, 0, 0, 0, 0, host], 1500, vec![AddressRange::one(address(host), 24)]);
     let config = StackConfig::for_connections(1024);
     Engine::new(config, &interface, service, memory, [host; 32]).unwrap()
 }

@@ -51,18 +51,14 @@ impl Host {
     fn new(address: &str, mac: u8, echo: bool, tweak: impl Fn(&mut StackConfig)) -> Self {
         let mut config = StackConfig::for_connections(64);
         tweak(&mut config);
-        let interface = Interface {
-            mac: [2, 0, 0, 0, 0, mac],
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![
+        let interface = Interface::new(
+            [2, 0, 0, 0, 0, mac],
+            1500,
+            vec![
                 AddressRange::one(address.parse().unwrap(), 24),
                 AddressRange::one(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(mac)]), 64),
             ],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        );
         let service = Recorder { echo, ..Recorder::default() };
         let mut memory = Memory::heap();
         let engine = Engine::new(config, &interface, service, &mut memory, [mac; 32]).unwrap();

@@ -55,15 +55,11 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 
 fn core<S: Service>(address: [u8; 4], link: Link, service: S, listens: bool) -> Core<S> {
     let capabilities = link.capabilities();
-    let interface = Interface {
-        mac: capabilities.mac,
-        mtu: capabilities.mtu,
-        vlan: None,
-        addresses: vec![AddressRange::one(IpAddr::from(address), 8)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    };
+    let interface = Interface::new(
+        capabilities.mac,
+        capabilities.mtu,
+        vec![AddressRange::one(IpAddr::from(address), 8)],
+    );
     let mut settings = StackConfig::for_connections(512);
     settings.nodelay = true;
     settings.pool = [160, 480, 2016].map(|payload_bytes| PoolClass { payload_bytes, count: 1024 });

@@ -65,16 +65,9 @@ impl Host {
             Some(address) => vec![address],
             None => vec![parse(LOCAL_V4), parse(LOCAL_V6)],
         };
-        let interface = Interface {
-            mac: OUR_MAC,
-            mtu: flags.mtu,
-            vlan: None,
-            // Every remote is on the link.
-            addresses: addresses.into_iter().map(|a| AddressRange::one(a, 0)).collect(),
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        // Every remote is on the link.
+        let addresses = addresses.into_iter().map(|a| AddressRange::one(a, 0)).collect();
+        let interface = Interface::new(OUR_MAC, flags.mtu, addresses);
         let config = profile::settings(flags.profile);
         let mut stack = Stack::new(config, &interface, &mut Memory::heap(), SEED)?;
         stack.begin_turn(START_US);

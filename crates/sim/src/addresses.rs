@@ -87,13 +87,10 @@ pub(crate) fn interface(mix: &Mix, n: usize, moved: u8) -> Interface {
         unreachable!("asked for one of each family");
     };
     Interface {
-        mac: mac(n, moved).0,
-        mtu: mix.hosts[n].mtu,
         vlan: mix.vlan,
-        addresses: vec![range(false, v4), range(true, v6)],
         gateway_v4: routed.then_some(gateway_v4),
         gateway_v6: routed.then_some(gateway_v6),
-        verify_checksums: true,
+        ..Interface::new(mac(n, moved).0, mix.hosts[n].mtu, vec![range(false, v4), range(true, v6)])
     }
 }
 

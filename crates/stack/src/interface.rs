@@ -41,6 +41,21 @@ pub struct Interface {
     pub verify_checksums: bool,
 }
 
+impl Interface {
+    /// Frames without a tag, no way off the link, complete checksums only.
+    pub fn new(mac: [u8; 6], mtu: u16, addresses: Vec<AddressRange>) -> Self {
+        Self {
+            mac,
+            mtu,
+            vlan: None,
+            addresses,
+            gateway_v4: None,
+            gateway_v6: None,
+            verify_checksums: true,
+        }
+    }
+}
+
 /// Ranges of addresses, in numbers: what look-ups use.
 #[derive(Clone, Copy, Debug)]
 struct Range {
@@ -245,16 +260,15 @@ mod tests {
 
     fn interface() -> Interface {
         Interface {
-            mac: [2; 6],
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![
-                AddressRange { first: "10.0.0.1".parse().unwrap(), count: 300, prefix_len: 16 },
-                AddressRange::one("fd00::1".parse().unwrap(), 64),
-            ],
             gateway_v4: Some("10.0.255.254".parse().unwrap()),
-            gateway_v6: None,
-            verify_checksums: true,
+            ..Interface::new(
+                [2; 6],
+                1500,
+                vec![
+                    AddressRange { first: "10.0.0.1".parse().unwrap(), count: 300, prefix_len: 16 },
+                    AddressRange::one("fd00::1".parse().unwrap(), 64),
+                ],
+            )
         }
     }
 

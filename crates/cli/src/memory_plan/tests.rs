@@ -2,15 +2,7 @@ use super::*;
 use crore::AddressRange;
 
 fn interface() -> Interface {
-    Interface {
-        mac: [2; 6],
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one("10.0.0.1".parse().unwrap(), 8)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    }
+    Interface::new([2; 6], 1500, vec![AddressRange::one("10.0.0.1".parse().unwrap(), 8)])
 }
 
 /// The account of an engine that is there.

@@ -333,15 +333,7 @@ fn client_interface(demand: &Demand, mac: [u8; 6], mtu: u16) -> Interface {
 }
 
 fn interface(mac: [u8; 6], mtu: u16, first: Ipv4Addr, count: u32) -> Interface {
-    Interface {
-        mac,
-        mtu,
-        vlan: None,
-        addresses: vec![AddressRange { first: IpAddr::V4(first), count, prefix_len: 8 }],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    }
+    Interface::new(mac, mtu, vec![AddressRange { first: IpAddr::V4(first), count, prefix_len: 8 }])
 }
 
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);

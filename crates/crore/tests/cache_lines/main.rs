@@ -73,15 +73,11 @@ fn host(queues: Vec<pipe::Queue>, last: u8, peer: Option<u8>) -> Vec<Core<Peer>>
     let links: Vec<Link> = queues.into_iter().map(Link::PipeQueue).collect();
     let joined = siblings(&mut Memory::heap(), &links).unwrap();
     let core = |(link, siblings): (Link, crore::driver::Siblings)| {
-        let interface = Interface {
-            mac: link.capabilities().mac,
-            mtu: link.capabilities().mtu,
-            vlan: None,
-            addresses: vec![AddressRange::one(IpAddr::from([10, 0, 0, last]), 24)],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        let interface = Interface::new(
+            link.capabilities().mac,
+            link.capabilities().mtu,
+            vec![AddressRange::one(IpAddr::from([10, 0, 0, last]), 24)],
+        );
         let mut config = StackConfig::for_connections(4 * CONNS);
         config.cores = CORES;
         config.steering = link.steering().map(Box::new);

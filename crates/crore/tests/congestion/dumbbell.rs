@@ -218,15 +218,11 @@ impl Host {
         config.pool = [(160, 1 << 11), (480, 1 << 10), (2016, 1 << 13)]
             .map(|(payload_bytes, count)| PoolClass { payload_bytes, count });
         let ours = IpAddr::from([10, flow as u8, 0, side as u8 + 1]);
-        let interface = Interface {
-            mac: [2, 0, 0, 0, flow as u8, side as u8 + 1],
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![AddressRange::one(ours, 24)],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        let interface = Interface::new(
+            [2, 0, 0, 0, flow as u8, side as u8 + 1],
+            1500,
+            vec![AddressRange::one(ours, 24)],
+        );
         let secret = [(2 * flow + side) as u8; 32];
         let engine =
             Engine::new(config, &interface, Bulk::default(), &mut Memory::heap(), secret).unwrap();

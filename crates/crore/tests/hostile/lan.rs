@@ -44,16 +44,15 @@ pub(crate) struct Host<S: Service> {
 impl<S: Service> Host<S> {
     pub(crate) fn new(host: u8, vlan: Option<u16>, config: StackConfig, service: S) -> Self {
         let interface = Interface {
-            mac: mac(host),
-            mtu: 1500,
             vlan,
-            addresses: vec![
-                AddressRange::one(IpAddr::V4(v4(host)), 8),
-                AddressRange::one(IpAddr::V6(v6(host)), 64),
-            ],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
+            ..Interface::new(
+                mac(host),
+                1500,
+                vec![
+                    AddressRange::one(IpAddr::V4(v4(host)), 8),
+                    AddressRange::one(IpAddr::V6(v6(host)), 64),
+                ],
+            )
         };
         let mut memory = Memory::heap();
         let engine = Engine::new(config, &interface, service, &mut memory, [host; 32]).unwrap();

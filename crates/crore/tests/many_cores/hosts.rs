@@ -95,15 +95,11 @@ impl Host {
             let range = |&address: &IpAddr| {
                 AddressRange::one(address, if address.is_ipv4() { 8 } else { 64 })
             };
-            let interface = Interface {
-                mac: capabilities.mac,
-                mtu: capabilities.mtu,
-                vlan: None,
-                addresses: addresses.iter().map(range).collect(),
-                gateway_v4: None,
-                gateway_v6: None,
-                verify_checksums: true,
-            };
+            let interface = Interface::new(
+                capabilities.mac,
+                capabilities.mtu,
+                addresses.iter().map(range).collect(),
+            );
             let mut config = StackConfig::for_connections(4096);
             config.cores = count;
             config.steering = link.steering().map(Box::new);

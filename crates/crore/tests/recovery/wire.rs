@@ -281,15 +281,11 @@ impl Host {
         config.pool = [(160, 1 << 11), (480, 1 << 10), (2016, 1 << 13)]
             .map(|(payload_bytes, count)| PoolClass { payload_bytes, count });
         tweak(side, &mut config);
-        let interface = Interface {
-            mac: [2, 0, 0, 0, 0, side as u8 + 1],
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![AddressRange::one(IpAddr::from([10, 0, 0, side as u8 + 1]), 24)],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        let interface = Interface::new(
+            [2, 0, 0, 0, 0, side as u8 + 1],
+            1500,
+            vec![AddressRange::one(IpAddr::from([10, 0, 0, side as u8 + 1]), 24)],
+        );
         let secret = [side as u8; 32];
         let service = Stream::default();
         let engine = Engine::new(config, &interface, service, &mut Memory::heap(), secret).unwrap();

@@ -185,16 +185,15 @@ impl Peer {
         config.sack = false;
         tweak(&mut config);
         let interface = Interface {
-            mac: MAC_THERE,
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![
-                AddressRange { first: "10.0.0.2".parse().unwrap(), count: 2, prefix_len: 24 },
-                AddressRange::one("fd00::2".parse().unwrap(), 64),
-            ],
             gateway_v4: Some(Ipv4Addr::new(10, 0, 0, 1)),
-            gateway_v6: None,
-            verify_checksums: true,
+            ..Interface::new(
+                MAC_THERE,
+                1500,
+                vec![
+                    AddressRange { first: "10.0.0.2".parse().unwrap(), count: 2, prefix_len: 24 },
+                    AddressRange::one("fd00::2".parse().unwrap(), 64),
+                ],
+            )
         };
         let mut memory = Memory::heap();
         let app = App::default();

@@ -148,15 +148,11 @@ impl Pair {
 }
 
 fn engine<S: Service>(host: u8, service: S, memory: &mut Memory) -> Engine<S> {
-    let interface = Interface {
-        mac: [2, 0, 0, 0, 0, host],
-        mtu: 1500,
-        vlan: None,
-        addresses: vec![AddressRange::one(IpAddr::from([10, 0, 0, host]), 24)],
-        gateway_v4: None,
-        gateway_v6: None,
-        verify_checksums: true,
-    };
+    let interface = Interface::new(
+        [2, 0, 0, 0, 0, host],
+        1500,
+        vec![AddressRange::one(IpAddr::from([10, 0, 0, host]), 24)],
+    );
     let mut config = StackConfig::for_connections(2 * CONNS);
     // An answer keeps its block until it is acknowledged, which may take the delay of 40 ms.
     config.pool[0].count = 1 << 16;

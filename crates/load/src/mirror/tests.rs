@@ -48,19 +48,8 @@ struct World<T> {
 impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
     fn new(connections: u32, payload_bytes: u16, tamper: T) -> Self {
         let mut memory = Memory::heap();
-        let interface = Interface {
-            mac: SERVER_MAC,
-            mtu: 1500,
-            vlan: None,
-            addresses: vec![AddressRange {
-                first: IpAddr::V4(*SERVER.ip()),
-                count: 1,
-                prefix_len: 8,
-            }],
-            gateway_v4: None,
-            gateway_v6: None,
-            verify_checksums: true,
-        };
+        let interface =
+            Interface::new(SERVER_MAC, 1500, vec![AddressRange::one(IpAddr::V4(*SERVER.ip()), 8)]);
         let settings = StackConfig::for_connections(connections);
         let mut server = Engine::new(settings, &interface, Echo, &mut memory, [7; 32]).unwrap();
         server.listen(SERVER.port());
