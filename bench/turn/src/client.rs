@@ -98,18 +98,7 @@ impl Client {
             options,
         };
         let segment_len = header.header_len() + text.len();
-        let ip = ipv4::Header {
-            src: self.ip,
-            dst: LOCAL,
-            protocol: Protocol::TCP,
-            ttl: 64,
-            dscp_ecn: 0,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: segment_len as u16,
-        };
+        let ip = ipv4::Header::atomic(self.ip, LOCAL, Protocol::TCP, segment_len as u16);
         let link = ethernet::Header {
             dst: MacAddr(MAC),
             src: MacAddr([2, 0, 0, 0, 0, 1]),

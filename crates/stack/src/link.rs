@@ -229,18 +229,7 @@ impl Stack {
         let Some(out) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
         let header = ethernet::Header { dst: to, src: mac, vlan, ether_type: EtherType::IPV4 };
         let at = header.write(out);
-        let ip = ipv4::Header {
-            src,
-            dst,
-            protocol: Protocol::ICMP,
-            ttl: 64,
-            dscp_ecn: 0,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: message.len() as u16,
-        };
+        let ip = ipv4::Header::atomic(src, dst, Protocol::ICMP, message.len() as u16);
         let at = at + ip.write(&mut out[at..]);
         let len = at + message.write(&mut out[at..]);
         self.commit_padded(len, tx);

@@ -320,20 +320,12 @@ fn write_ip(link: &LinkOf, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8])
     let ethernet = ethernet::Header { dst: MacAddr(path.mac), src: MacAddr(mac), vlan, ether_type };
     let at = ethernet.write(frame);
     if is_v4 {
-        let header = ipv4::Header {
-            src: Ipv4Addr::from_bits(path.local as u32),
-            dst: Ipv4Addr::from_bits(path.remote as u32),
-            protocol: Protocol::TCP,
-            ttl,
-            dscp_ecn: path.class | ecn,
-            // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4.
-            ident: 0,
-            // RFC 8899-3.2b, RFC 7323-5.7: routers say what does not fit.
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: len as u16,
-        };
+        let (src, dst) = (path.local as u32, path.remote as u32);
+        let (src, dst) = (Ipv4Addr::from_bits(src), Ipv4Addr::from_bits(dst));
+        // RFC 6864 4.1: an atomic packet needs no identification; RFC 9293 MAY-4. RFC 8899-3.2b,
+        // RFC 7323-5.7: routers say what does not fit.
+        let header = ipv4::Header::atomic(src, dst, Protocol::TCP, len as u16);
+        let header = ipv4::Header { ttl, dscp_ecn: path.class | ecn, ..header };
         at + header.write(&mut frame[at..])
     } else {
         let header = ipv6::Header {

@@ -34,6 +34,29 @@ pub struct Header {
 }
 
 impl Header {
+    /// Of a whole packet that nobody may cut, so that it needs no identification (RFC 6864 4.1):
+    /// unmarked, for 64 hops.
+    #[inline]
+    pub const fn atomic(
+        src: Ipv4Addr,
+        dst: Ipv4Addr,
+        protocol: Protocol,
+        payload_len: u16,
+    ) -> Self {
+        Self {
+            src,
+            dst,
+            protocol,
+            ttl: 64,
+            dscp_ecn: 0,
+            ident: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            payload_len,
+        }
+    }
+
     /// Splits a packet into header and payload, and verifies the header's checksum.
     ///
     /// The payload ends where the total length says, so padding of the frame is cut off. Options

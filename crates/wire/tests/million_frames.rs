@@ -125,18 +125,8 @@ fn arp_bytes(operation: arp::Operation) -> Vec<u8> {
 }
 
 fn in_v4(protocol: Protocol, payload: &[u8]) -> Vec<u8> {
-    let header = ipv4::Header {
-        src: V4,
-        dst: V4,
-        protocol,
-        ttl: 64,
-        dscp_ecn: 0,
-        ident: 1,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
-        payload_len: payload.len() as u16,
-    };
+    let header =
+        ipv4::Header { ident: 1, ..ipv4::Header::atomic(V4, V4, protocol, payload.len() as u16) };
     let mut packet = vec![0; ipv4::HEADER_LEN];
     header.write(&mut packet);
     packet.extend(payload);

@@ -112,18 +112,7 @@ pub(crate) fn in_packet(
     let payload_len = payload.len() as u16;
     let (mut packet, ether_type) = match src {
         IpAddr::V4(src) => {
-            let header = ipv4::Header {
-                src,
-                dst: v4(SERVER),
-                protocol,
-                ttl: 64,
-                dscp_ecn: 0,
-                ident: 0,
-                dont_fragment: true,
-                more_fragments: false,
-                fragment_offset: 0,
-                payload_len,
-            };
+            let header = ipv4::Header::atomic(src, v4(SERVER), protocol, payload_len);
             let mut packet = vec![0; ipv4::HEADER_LEN];
             header.write(&mut packet);
             (packet, EtherType::IPV4)

@@ -469,18 +469,7 @@ fn set_traffic_class(frame: &mut [u8], class: u8) {
 }
 
 fn ipv4_header(src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol, len: usize) -> ipv4::Header {
-    ipv4::Header {
-        src,
-        dst,
-        protocol,
-        ttl: 64,
-        dscp_ecn: 0,
-        ident: 0,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
-        payload_len: len as u16,
-    }
+    ipv4::Header::atomic(src, dst, protocol, len as u16)
 }
 
 fn ipv6_header(src: Ipv6Addr, dst: Ipv6Addr, protocol: Protocol, len: usize) -> ipv6::Header {

@@ -141,18 +141,8 @@ impl Link {
         let ethernet =
             ethernet::Header { dst, src: self.mac, vlan: None, ether_type: EtherType::IPV4 };
         let packet_at = ethernet.write(frame);
-        let ip = ipv4::Header {
-            src: address,
-            dst: *self.server.ip(),
-            protocol: Protocol::TCP,
-            ttl: 64,
-            dscp_ecn: 0,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: segment_len as u16,
-        };
+        let ip =
+            ipv4::Header::atomic(address, *self.server.ip(), Protocol::TCP, segment_len as u16);
         let segment_at = packet_at + ip.write(&mut frame[packet_at..]);
         let mut sum = Sum::pseudo_v4(ip.src, ip.dst, Protocol::TCP, segment_len as u16);
         if let Some((pattern, len)) = said.payload {

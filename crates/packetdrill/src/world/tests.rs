@@ -71,18 +71,7 @@ impl Peer {
             options,
         };
         let total = header.header_len() + len;
-        let ip = ipv4::Header {
-            src: PEER,
-            dst: US,
-            protocol: Protocol::TCP,
-            ttl: 64,
-            dscp_ecn: 0,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: total as u16,
-        };
+        let ip = ipv4::Header::atomic(PEER, US, Protocol::TCP, total as u16);
         let mut packet = vec![0; 20 + total];
         let at = ip.write(&mut packet);
         // The payload is all zeros: it adds nothing to the sum.

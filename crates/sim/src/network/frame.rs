@@ -294,18 +294,7 @@ fn pseudo(from: IpAddr, to: IpAddr, protocol: Protocol, len: usize) -> Sum {
 }
 
 fn ip_v4(src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol, ttl: u8, len: usize) -> ipv4::Header {
-    ipv4::Header {
-        src,
-        dst,
-        protocol,
-        ttl,
-        dscp_ecn: 0,
-        ident: 0,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
-        payload_len: len as u16,
-    }
+    ipv4::Header { ttl, ..ipv4::Header::atomic(src, dst, protocol, len as u16) }
 }
 
 fn ip_v6(

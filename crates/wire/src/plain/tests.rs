@@ -51,16 +51,8 @@ fn written(options: tcp::Options, payload: &[u8], padding: usize) -> Vec<u8> {
     };
     let segment_len = header.header_len() + payload.len();
     let ip = ipv4::Header {
-        src,
-        dst,
-        protocol: Protocol::TCP,
-        ttl: 64,
         dscp_ecn: 0x22,
-        ident: 0,
-        dont_fragment: true,
-        more_fragments: false,
-        fragment_offset: 0,
-        payload_len: segment_len as u16,
+        ..ipv4::Header::atomic(src, dst, Protocol::TCP, segment_len as u16)
     };
     let link = ethernet::Header {
         dst: MacAddr([2, 0, 0, 0, 0, 1]),

@@ -184,18 +184,7 @@ impl Attackers {
         // 198.18.0.0/15 is for benchmarks (RFC 2544), and reached through the gateway.
         let stranger = Ipv4Addr::from(0xc612_0000 | luck as u32 & 0x1_ffff);
         let segment_len = header.header_len();
-        let ip = ipv4::Header {
-            src: stranger,
-            dst: SERVER,
-            protocol: Protocol::TCP,
-            ttl: 64,
-            dscp_ecn: 0,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            payload_len: segment_len as u16,
-        };
+        let ip = ipv4::Header::atomic(stranger, SERVER, Protocol::TCP, segment_len as u16);
         let link = ethernet::Header {
             dst: MacAddr(SERVERS_MAC),
             src: MacAddr(self.mac),
