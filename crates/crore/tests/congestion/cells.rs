@@ -77,7 +77,7 @@ fn some_cells_are_where_theory_has_them() {
 
 /// The whole table; `docs/congestion.md` has it.
 #[test]
-#[ignore = "a measurement of minutes: run it in release"]
+#[ignore = "a measurement of half a minute: run it in release"]
 fn every_cell_is_where_theory_has_it() {
     println!("| | queue | loss | {} |", RTTS_MS.map(|rtt| format!("{rtt} ms")).join(" | "));
     println!("|---|---|---|{}", "---|".repeat(RTTS_MS.len()));
