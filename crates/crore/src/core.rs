@@ -114,7 +114,7 @@ impl<S: Service, C: Clock> Core<S, C> {
         let frames = config.rx_burst.min(RX_BURST_MAX);
         Self {
             engine,
-            lent: Lent { link, rx: RxBurst::new(), tx: TxBurst::new() },
+            lent: Lent::of(link),
             siblings: None,
             cap: Cap::new(config.turn_max, frames, config.timer_budget, TX_MAX),
             config,
@@ -135,6 +135,15 @@ impl<S: Service, C: Clock> Core<S, C> {
     pub fn with_siblings(mut self, siblings: Siblings) -> Self {
         self.siblings = Some(Box::new(Passed { siblings, rx: RxBurst::new() }));
         self
+    }
+
+    /// Puts the engine on another link, in place of one that has gone away. Its connections stand:
+    /// what was under way is sent again by their timers. The stack's hardware address becomes that
+    /// of the link; cores with siblings are to be joined anew.
+    pub fn replace_link(&mut self, link: Link) {
+        self.siblings = None;
+        self.engine.stack_mut().set_hardware_address(link.capabilities().mac);
+        self.lent = Lent::of(link);
     }
 
     /// The engine.
@@ -475,6 +484,12 @@ struct Lent {
     link: Link,
     rx: RxBurst,
     tx: TxBurst,
+}
+
+impl Lent {
+    fn of(link: Link) -> Self {
+        Self { link, rx: RxBurst::new(), tx: TxBurst::new() }
+    }
 }
 
 /// The other cores of this host, and the burst of what they passed on.

@@ -162,6 +162,11 @@ impl Stack {
         matches!(self.neighbours.resolve(hop, self.now.tick), Resolution::Unreachable(_))
     }
 
+    /// The interface was replaced by another one, with this hardware address.
+    pub fn set_hardware_address(&mut self, mac: [u8; 6]) {
+        self.mac = mac;
+    }
+
     /// A next hop that the control plane knows for sure.
     pub fn learn_neighbour(&mut self, address: core::net::IpAddr, mac: [u8; 6]) {
         let address = crate::interface::mapped(address);
