@@ -1,7 +1,7 @@
 //! The final figures of `serve` and `load`: what the cores counted, and every drop by its reason.
 
 use crate::account::Account;
-use crate::report::CyclesPerPacket;
+use crate::report::{CyclesPerPacket, busy};
 use crate::text::{bytes, grouped};
 use crore::Snapshot;
 use crore::driver::Link;
@@ -33,6 +33,10 @@ pub(crate) struct CoreFigures {
     pub(crate) rx_bytes: u64,
     pub(crate) tx_bytes: u64,
     pub(crate) memory_bytes: usize,
+    /// Cycles in which the cores had something to do.
+    pub(crate) busy_cycles: u64,
+    /// The same of their time; polling in vain and sleep are the rest.
+    pub(crate) busy_percent: f64,
     pub(crate) cycles_per_packet: CyclesPerPacket,
     pub(crate) account: Account,
     /// Frames and segments not processed further, by reason.
@@ -47,6 +51,7 @@ impl CoreFigures {
             *dropped.entry(reason).or_default() += count;
         }
         let nothing = vec![zeroed(); cores.len()];
+        let (busy_cycles, busy_percent) = busy(&nothing, cores);
         Self {
             seconds,
             cores: cores.len(),
@@ -68,6 +73,8 @@ impl CoreFigures {
             rx_bytes: counters().map(|of| of.rx_bytes).sum(),
             tx_bytes: counters().map(|of| of.tx_bytes).sum(),
             memory_bytes,
+            busy_cycles,
+            busy_percent,
             cycles_per_packet: CyclesPerPacket::between(&nothing, cores),
             account: Account::between(&nothing, cores),
             dropped,
@@ -115,6 +122,12 @@ impl CoreFigures {
             grouped(self.resets_out)
         );
         let _ = writeln!(table, "cycles a packet: {}", self.cycles_per_packet.line());
+        let _ = writeln!(
+            table,
+            "busy {} % of the time, {} M cycles",
+            self.busy_percent,
+            grouped(self.busy_cycles / 1_000_000)
+        );
         for line in self.account.lines() {
             let _ = writeln!(table, "{line}");
         }

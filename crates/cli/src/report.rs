@@ -97,6 +97,19 @@ pub(crate) fn packets_between(earlier: &[Snapshot], later: &[Snapshot]) -> u64 {
     differences.map(|(earlier, later)| packets(later).saturating_sub(packets(earlier))).sum()
 }
 
+/// Cycles in which some cores had something to do between two moments, and the percentage of their
+/// time. A core that polls in vain is idle, as is one that sleeps.
+pub(crate) fn busy(earlier: &[Snapshot], later: &[Snapshot]) -> (u64, f64) {
+    let (mut all, mut busy) = (0, 0);
+    for (earlier, later) in earlier.iter().zip(later) {
+        let cycles = later.cycles.since(&earlier.cycles);
+        let spent: u64 = cycles.stages.iter().sum();
+        all += spent;
+        busy += spent - cycles.of(Stage::Idle);
+    }
+    (busy, rounded(busy as f64 * 100.0 / all.max(1) as f64))
+}
+
 /// To one decimal: no measurement here is better than that.
 pub(crate) fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0

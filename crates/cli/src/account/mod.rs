@@ -7,7 +7,7 @@ mod hardware;
 
 pub(crate) use hardware::{Hardware, HardwareFigures};
 
-use crate::report::{CyclesPerPacket, packets_between, rounded};
+use crate::report::{CyclesPerPacket, busy, packets_between, rounded};
 use crate::text::grouped;
 use crore::{CALLBACK_NAMES, Histogram, SERVICE_BUDGET_CYCLES, STAGE_NAMES, Stage};
 use crore::{ServiceCycles, Snapshot, WorstTurn};
@@ -27,6 +27,9 @@ pub(crate) struct Account {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct CoreAccount {
     pub(crate) packets: u64,
+    pub(crate) busy_cycles: u64,
+    /// Of its time: all that is not idle.
+    pub(crate) busy_percent: f64,
     /// Of its time; sleep is idle too.
     pub(crate) idle_percent: f64,
     /// Of its time: writing its numbers, and the control plane's work on it.
@@ -136,9 +139,12 @@ impl CoreAccount {
         let (earlier, later) = (std::slice::from_ref(earlier), std::slice::from_ref(later));
         let cycles = later[0].cycles.since(&earlier[0].cycles);
         let all: u64 = cycles.stages.iter().sum();
+        let (busy_cycles, busy_percent) = busy(earlier, later);
         let percent = |stage| rounded(cycles.of(stage) as f64 * 100.0 / all.max(1) as f64);
         Self {
             packets: packets_between(earlier, later),
+            busy_cycles,
+            busy_percent,
             idle_percent: percent(Stage::Idle),
             control_percent: percent(Stage::Control),
             cycles_per_packet: CyclesPerPacket::between(earlier, later),
