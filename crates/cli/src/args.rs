@@ -2,8 +2,9 @@
 
 mod values;
 
-pub(crate) use values::{AddressArg, LinkArg, ListenArg, PortsArg};
+pub(crate) use values::{AddressArg, LinkArg, ListenArg, PortsArg, ServedLink};
 
+use anyhow::{Result, bail};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use core::net::SocketAddr;
 use crore::mem::HugePages;
@@ -127,15 +128,18 @@ pub(crate) enum XdpKind {
 /// `crore serve`, whatever it serves.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeOptions {
-    /// Where frames come from: xdp:IFACE[:QUEUES] or tap:NAME
+    /// Where frames come from: xdp:IFACE[:QUEUES] or tap:NAME; again for each further link
     ///
     /// xdp:IFACE takes what is for the server's port off the interface, before the kernel sees
     /// it, and leaves all else to the kernel (root). One core for each receive queue.
     /// tap:NAME makes an interface whose other end is the server; slow, and works everywhere.
-    #[arg(long, value_name = "LINK", verbatim_doc_comment)]
-    pub(crate) link: LinkArg,
+    /// Several links have nothing in common but the port: each has its own cores, connections and
+    /// addresses, which are said with it: --link tap:tap0,address=10.9.0.2/24. One that goes away
+    /// leaves the others alone, and comes back by itself.
+    #[arg(long, value_name = "LINK[,address=ADDRESS/BITS]", required = true, verbatim_doc_comment)]
+    pub(crate) link: Vec<ServedLink>,
 
-    /// Our address on the link, with the bits of its network [default: those of the interface]
+    /// Our address on a single link, with the bits of its network [default: those of the interface]
     #[arg(long, value_name = "ADDRESS/BITS")]
     pub(crate) address: Vec<AddressArg>,
 
@@ -143,7 +147,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: ListenArg,
 
-    /// How many connections there is to be room for [default: 1000000, or as many as fit]
+    /// How many connections there is to be room for on each link
+    /// [default: 1000000, or as many as fit]
     #[arg(long, value_name = "N", value_parser = count_1_to_1_billion)]
     pub(crate) connections: Option<u32>,
 
@@ -161,7 +166,7 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) fast_open: bool,
 
-    /// A processor for each queue [default: the last ones]
+    /// A processor for each queue, link by link [default: the last ones]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Option<Vec<usize>>,
 
@@ -174,6 +179,24 @@ pub(crate) struct ServeOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+impl ServeOptions {
+    /// The links, each with its addresses.
+    pub(crate) fn links(&self) -> Result<Vec<ServedLink>> {
+        let mut links = self.link.clone();
+        match (&mut links[..], &self.address[..]) {
+            ([one], more) => one.addresses.extend(more),
+            (_, []) => {}
+            ([first, ..], [_, ..]) => bail!(
+                "--address does not say on which of the links; with several of them say it with \
+                 the link: --link {},address=ADDRESS/BITS",
+                first.name
+            ),
+            ([], _) => bail!("--link says where frames come from"),
+        }
+        Ok(links)
+    }
 }
 
 /// `crore load`, whatever it asks for.
@@ -453,7 +476,8 @@ const SERVE_EXAMPLES: &str = "Examples:
   crore serve http --root . --link xdp:eth0 --listen 80
   crore serve echo --link xdp:eth0 --listen 10.0.0.1:7
   crore serve http --link tap:tap0 --address 10.9.0.2/24 --listen 80
-      and, for the kernel's side: ip address add 10.9.0.1/24 dev tap0";
+      and, for the kernel's side: ip address add 10.9.0.1/24 dev tap0
+  crore serve echo --link xdp:eth0 --link tap:tap0,address=10.9.0.2/24 --listen 7";
 
 const LOAD_EXAMPLES: &str = "Examples:
   crore load echo --link xdp:eth0 --connect 10.0.0.1:7

@@ -101,7 +101,7 @@ impl<'a> Leader<'a> {
         };
         let (replies, latency) = (Some(numbers.replies), numbers.latency);
         let unit = if numbers.phase == Phase::Traffic { Unit::Milliseconds } else { Unit::Count };
-        Progress { doing, done, of, unit, replies, latency }
+        Progress { doing, done, of, unit, replies, latency, links: Vec::new() }
     }
 }
 

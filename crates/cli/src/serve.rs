@@ -1,22 +1,31 @@
-//! `crore serve`: echo or HTTP on an XDP or TAP link, one core for each queue.
+//! `crore serve`: echo or HTTP on links, each with addresses, cores and connections of its own.
+//!
+//! ```text
+//!   host      one link: its cores, and what becomes of them when it goes away and comes back
+//!   presence  whether the interface under a link is there
+//!   figures   the report, and its JSON
+//! ```
+//!
+//! Links share nothing but the port and the service's settings: what happens on one is not seen on
+//! another.
+
+mod figures;
+mod host;
+mod presence;
 
 use crate::account::HardwareFigures;
-use crate::args::{LinkArg, ServeOptions};
-use crate::figures::CoreFigures;
+use crate::args::{LinkArg, ServeOptions, ServedLink};
 use crate::huge_pages::Reserved;
-use crate::link::{Opened, Surroundings};
+use crate::link::Surroundings;
 use crate::memory_plan::{self, Plan};
-use crate::neighbours::{Learner, Neighbours};
-use crate::places;
-use crate::running::Running;
 use crate::view::{Progress, Sampler, Unit, View};
-use crate::{interrupt, report, text};
+use crate::{interrupt, places, report, text};
 use anyhow::{Context, Result, bail};
 use core::net::{IpAddr, SocketAddr};
-use crore::driver::siblings;
-use crore::driver::xdp::LocalPorts;
-use crore::mem::{HugePages, Memory};
-use crore::{Core, Engine, FastOpenKey, Service, Snapshot, StackConfig, Stop};
+use crore::mem::HugePages;
+use crore::{Core, FastOpenKey, Service, StackConfig};
+use figures::Figures;
+use host::Host;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
@@ -37,30 +46,28 @@ pub(crate) fn http(options: &ServeOptions, root: Option<&Path>) -> Result<bool> 
     })
 }
 
+/// What is settled of a link before anything is opened or taken.
+struct Prepared {
+    asked: ServedLink,
+    surroundings: Surroundings,
+    settings: StackConfig,
+    planned: Plan,
+}
+
 fn serve<S>(options: &ServeOptions, service: impl Fn() -> Result<S>) -> Result<bool>
 where
     S: Service + 'static,
     Core<S>: Send,
 {
-    let mut surroundings = Surroundings::of(&options.link, &options.address)?;
-    if let Some(address) = options.listen.address {
-        surroundings.only(address)?;
-    }
-    if surroundings.shares_addresses {
-        check_port_is_free(&surroundings, options.listen.port)?;
+    let prepared = prepare::<S>(options)?;
+    for one in &prepared {
+        one.announce(prepared.len() > 1);
     }
     let pages = options.memory.huge_pages();
-    let settings = settings::<S>(options, &surroundings, pages)?;
-    let planned = Plan::of_engine::<S::State>(&settings, &surroundings.interface_for_planning())?;
-    let cores = surroundings.queues as usize;
-    let each = if cores > 1 { "each core: " } else { "" };
-    println!("{each}{} connections", text::grouped(u64::from(settings.conns_max)));
-    println!("{each}{}", planned.line());
-    let _reserved = Reserved::new(pages, planned.huge_pages() * cores)?;
-    let mut servers = Servers::start(options, &surroundings, &settings, service)?;
+    let _reserved = Reserved::new(pages, prepared.iter().map(Prepared::huge_pages).sum())?;
+    let mut servers = Servers::start(options, prepared, service)?;
     let hardware = servers.watch(options)?;
-    let mut figures = servers.stop()?;
-    figures.account.hardware = hardware;
+    let figures = servers.stop(hardware)?;
     println!("{}", figures.table());
     if let Some(path) = &options.output.json {
         report::write_json(path, &figures)?;
@@ -68,15 +75,28 @@ where
     Ok(true)
 }
 
-/// The cores of a server.
+impl Prepared {
+    fn cores(&self) -> usize {
+        self.surroundings.queues as usize
+    }
+
+    fn huge_pages(&self) -> usize {
+        self.planned.huge_pages() * self.cores()
+    }
+
+    /// Says what its cores will take.
+    fn announce(&self, by_name: bool) {
+        let of = if by_name { format!("{}: ", self.asked.name) } else { String::new() };
+        let each = if self.cores() > 1 { "each core: " } else { "" };
+        println!("{of}{each}{} connections", text::grouped(u64::from(self.settings.conns_max)));
+        println!("{of}{each}{}", self.planned.line());
+    }
+}
+
+/// The links, each with its cores.
 struct Servers<S: Service> {
-    cores: Vec<Running<S>>,
-    stop: Stop,
-    neighbours: Option<Neighbours>,
+    hosts: Vec<Host<S>>,
     started: Instant,
-    memory_bytes: usize,
-    /// Last, because its end gives the ports back to the kernel.
-    opened: Opened,
 }
 
 impl<S> Servers<S>
@@ -84,89 +104,99 @@ where
     S: Service + 'static,
     Core<S>: Send,
 {
-    /// Opens the link, takes the memory of all cores, and only then starts them.
+    /// Opens all links, takes the memory of all cores, and only then starts them.
     fn start(
         options: &ServeOptions,
-        surroundings: &Surroundings,
-        settings: &StackConfig,
+        prepared: Vec<Prepared>,
         service: impl Fn() -> Result<S>,
     ) -> Result<Self> {
-        let port = options.listen.port;
-        let ours = surroundings.each_address().map(|address| LocalPorts::one(address, port));
-        // Frames do not come from the pages reserved for the connections.
-        let mut frames = Memory::new(HugePages::Transparent);
-        let mut opened = surroundings.open(&options.link, ours.collect(), &mut frames)?;
-        let mut neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
-        let links = std::mem::take(&mut opened.links);
-        let joined = siblings(&mut frames, &links)?;
-        let mut memory_bytes = frames.total_bytes();
-        let places = places::for_cores(links.len(), options.cpus.as_deref())?;
-        let mut ready = Vec::new();
-        for ((link, place), siblings) in links.into_iter().zip(places).zip(joined) {
-            let mut memory = Memory::new(options.memory.huge_pages());
-            let (interface, seed) = (&opened.interface, crore::random_seed());
-            let mut engine =
-                Engine::new(settings.clone(), interface, service()?, &mut memory, seed)?;
-            engine.listen(port);
-            engine.stack_mut().set_fast_open(port, options.fast_open);
-            memory_bytes += memory.total_bytes();
-            let learner = neighbours.as_mut().map(Neighbours::learner).transpose()?;
-            let core = Core::new(engine, link, place);
-            let core = if siblings.count() > 1 { core.with_siblings(siblings) } else { core };
-            ready.push((core, learner));
+        let cores = prepared.iter().map(Prepared::cores).sum();
+        let mut places = places::for_cores(cores, options.cpus.as_deref())?.into_iter();
+        let mut hosts = Vec::new();
+        let mut first = 0;
+        for one in prepared {
+            let name = one.asked.name.clone();
+            let places: Vec<_> = places.by_ref().take(one.cores()).collect();
+            let range = first..first + places.len();
+            first = range.end;
+            let host = Host::open(options, one, (range, places), &service);
+            hosts.push(host.with_context(|| format!("--link {name}"))?);
         }
-        let (stop, started) = (Stop::new(), Instant::now());
-        let cores = ready.into_iter().enumerate().map(|(number, (core, learner))| {
-            let between = move |engine: &mut Engine<S>| Learner::learn_if(learner.as_ref(), engine);
-            Running::start(&format!("core {number}"), core, &stop, between)
-        });
-        let cores = cores.collect::<Result<_>>()?;
-        Ok(Self { cores, stop, neighbours, started, memory_bytes, opened })
+        let started = Instant::now();
+        for host in &mut hosts {
+            host.start()?;
+        }
+        Ok(Self { hosts, started })
     }
 
     /// Shows what goes on, until Ctrl-C. Returns what the processor's counters said.
     fn watch(&mut self, options: &ServeOptions) -> Result<HardwareFigures> {
-        for note in &self.opened.notes {
+        for note in self.hosts.iter().flat_map(Host::notes) {
             println!("{note}");
         }
         println!("serving on {}; Ctrl-C ends it", options.listen);
-        let pages = self.cores.iter().map(Running::page).collect();
-        let mut sampler = Sampler::new(pages, self.memory_bytes);
+        let pages = self.hosts.iter().flat_map(Host::pages).collect();
+        let memory_bytes = self.hosts.iter().map(Host::memory_bytes).sum();
+        let mut sampler = Sampler::new(pages, memory_bytes);
         let mut view = View::open(options.output.plain);
         let mut shown_at = Instant::now();
         while !interrupt::came() {
             thread::sleep(STEP);
-            for core in &self.cores {
-                core.check_alive()?;
-            }
-            if let Some(neighbours) = &mut self.neighbours {
-                neighbours.pass_on()?;
+            for host in &mut self.hosts {
+                if let Some(news) = host.look_after()? {
+                    view.note(&news);
+                }
             }
             if shown_at.elapsed() >= view.pace() {
                 shown_at = Instant::now();
-                let done = self.started.elapsed().as_millis() as u64;
-                let unit = Unit::Milliseconds;
-                let progress = Progress { doing: "serving", done, unit, ..Progress::default() };
-                view.show(&sampler.look(progress));
+                view.show(&sampler.look(self.progress()));
             }
         }
         Ok(sampler.hardware())
     }
 
-    fn stop(self) -> Result<CoreFigures> {
-        let seconds = self.started.elapsed().as_secs_f64();
-        self.stop.set();
-        let cores = self.cores.into_iter().map(Running::join).collect::<Result<Vec<_>>>()?;
-        let snapshots: Vec<Snapshot> = cores.iter().map(Core::snapshot).collect();
-        if let Some(attachment) = self.opened.attachment {
-            attachment.detach()?;
-        }
-        let mut figures = CoreFigures::of(&snapshots, seconds, self.memory_bytes);
-        for core in &cores {
-            figures.add_missed(core.link());
-        }
-        Ok(figures)
+    fn progress(&self) -> Progress {
+        let done = self.started.elapsed().as_millis() as u64;
+        // One link that is as it should be is not worth a line.
+        let is_plain = self.hosts.len() == 1 && self.hosts.iter().all(Host::is_up);
+        let links = self.hosts.iter().filter(|_| !is_plain).map(Host::progress).collect();
+        let unit = Unit::Milliseconds;
+        Progress { doing: "serving", done, unit, links, ..Progress::default() }
     }
+
+    fn stop(self, hardware: HardwareFigures) -> Result<Figures> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let ended = self.hosts.into_iter().map(Host::stop).collect::<Result<Vec<_>>>()?;
+        Ok(Figures::of(&ended, seconds, hardware))
+    }
+}
+
+/// Settles which addresses are ours, and how many connections fit.
+fn prepare<S: Service>(options: &ServeOptions) -> Result<Vec<Prepared>> {
+    let mut links = Vec::new();
+    for asked in options.links()? {
+        let found = surroundings(&asked, options);
+        links.push((found.with_context(|| format!("--link {}", asked.name))?, asked));
+    }
+    let connections = connections::<S>(options, &links)?;
+    let prepared = links.into_iter().map(|(surroundings, asked)| {
+        let settings = settings(options, &asked.link, &surroundings, connections);
+        let interface = surroundings.interface_for_planning();
+        let planned = Plan::of_engine::<S::State>(&settings, &interface)?;
+        Ok(Prepared { asked, surroundings, settings, planned })
+    });
+    prepared.collect()
+}
+
+fn surroundings(asked: &ServedLink, options: &ServeOptions) -> Result<Surroundings> {
+    let mut surroundings = Surroundings::of(&asked.link, &asked.addresses)?;
+    if let Some(address) = options.listen.address {
+        surroundings.only(address)?;
+    }
+    if surroundings.shares_addresses {
+        check_port_is_free(&surroundings, options.listen.port)?;
+    }
+    Ok(surroundings)
 }
 
 /// Segments to our port will not reach the kernel: nobody there must be waiting for them.
@@ -197,43 +227,51 @@ fn fast_open_key() -> FastOpenKey {
     FastOpenKey(key)
 }
 
-/// Settings of each core's stack.
-fn settings<S: Service>(
+/// Settings of the stack of each core of a link that has room for so many connections.
+fn settings(
     options: &ServeOptions,
+    link: &LinkArg,
     surroundings: &Surroundings,
-    pages: HugePages,
-) -> Result<StackConfig> {
-    let interface = surroundings.interface_for_planning();
-    let of = |connections: u32| {
-        let each = memory_plan::room_of_core(connections, surroundings.queues);
-        let mut settings = StackConfig::for_connections(each);
-        settings.nodelay = true;
-        settings.sources.conns_max = options.per_source;
-        let trusted = options.trust.iter().map(|range| (range.0.first, range.0.prefix_len));
-        settings.sources.exempt = trusted.collect();
-        settings.congestion = options.congestion.algorithm();
-        if options.fast_open {
-            // A client's next connection may be another core's: all need the same key.
-            settings.fast_open.keys = [Some(fast_open_key()), None];
-        }
-        settings.cores = surroundings.queues as u16;
-        settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
-        settings
-    };
+    connections: u32,
+) -> StackConfig {
+    let each = memory_plan::room_of_core(connections, surroundings.queues);
+    let mut settings = StackConfig::for_connections(each);
+    settings.nodelay = true;
+    settings.sources.conns_max = options.per_source;
+    let trusted = options.trust.iter().map(|range| (range.0.first, range.0.prefix_len));
+    settings.sources.exempt = trusted.collect();
+    settings.congestion = options.congestion.algorithm();
+    if options.fast_open {
+        // A client's next connection may be another core's: all need the same key.
+        settings.fast_open.keys = [Some(fast_open_key()), None];
+    }
+    settings.cores = surroundings.queues as u16;
+    settings.answers_for_link = matches!(link, LinkArg::Tap { .. });
+    settings
+}
+
+/// How many connections each link has room for.
+fn connections<S: Service>(
+    options: &ServeOptions,
+    links: &[(Surroundings, ServedLink)],
+) -> Result<u32> {
+    let pages: HugePages = options.memory.huge_pages();
     let bytes_for = |connections: u32| {
-        let plan = Plan::of_engine::<S::State>(&of(connections), &interface)?;
-        Ok(plan.total_bytes() * surroundings.queues as usize)
+        let of = |(surroundings, asked): &(Surroundings, ServedLink)| {
+            let settings = settings(options, &asked.link, surroundings, connections);
+            let interface = surroundings.interface_for_planning();
+            let plan = Plan::of_engine::<S::State>(&settings, &interface)?;
+            Ok(plan.total_bytes() * surroundings.queues as usize)
+        };
+        links.iter().map(of).sum::<Result<usize>>()
     };
-    let connections = match options.connections {
-        Some(wanted) => {
-            memory_plan::check_fit(wanted, pages, bytes_for)?;
-            wanted
-        }
-        None => memory_plan::most_that_fit(CONNECTIONS, memory_plan::spare_bytes(pages), bytes_for)
-            .context("while looking for how many connections fit")?
-            .max(1),
-    };
-    Ok(of(connections))
+    if let Some(wanted) = options.connections {
+        memory_plan::check_fit(wanted, pages, bytes_for)?;
+        return Ok(wanted);
+    }
+    let spare = memory_plan::spare_bytes(pages);
+    let most = memory_plan::most_that_fit(CONNECTIONS, spare, bytes_for);
+    Ok(most.context("while looking for how many connections fit")?.max(1))
 }
 
 /// Unless asked for otherwise.

@@ -13,6 +13,15 @@ pub(crate) enum LinkArg {
     Tap { name: String },
 }
 
+/// `LINK[,address=ADDRESS/BITS]...`: a link, and our addresses on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServedLink {
+    /// As it was written, without the addresses.
+    pub(crate) name: String,
+    pub(crate) link: LinkArg,
+    pub(crate) addresses: Vec<AddressArg>,
+}
+
 /// `ADDRESS/BITS` or `FIRST-LAST/BITS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressArg(pub(crate) AddressRange);
@@ -48,6 +57,22 @@ impl FromStr for LinkArg {
             "tap" => Ok(Self::Tap { name }),
             _ => Err(wrong()),
         }
+    }
+}
+
+impl FromStr for ServedLink {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut name, mut addresses) = (Vec::new(), Vec::new());
+        for part in text.split(',') {
+            match part.strip_prefix("address=") {
+                Some(address) => addresses.push(address.parse()?),
+                None => name.push(part),
+            }
+        }
+        let name = name.join(",");
+        Ok(Self { link: name.parse()?, name, addresses })
     }
 }
 

@@ -57,6 +57,7 @@ fn draw(frame: &mut Frame<'_>, sample: &Sample) {
     frame.render_widget(latency(sample), rows[5]);
     frame.render_widget(service(sample), rows[6]);
     frame.render_widget(longest_turn(sample), rows[7]);
+    frame.render_widget(links(sample), rows[0]);
 }
 
 /// The bar of what is being done; without a known end, a line.
@@ -170,6 +171,19 @@ fn longest_turn(sample: &Sample) -> Line<'static> {
         line.push_span(format!("{instructions:.0}   ").bold());
         line.push_span("cache misses ".dim());
         line.push_span(format!("{misses:.1}").bold());
+    }
+    line
+}
+
+/// Every link, as far as there is room; it is a blank line where nothing is to be said of them.
+fn links(sample: &Sample) -> Line<'static> {
+    let mut line = Line::default();
+    for link in &sample.links {
+        let is_up = link.state == "up";
+        let state = if is_up { link.state.green() } else { link.state.red().bold() };
+        line.push_span(format!("{} ", link.name).dim());
+        line.push_span(state);
+        line.push_span(format!(" {}/s   ", rate(link.packets_per_second)));
     }
     line
 }

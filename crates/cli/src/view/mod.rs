@@ -4,10 +4,11 @@ mod live;
 mod plain;
 mod sample;
 
-pub(crate) use sample::{Progress, Sampler, Unit};
+pub(crate) use sample::{LinkProgress, Progress, Sampler, Unit};
 
+use crate::text::{grouped, rate};
 use live::Live;
-use sample::Sample;
+use sample::{LinkSample, Sample};
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ pub(crate) enum View {
     Live(Box<Live>),
     /// Nowhere.
     Nowhere,
+}
+
+impl LinkSample {
+    /// `tap:tap0 up, 12 connections, 3 k packets/s`.
+    fn words(&self) -> String {
+        let (connections, packets) = (grouped(self.connections), rate(self.packets_per_second));
+        format!("{} {}, {connections} connections, {packets} packets/s", self.name, self.state)
+    }
 }
 
 impl View {

@@ -29,5 +29,8 @@ pub(crate) fn line(sample: &Sample) -> String {
     if sample.retransmits > 0 {
         let _ = write!(line, "; {} retransmits", grouped(sample.retransmits));
     }
+    for link in &sample.links {
+        let _ = write!(line, "; {}", link.words());
+    }
     line
 }

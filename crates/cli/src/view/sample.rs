@@ -2,6 +2,7 @@
 
 use crate::account::{Account, Hardware, HardwareFigures};
 use crate::report::{CyclesPerPacket, packets_between};
+use core::ops::Range;
 use crore::{Snapshot, StatsPage};
 use crore_load::LatencySummary;
 use std::time::{Duration, Instant};
@@ -21,6 +22,19 @@ pub(crate) struct Progress {
     pub(crate) replies: Option<u64>,
     /// Latency so far, for those who know.
     pub(crate) latency: LatencySummary,
+    /// The links, where there is something to say of them.
+    pub(crate) links: Vec<LinkProgress>,
+}
+
+/// A link, as its owner knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkProgress {
+    /// As the user wrote it.
+    pub(crate) name: String,
+    /// In a word: "up".
+    pub(crate) state: &'static str,
+    /// Its cores among all.
+    pub(crate) cores: Range<usize>,
 }
 
 /// What progress is counted in.
@@ -29,6 +43,15 @@ pub(crate) enum Unit {
     #[default]
     Count,
     Milliseconds,
+}
+
+/// How a link does.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkSample {
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+    pub(crate) connections: u64,
+    pub(crate) packets_per_second: f64,
 }
 
 /// How things stand, ready to be shown.
@@ -44,6 +67,7 @@ pub(crate) struct Sample {
     pub(crate) account: Account,
     pub(crate) retransmits: u64,
     pub(crate) memory_bytes: usize,
+    pub(crate) links: Vec<LinkSample>,
 }
 
 /// Looks at the cores' pages, and makes of two looks what lies between them.
@@ -95,6 +119,7 @@ impl Sampler {
             account,
             retransmits: snapshots.iter().map(|one| one.counters.retransmits).sum(),
             memory_bytes: self.memory_bytes,
+            links: links(&progress.links, (&before.snapshots, &snapshots), seconds),
             progress: progress.clone(),
         };
         self.last = Look { at, snapshots, progress };
@@ -115,4 +140,22 @@ impl Sampler {
         }
         self.hardware.as_mut().map_or_else(HardwareFigures::default, |all| all.look(packets))
     }
+}
+
+/// What each link did between two looks.
+fn links(
+    links: &[LinkProgress],
+    (earlier, later): (&[Snapshot], &[Snapshot]),
+    seconds: f64,
+) -> Vec<LinkSample> {
+    let of = |link: &LinkProgress| {
+        let (earlier, later) = (&earlier[link.cores.clone()], &later[link.cores.clone()]);
+        LinkSample {
+            name: link.name.clone(),
+            state: link.state,
+            connections: later.iter().map(|core| core.conns).sum(),
+            packets_per_second: packets_between(earlier, later) as f64 / seconds,
+        }
+    };
+    links.iter().map(of).collect()
 }

@@ -8,6 +8,7 @@ mod crash;
 mod fairness;
 mod flood;
 mod http;
+mod links;
 mod matrix;
 
 use std::fs;

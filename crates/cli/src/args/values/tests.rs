@@ -23,6 +23,18 @@ fn links_are_read() {
 }
 
 #[test]
+fn a_link_is_said_with_its_addresses() {
+    let served = |text: &str| text.parse::<ServedLink>();
+    let link = served("tap:tap0,address=10.9.0.2/24,address=fd00::2/64").unwrap();
+    assert_eq!((link.name.as_str(), link.addresses.len()), ("tap:tap0", 2));
+    assert_eq!(link.link, LinkArg::Tap { name: "tap0".to_owned() });
+    assert_eq!(served("xdp:eth0:2").unwrap().addresses, []);
+    for wrong in ["address=10.9.0.2/24", "tap:tap0,address=10.9.0.2", "xdp:,address=10.9.0.2/24"] {
+        assert!(served(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn addresses_are_read_alone_and_as_ranges() {
     let range = |text: &str| text.parse::<AddressArg>().map(|address| address.0);
     let one = AddressRange::one("10.0.0.2".parse().unwrap(), 24);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::account::{Account, ServiceAccount, SlowestCall, TurnAccount, WorstAccount};
 use crate::report::CyclesPerPacket;
-use crate::view::Progress;
+use crate::view::{LinkSample, Progress};
 use crore_load::LatencySummary;
 use ratatui::backend::TestBackend;
 use std::time::Duration;
@@ -34,6 +34,10 @@ fn account() -> Account {
     Account { service, turns, ..Account::default() }
 }
 
+fn link(name: &str, state: &'static str, packets_per_second: f64) -> LinkSample {
+    LinkSample { name: name.to_owned(), state, connections: 3, packets_per_second }
+}
+
 #[test]
 fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
     let cycles = CyclesPerPacket {
@@ -54,6 +58,7 @@ fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
         unit: Unit::Count,
         replies: Some(7),
         latency,
+        links: Vec::new(),
     };
     let sample = Sample {
         since_start: Duration::from_secs(6),
@@ -66,6 +71,7 @@ fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
         account: account(),
         retransmits: 3,
         memory_bytes: 3 << 30,
+        links: vec![link("xdp:eth0", "up", 1_200.0), link("tap:tap0", "gone", 0.0)],
     };
     let picture = drawn(&sample);
     for part in [
@@ -75,6 +81,7 @@ fn the_picture_shows_how_far_it_is_how_fast_and_what_it_costs() {
         "cycles/packet 300  ■ driver rx 20  ■ stack in 150",
         "service p50 90   p99 1,800   over 1,400 2.5 %   slowest writable 7,000 12#3",
         "longest turn 14.5 us in timers",
+        "xdp:eth0 up 1200/s   tap:tap0 gone 0/s",
         "latency p50 45 us   p99 120 us   p99.9 300 us   max 9000 us",
     ] {
         assert!(picture.contains(part), "{part} is not in\n{picture}");

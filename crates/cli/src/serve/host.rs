@@ -1,0 +1,290 @@
+//! One link of a server: an interface, its addresses and its cores.
+//!
+//! When the interface goes away its cores rest, with all their connections, and every second it is
+//! tried to open it anew. A peer that is still there then finds its connections as they were, as
+//! after a cable that was out; what was under way is sent again by the timers.
+
+use super::Prepared;
+use super::presence::{LinkState, Presence};
+use crate::args::{ServeOptions, ServedLink};
+use crate::link::{Opened, Surroundings};
+use crate::neighbours::{Learner, Neighbours};
+use crate::running::Running;
+use crate::view::LinkProgress;
+use anyhow::{Result, bail, ensure};
+use core::net::IpAddr;
+use core::ops::Range;
+use crore::driver::siblings;
+use crore::driver::xdp::{Attachment, LocalPorts};
+use crore::mem::{HugePages, Memory};
+use crore::{AddressRange, Core, CoreConfig, Engine, Service, StatsPage, Stop};
+use std::time::{Duration, Instant};
+
+/// A link with its cores.
+pub(super) struct Host<S: Service> {
+    asked: ServedLink,
+    port: u16,
+    surroundings: Surroundings,
+    /// The numbers of its cores among all.
+    numbers: Range<usize>,
+    /// While the link is there.
+    running: Vec<Running<S>>,
+    /// While it is not.
+    resting: Vec<Core<S>>,
+    pages: Vec<StatsPage>,
+    stop: Stop,
+    state: LinkState,
+    losses: u64,
+    tried_at: Instant,
+    /// Why it could not be opened anew the last time.
+    refusal: String,
+    presence: Presence,
+    neighbours: Option<Neighbours>,
+    notes: Vec<String>,
+    mtu: u16,
+    memory_bytes: usize,
+    /// Last, because its end gives the ports back to the kernel.
+    attachment: Option<Attachment>,
+}
+
+/// What is left of it at the end.
+pub(super) struct Ended<S: Service> {
+    pub(super) name: String,
+    pub(super) state: LinkState,
+    pub(super) losses: u64,
+    pub(super) addresses: Vec<AddressRange>,
+    pub(super) cores: Vec<Core<S>>,
+    pub(super) memory_bytes: usize,
+}
+
+impl<S> Host<S>
+where
+    S: Service + 'static,
+    Core<S>: Send,
+{
+    /// Opens the link and takes the memory of its cores, which wait for [`Host::start`].
+    pub(super) fn open(
+        options: &ServeOptions,
+        prepared: Prepared,
+        (numbers, places): (Range<usize>, Vec<CoreConfig>),
+        service: impl Fn() -> Result<S>,
+    ) -> Result<Self> {
+        let Prepared { asked, surroundings, settings, .. } = prepared;
+        let port = options.listen.port;
+        let (opened, mut memory_bytes) = open(&asked, &surroundings, port)?;
+        let Opened { links, interface, attachment, notes } = opened;
+        let mut cores = Vec::new();
+        let siblings = joined(&links, &mut memory_bytes)?;
+        for ((link, place), siblings) in links.into_iter().zip(places).zip(siblings) {
+            let mut memory = Memory::new(options.memory.huge_pages());
+            let (settings, seed) = (settings.clone(), crore::random_seed());
+            let mut engine = Engine::new(settings, &interface, service()?, &mut memory, seed)?;
+            engine.listen(port);
+            engine.stack_mut().set_fast_open(port, options.fast_open);
+            memory_bytes += memory.total_bytes();
+            let core = Core::new(engine, link, place);
+            cores.push(if siblings.count() > 1 { core.with_siblings(siblings) } else { core });
+        }
+        Ok(Self {
+            presence: Presence::of(&asked.link)?,
+            neighbours: surroundings.info.as_ref().map(Neighbours::watch).transpose()?,
+            asked,
+            port,
+            surroundings,
+            numbers,
+            running: Vec::new(),
+            pages: cores.iter().map(Core::stats).collect(),
+            resting: cores,
+            stop: Stop::new(),
+            state: LinkState::Up,
+            losses: 0,
+            tried_at: Instant::now(),
+            refusal: String::new(),
+            notes,
+            mtu: interface.mtu,
+            memory_bytes,
+            attachment,
+        })
+    }
+
+    /// Starts the cores, each on a thread of its own.
+    pub(super) fn start(&mut self) -> Result<()> {
+        self.stop = Stop::new();
+        for (number, core) in self.numbers.clone().zip(std::mem::take(&mut self.resting)) {
+            let learner = self.neighbours.as_mut().map(Neighbours::learner).transpose()?;
+            let between = move |engine: &mut Engine<S>| Learner::learn_if(learner.as_ref(), engine);
+            let running = Running::start(&format!("core {number}"), core, &self.stop, between)?;
+            self.running.push(running);
+        }
+        Ok(())
+    }
+
+    /// Passes the kernel's news on, and looks whether the link is there. Returns what people
+    /// should know.
+    pub(super) fn look_after(&mut self) -> Result<Option<String>> {
+        for core in &self.running {
+            core.check_alive()?;
+        }
+        if self.state == LinkState::Gone {
+            return self.try_again();
+        }
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.pass_on()?;
+        }
+        let state = self.presence.look()?;
+        if state == self.state {
+            return Ok(None);
+        }
+        self.state = state;
+        let name = &self.asked.name;
+        let news = match state {
+            LinkState::Up => format!("{name} is up again"),
+            LinkState::Down => format!("{name} is down"),
+            LinkState::Gone => {
+                let news = format!("{name} is gone; its connections wait for it to come back");
+                self.rest()?;
+                news
+            }
+        };
+        Ok(Some(news))
+    }
+
+    /// Takes the cores from their threads: there is nothing to turn for.
+    fn rest(&mut self) -> Result<()> {
+        self.losses += 1;
+        self.stop.set();
+        let running = std::mem::take(&mut self.running).into_iter();
+        self.resting = running.map(Running::join).collect::<Result<_>>()?;
+        // With the interface went the filter.
+        self.attachment = None;
+        self.neighbours = None;
+        Ok(())
+    }
+
+    /// Opens the link anew, if it is time and it can be done. Why it cannot be is said once.
+    fn try_again(&mut self) -> Result<Option<String>> {
+        if self.tried_at.elapsed() < RETRY_EVERY {
+            return Ok(None);
+        }
+        self.tried_at = Instant::now();
+        if let Err(error) = self.reopen() {
+            let why = format!("{error:#}");
+            let is_news = why != self.refusal;
+            let news = format!("{} cannot be opened anew: {why}", self.asked.name);
+            self.refusal = why;
+            return Ok(is_news.then_some(news));
+        }
+        self.refusal.clear();
+        self.start()?;
+        self.state = LinkState::Up;
+        Ok(Some(format!("{} is back", self.asked.name)))
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        let found = Surroundings::of(&self.asked.link, &self.asked.addresses)?;
+        let missing = self.surroundings.addresses.iter().find(|one| {
+            // Link-local ones follow the hardware address, and nobody is told of them.
+            !is_link_local(one.first) && !found.addresses.contains(one)
+        });
+        if let Some(missing) = missing {
+            bail!("the address {} is not there", missing.first);
+        }
+        let (queues, now) = (self.surroundings.queues, found.queues);
+        ensure!(now == queues, "it had {queues} queue(s), and now has {now}");
+        // The addresses stay what they were: one of several may have been asked for.
+        let addresses = self.surroundings.addresses.clone();
+        let surroundings = Surroundings { addresses, ..found };
+        let (opened, mut frame_bytes) = open(&self.asked, &surroundings, self.port)?;
+        let (mtu, now) = (self.mtu, opened.interface.mtu);
+        ensure!(now >= mtu, "it had an MTU of {mtu}, and now has {now}");
+        let presence = Presence::of(&self.asked.link)?;
+        let neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
+        let siblings = joined(&opened.links, &mut frame_bytes)?;
+        let cores = std::mem::take(&mut self.resting).into_iter();
+        for ((mut core, link), siblings) in cores.zip(opened.links).zip(siblings) {
+            core.replace_link(link);
+            let core = if siblings.count() > 1 { core.with_siblings(siblings) } else { core };
+            self.resting.push(core);
+        }
+        (self.presence, self.neighbours) = (presence, neighbours);
+        self.attachment = opened.attachment;
+        Ok(())
+    }
+
+    /// Ends the cores.
+    pub(super) fn stop(self) -> Result<Ended<S>> {
+        self.stop.set();
+        let mut cores = self.resting;
+        for running in self.running {
+            cores.push(running.join()?);
+        }
+        if let Some(attachment) = self.attachment {
+            attachment.detach()?;
+        }
+        Ok(Ended {
+            name: self.asked.name,
+            state: self.state,
+            losses: self.losses,
+            addresses: self.surroundings.addresses,
+            cores,
+            memory_bytes: self.memory_bytes,
+        })
+    }
+}
+
+impl<S: Service> Host<S> {
+    /// What the user should know of the link.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The pages of its cores' numbers; they stay the same when the link comes back.
+    pub(super) fn pages(&self) -> Vec<StatsPage> {
+        self.pages.clone()
+    }
+
+    /// Memory of connections and frames.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.state == LinkState::Up
+    }
+
+    /// For the view.
+    pub(super) fn progress(&self) -> LinkProgress {
+        let (name, state) = (self.asked.name.clone(), self.state.name());
+        LinkProgress { name, state, cores: self.numbers.clone() }
+    }
+}
+
+/// Opens the link, whose frames do not come from the pages reserved for the connections. Returns
+/// what they take as well.
+fn open(asked: &ServedLink, surroundings: &Surroundings, port: u16) -> Result<(Opened, usize)> {
+    let ours = surroundings.each_address().map(|address| LocalPorts::one(address, port));
+    let mut frames = Memory::new(HugePages::Transparent);
+    let opened = surroundings.open(&asked.link, ours.collect(), &mut frames)?;
+    Ok((opened, frames.total_bytes()))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Joins the cores of the link's queues.
+fn joined(
+    links: &[crore::driver::Link],
+    memory_bytes: &mut usize,
+) -> Result<Vec<crore::driver::Siblings>> {
+    let mut rings = Memory::new(HugePages::Transparent);
+    let joined = siblings(&mut rings, links)?;
+    *memory_bytes += rings.total_bytes();
+    Ok(joined)
+}
+
+/// How often it is tried to open a link that went away.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
