@@ -2,7 +2,7 @@
 
 mod values;
 
-pub(crate) use values::{AddressArg, LinkArg, ListenArg, PortsArg, ServedLink};
+pub(crate) use values::{AddressArg, LinkArg, ListenArg, PortsArg, ServedLink, XdpArg};
 
 use anyhow::{Result, bail};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -128,10 +128,16 @@ pub(crate) enum XdpKind {
 /// `crore serve`, whatever it serves.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeOptions {
-    /// Where frames come from: xdp:IFACE[:QUEUES] or tap:NAME; again for each further link
+    /// Where frames come from: xdp:IFACE[:QUEUES][,OPTION=VALUE...] or tap:NAME; again for each
+    /// further link
     ///
     /// xdp:IFACE takes what is for the server's port off the interface, before the kernel sees
     /// it, and leaves all else to the kernel (root). One core for each receive queue.
+    ///   zero-copy=yes|no   without copies or not at all; or with copies [default: without,
+    ///                      where the driver grants it and frames are seen to cross whole]
+    ///   busy-poll=FRAMES   the interface's work is done inside the core's own calls, up to so
+    ///                      many frames in each, and not by interrupts
+    ///   frame-room=BYTES   memory for a frame, for trials of drivers: 2048 or 4096
     /// tap:NAME makes an interface whose other end is the server; slow, and works everywhere.
     /// Several links have nothing in common but the port: each has its own cores, connections and
     /// addresses, which are said with it: --link tap:tap0,address=10.9.0.2/24. One that goes away
@@ -202,7 +208,8 @@ impl ServeOptions {
 /// `crore load`, whatever it asks for.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct LoadOptions {
-    /// Where frames come from: xdp:IFACE or tap:NAME; see `crore serve echo --help`
+    /// Where frames come from: xdp:IFACE[,OPTION=VALUE...] or tap:NAME; see `crore serve echo
+    /// --help`
     #[arg(long, value_name = "LINK")]
     pub(crate) link: LinkArg,
 

@@ -1,6 +1,7 @@
 //! The final figures of `serve` and `load`: what the cores counted, and every drop by its reason.
 
 use crate::account::Account;
+use crate::link::PathFigures;
 use crate::report::{CyclesPerPacket, busy};
 use crate::text::{bytes, grouped};
 use crore::Snapshot;
@@ -39,6 +40,8 @@ pub(crate) struct CoreFigures {
     pub(crate) busy_percent: f64,
     pub(crate) cycles_per_packet: CyclesPerPacket,
     pub(crate) account: Account,
+    /// How the frames of each queue of an interface crossed.
+    pub(crate) paths: Vec<PathFigures>,
     /// Frames and segments not processed further, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
@@ -77,12 +80,15 @@ impl CoreFigures {
             busy_percent,
             cycles_per_packet: CyclesPerPacket::between(&nothing, cores),
             account: Account::between(&nothing, cores),
+            paths: Vec::new(),
             dropped,
         }
     }
 
-    /// Adds what the kernel dropped because a core did not take it in time.
-    pub(crate) fn add_missed(&mut self, link: &Link) {
+    /// Adds how a core's frames crossed, and what the kernel dropped because the core did not take
+    /// it in time.
+    pub(crate) fn add_link(&mut self, link: &Link) {
+        self.paths.extend(PathFigures::of(link));
         let Link::Xdp(queue) = link else { return };
         let Ok(counters) = queue.kernel_counters() else { return };
         for (reason, count) in

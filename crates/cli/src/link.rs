@@ -4,9 +4,13 @@
 //! discovery, and we learn from it who has which hardware address. On `tap` the kernel is the peer:
 //! our stack answers for itself, with addresses of its own.
 
-use crate::args::{AddressArg, LinkArg};
+mod paths;
+
+pub(crate) use paths::{PathFigures, Paths};
+
+use crate::args::{AddressArg, LinkArg, XdpArg};
 use anyhow::{Context, Result, bail};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use crore::driver::xdp::{self, Attachment, LocalPorts};
 use crore::driver::{Link, RxChecksum, tap};
 use crore::mem::Memory;
@@ -31,6 +35,8 @@ pub(crate) struct Opened {
     pub(crate) interface: Interface,
     /// The filter, which is taken away when this is dropped.
     pub(crate) attachment: Option<Attachment>,
+    /// How the frames of each queue cross.
+    pub(crate) paths: Paths,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -49,7 +55,7 @@ impl Surroundings {
                 }
                 Ok(Self { queues: 1, addresses: asked, info: None, shares_addresses: false })
             }
-            LinkArg::Xdp { interface, queues } => {
+            LinkArg::Xdp(XdpArg { interface, queues, .. }) => {
                 let info = crore_ctl::interface(interface)?;
                 let existing = xdp::queue_count(interface)?;
                 if let Some(asked) = queues.filter(|&asked| asked != existing) {
@@ -97,9 +103,13 @@ impl Surroundings {
     ) -> Result<Opened> {
         match link {
             LinkArg::Tap { name } => self.open_tap(name, memory),
-            LinkArg::Xdp { interface, queues } => {
-                let mut options = xdp::Options::new(interface);
-                options.queues = *queues;
+            LinkArg::Xdp(arg) => {
+                let mut options = xdp::Options::new(&arg.interface);
+                options.queues = arg.queues;
+                options.zero_copy = arg.zero_copy;
+                options.busy_poll = arg.busy_poll;
+                options.frame_room = arg.frame_room;
+                options.peers = self.peers();
                 options.ours = ours;
                 self.open_xdp(&options, memory)
             }
@@ -116,21 +126,21 @@ impl Surroundings {
              `ip address add PEER/{} dev {name}`",
             range.first, range.prefix_len
         );
-        Ok(Opened { links, interface, attachment: None, notes: vec![note] })
+        let paths = Paths::default();
+        Ok(Opened { links, interface, attachment: None, paths, notes: vec![note] })
     }
 
     fn open_xdp(&self, options: &xdp::Options, memory: &mut Memory) -> Result<Opened> {
         let opened = xdp::open(options, memory)?;
         let attachment = opened.attachment;
-        let mut notes = Vec::new();
-        let zero_copy = opened.queues.iter().all(xdp::Queue::is_zero_copy);
-        notes.push(format!(
-            "{}: {} queue(s), XDP in {} mode, {}",
+        let mut paths = Paths::of(&opened.queues);
+        let mut notes = vec![format!(
+            "{}: {} queue(s), XDP in {} mode",
             options.interface,
             opened.queues.len(),
             attachment.mode().name(),
-            if zero_copy { "without copies" } else { "copying" }
-        ));
+        )];
+        notes.extend(paths.news());
         if let Some(refusal) = attachment.native_refusal() {
             notes.push(format!("native mode is not to be had here: {refusal}"));
         }
@@ -139,7 +149,20 @@ impl Surroundings {
         }
         let links: Vec<_> = opened.queues.into_iter().map(Link::Xdp).collect();
         let interface = self.interface(&links);
-        Ok(Opened { links, interface, attachment: Some(attachment), notes })
+        Ok(Opened { links, interface, attachment: Some(attachment), paths, notes })
+    }
+
+    /// Whom the path through an interface may be proven with: gateways, and whom the kernel has
+    /// talked to.
+    fn peers(&self) -> Vec<Ipv4Addr> {
+        let Some(info) = &self.info else { return Vec::new() };
+        let neighbours = crore_ctl::neighbours(info.index).unwrap_or_default();
+        let known = neighbours.into_iter().filter(|one| one.mac.is_some()).map(|one| one.address);
+        let v4 = |address| match address {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
+        };
+        info.gateways.iter().copied().chain(known).filter_map(v4).take(PEERS_MAX).collect()
     }
 
     /// The stack's view of the link.
@@ -212,6 +235,9 @@ fn plus(first: IpAddr, offset: u32) -> IpAddr {
         IpAddr::V6(v6) => IpAddr::V6(v6.to_bits().wrapping_add(u128::from(offset)).into()),
     }
 }
+
+/// How many hosts are asked at most.
+const PEERS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests;

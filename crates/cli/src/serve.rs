@@ -143,7 +143,7 @@ where
         while !interrupt::came() {
             thread::sleep(STEP);
             for host in &mut self.hosts {
-                if let Some(news) = host.look_after()? {
+                for news in host.look_after()? {
                     view.note(&news);
                 }
             }

@@ -49,7 +49,17 @@ impl Chunks {
         frames: u32,
         mtu: u32,
     ) -> Result<Self, MemoryError> {
-        let chunk_bytes = chunk_bytes(mtu);
+        Self::with_chunks_of(memory, name, frames, chunk_bytes(mtu))
+    }
+
+    /// As [`Chunks::new`], with chunks of this size: a power of two.
+    pub(crate) fn with_chunks_of(
+        memory: &mut Memory,
+        name: &'static str,
+        frames: u32,
+        chunk_bytes: u32,
+    ) -> Result<Self, MemoryError> {
+        assert!(chunk_bytes.is_power_of_two());
         let bytes = 2 * frames as usize * chunk_bytes as usize;
         let region = Arc::new(memory.region(name, bytes)?);
         let mut owners = vec![Owner::Free; 2 * frames as usize].into_boxed_slice();
@@ -84,6 +94,23 @@ impl Chunks {
     /// Where a chunk begins, as the kernel names it.
     pub(crate) fn address_of(&self, chunk: u32) -> u64 {
         u64::from(chunk) * u64::from(self.chunk_bytes)
+    }
+
+    /// The chunks to receive into that wait to be filled, as the kernel names them.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = u64> + '_ {
+        let waits = |chunk: &u32| self.owners[*chunk as usize] == Owner::Kernel;
+        (0..self.frames).filter(waits).map(|chunk| self.address_of(chunk))
+    }
+
+    /// The kernel has let go of this memory, and what it had not sent yet it will not send: those
+    /// chunks are free again. Those to receive into wait for whom they are handed to next.
+    pub(crate) fn reclaim(&mut self) {
+        for chunk in self.frames..2 * self.frames {
+            if self.owners[chunk as usize] == Owner::Kernel {
+                self.owners[chunk as usize] = Owner::Free;
+                self.free.push(chunk);
+            }
+        }
     }
 
     /// Takes a received frame from the kernel. `None` when what it says cannot be.
@@ -211,7 +238,7 @@ impl Drop for Chunks {
 
 /// XDP takes powers of two. The kernel keeps 256 bytes in front of a received frame, and an
 /// Ethernet header with one tag takes 18.
-fn chunk_bytes(mtu: u32) -> u32 {
+pub(crate) fn chunk_bytes(mtu: u32) -> u32 {
     (mtu + 256 + 18).next_power_of_two().max(2048)
 }
 

@@ -47,6 +47,14 @@ impl Interface {
         })
     }
 
+    /// Something is at the other end of the wire, and both are ready (`IFF_RUNNING`).
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub fn is_running(name: &str) -> io::Result<bool> {
+        Ok(Control::open()?.flags(name)? & libc::IFF_RUNNING != 0)
+    }
+
     /// Sets the interface up, as `ip link set up` does.
     ///
     /// # Errors

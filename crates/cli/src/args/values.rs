@@ -1,15 +1,19 @@
 //! Values on the command line, from text; what is wrong is said in a few words.
 
+mod xdp;
+
+pub(crate) use xdp::XdpArg;
+
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
 use core::str::FromStr;
 use crore::AddressRange;
 
-/// `xdp:IFACE[:QUEUES]` or `tap:NAME`.
+/// `xdp:IFACE[:QUEUES][,OPTION=VALUE...]` or `tap:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkArg {
-    Xdp { interface: String, queues: Option<u32> },
+    Xdp(XdpArg),
     Tap { name: String },
 }
 
@@ -43,18 +47,10 @@ impl FromStr for LinkArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "xdp:IFACE, xdp:IFACE:QUEUES or tap:NAME, like xdp:eth0".to_owned();
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
-        let (name, queues) = match rest.rsplit_once(':') {
-            Some((name, queues)) if kind == "xdp" => {
-                let queues = queues.parse().ok().filter(|&queues: &u32| queues > 0);
-                (name, Some(queues.ok_or("the number of queues is at least 1")?))
-            }
-            _ => (rest, None),
-        };
-        let name = name.to_owned();
         match kind {
-            _ if name.is_empty() => Err(wrong()),
-            "xdp" => Ok(Self::Xdp { interface: name, queues }),
-            "tap" => Ok(Self::Tap { name }),
+            _ if rest.is_empty() => Err(wrong()),
+            "xdp" => rest.parse().map(Self::Xdp),
+            "tap" => Ok(Self::Tap { name: rest.to_owned() }),
             _ => Err(wrong()),
         }
     }

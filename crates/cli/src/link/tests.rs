@@ -22,7 +22,7 @@ fn a_tap_needs_an_address_of_our_own() {
 
 #[test]
 fn an_interface_that_is_not_there_is_named_with_those_that_are() {
-    let link = LinkArg::Xdp { interface: "no-such-one".to_owned(), queues: None };
+    let link = "xdp:no-such-one".parse().unwrap();
     let error = Surroundings::of(&link, &[]).unwrap_err().to_string();
     assert!(error.contains("`no-such-one`") && error.contains("lo"), "{error}");
 }

@@ -100,7 +100,7 @@ impl<P: Protocol + Send + 'static> Client<P> {
         let seconds = self.started.elapsed().as_secs_f64();
         let mut figures = CoreFigures::of(&[core.snapshot()], seconds, self.memory_bytes);
         figures.account.hardware = self.hardware;
-        figures.add_missed(core.link());
+        figures.add_link(core.link());
         Ok((core, figures))
     }
 }

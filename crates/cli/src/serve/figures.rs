@@ -51,7 +51,7 @@ impl Figures {
         let memory_bytes = ended.iter().map(|host| host.memory_bytes).sum();
         let mut core = CoreFigures::of(&snapshots, seconds, memory_bytes);
         for one in cores() {
-            core.add_missed(one.link());
+            core.add_link(one.link());
         }
         core.account.hardware = hardware;
         let links = ended.iter().map(|host| LinkFigures::of(host, seconds)).collect();
@@ -74,7 +74,7 @@ impl LinkFigures {
         let snapshots: Vec<Snapshot> = host.cores.iter().map(Core::snapshot).collect();
         let mut all = CoreFigures::of(&snapshots, seconds, host.memory_bytes);
         for core in &host.cores {
-            all.add_missed(core.link());
+            all.add_link(core.link());
         }
         Self {
             link: host.name.clone(),

@@ -7,7 +7,7 @@
 use super::Prepared;
 use super::presence::{LinkState, Presence};
 use crate::args::{ServeOptions, ServedLink};
-use crate::link::{Opened, Surroundings};
+use crate::link::{Opened, Paths, Surroundings};
 use crate::neighbours::{Learner, Neighbours};
 use crate::running::Running;
 use crate::view::LinkProgress;
@@ -41,6 +41,7 @@ pub(super) struct Host<S: Service> {
     presence: Presence,
     neighbours: Option<Neighbours>,
     notes: Vec<String>,
+    paths: Paths,
     mtu: u16,
     memory_bytes: usize,
     /// Last, because its end gives the ports back to the kernel.
@@ -72,7 +73,7 @@ where
         let Prepared { asked, surroundings, settings, .. } = prepared;
         let port = options.listen.port;
         let (opened, mut memory_bytes) = open(&asked, &surroundings, port)?;
-        let Opened { links, interface, attachment, notes } = opened;
+        let Opened { links, interface, attachment, paths, notes } = opened;
         let mut cores = Vec::new();
         let siblings = joined(&links, &mut memory_bytes)?;
         for ((link, place), siblings) in links.into_iter().zip(places).zip(siblings) {
@@ -101,6 +102,7 @@ where
             tried_at: Instant::now(),
             refusal: String::new(),
             notes,
+            paths,
             mtu: interface.mtu,
             memory_bytes,
             attachment,
@@ -121,10 +123,16 @@ where
 
     /// Passes the kernel's news on, and looks whether the link is there. Returns what people
     /// should know.
-    pub(super) fn look_after(&mut self) -> Result<Option<String>> {
+    pub(super) fn look_after(&mut self) -> Result<Vec<String>> {
         for core in &self.running {
             core.check_alive()?;
         }
+        let mut news = self.look_at_link()?.into_iter().collect::<Vec<_>>();
+        news.extend(self.paths.news());
+        Ok(news)
+    }
+
+    fn look_at_link(&mut self) -> Result<Option<String>> {
         if self.state == LinkState::Gone {
             return self.try_again();
         }
@@ -208,6 +216,7 @@ where
         }
         (self.presence, self.neighbours) = (presence, neighbours);
         self.attachment = opened.attachment;
+        self.paths = opened.paths.unsaid();
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Whether the interface under a link is there, as the kernel tells.
 
-use crate::args::LinkArg;
+use crate::args::{LinkArg, XdpArg};
 use anyhow::Result;
 use crore_ctl::{CtlError, Event, Watch};
 use serde::Serialize;
@@ -40,7 +40,7 @@ impl Presence {
     /// Begins to watch what is under a link that is open.
     pub(super) fn of(link: &LinkArg) -> Result<Self> {
         let name = match link {
-            LinkArg::Xdp { interface: name, .. } | LinkArg::Tap { name } => name.clone(),
+            LinkArg::Xdp(XdpArg { interface: name, .. }) | LinkArg::Tap { name } => name.clone(),
         };
         // Before asking, so that nothing falls between the two.
         let watch = Watch::open()?;

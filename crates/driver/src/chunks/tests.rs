@@ -84,3 +84,19 @@ fn frames_that_are_still_lent_outlive_the_link() {
     // would tell).
     unsafe { place.start.write_bytes(7, place.capacity as usize) };
 }
+
+#[test]
+fn what_the_kernel_had_when_it_let_go_is_ours_again_and_what_is_lent_stays_lent() {
+    let mut chunks = chunks();
+    let received = chunks.receive(2048 + 256, 60).unwrap();
+    let (sent, written) = (chunks.lend().unwrap(), chunks.lend().unwrap());
+    chunks.send(&sent);
+    assert_eq!(chunks.free(), 2);
+    assert_eq!(chunks.waiting().collect::<Vec<_>>(), [0, 2 * 2048, 3 * 2048]);
+    chunks.reclaim();
+    assert_eq!(chunks.free(), 3, "the one that was to be sent");
+    assert!(!chunks.complete(chunks.address_of(4)), "a late word of it changes nothing");
+    chunks.take_back(&written);
+    assert_eq!(chunks.release(&received), 2048);
+    assert_eq!((chunks.free(), chunks.waiting().count()), (4, 4));
+}

@@ -127,6 +127,11 @@ impl Assembler {
         self.emit(0x63, base, from, offset, 0);
     }
 
+    /// Adds a register to the 64 bits there, at once for all processors.
+    pub(super) fn atomic_add_u64(&mut self, base: Reg, offset: i16, from: Reg) {
+        self.emit(0xdb, base, from, offset, 0);
+    }
+
     pub(super) fn store_u32_imm(&mut self, base: Reg, offset: i16, value: i32) {
         self.emit(0x62, base, Reg::R0, offset, value);
     }

@@ -10,6 +10,7 @@ use super::asm::Instruction;
 #[repr(u32)]
 pub(super) enum MapKind {
     Hash = 1,
+    Array = 2,
     /// A hash table whose longest unused entries give way.
     Recent = 9,
     Sockets = 17,
@@ -67,6 +68,29 @@ pub(super) fn map_update(map: &OwnedFd, key: &[u8], value: &[u8]) -> io::Result<
     };
     // SAFETY: key and value are readable over the call, and as long as the map's (by contract).
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
+/// The value of one key of a map whose values have eight bytes.
+pub(super) fn map_look_up_u64(map: &OwnedFd, key: &[u8]) -> io::Result<u64> {
+    #[repr(C)]
+    struct Attr {
+        map: u32,
+        padding: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let mut value = 0u64;
+    let mut attr = Attr {
+        map: map.as_raw_fd() as u32,
+        padding: 0,
+        key: key.as_ptr() as u64,
+        value: (&raw mut value) as u64,
+        flags: 0,
+    };
+    // SAFETY: the key is readable and the value writable over the call, as long as the map's (by
+    // contract).
+    unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) }.map(|_| value)
 }
 
 /// Loads an XDP program. An error from the verifier comes with its whole text.
@@ -207,6 +231,7 @@ fn object_name(name: &str) -> [u8; 16] {
 }
 
 const BPF_MAP_CREATE: libc::c_long = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_PROG_LOAD: libc::c_long = 5;
 #[cfg(test)]

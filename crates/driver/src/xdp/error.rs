@@ -100,6 +100,24 @@ pub enum XdpError {
         /// The most.
         max: u32,
     },
+    /// A setting that no interface can fulfil.
+    #[error("{bytes} bytes for a frame is not a power of two from {min} to {max}")]
+    FrameRoom {
+        /// The bytes asked for.
+        bytes: u32,
+        /// The least, for the interface's MTU.
+        min: u32,
+        /// The most.
+        max: u32,
+    },
+    /// Copies were not to be made, and without them it does not work.
+    #[error("`{name}` does not work without copies: {why}; leave `zero-copy=yes` out to have them")]
+    NoZeroCopy {
+        /// The interface.
+        name: String,
+        /// What was refused, or what was seen.
+        why: String,
+    },
     /// The socket's memory may not be locked, or not that much of it.
     #[error(
         "the kernel would not lock {bytes} bytes of frames into memory: raise `ulimit -l` above \

@@ -130,6 +130,13 @@ impl Attachment {
         self.filter.add(ours).map_err(refused)
     }
 
+    /// Answers to pings with this identifier are ours from now on, or the kernel's again.
+    pub(super) fn set_probe(&self, ident: u16, ours: bool) -> Result<(), XdpError> {
+        let name = &self.interface.name;
+        let refused = |source| XdpError::from_kernel(name, "let answers to pings through", source);
+        self.filter.set_probe(ident, ours).map_err(refused)
+    }
+
     /// Takes the filter away: our ports are the kernel's again. Nothing happens when somebody else
     /// has replaced it meanwhile.
     ///

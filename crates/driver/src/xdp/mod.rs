@@ -7,7 +7,12 @@
 //!
 //! | file      | its idea                                                          |
 //! |-----------|-------------------------------------------------------------------|
+//! | `open`    | an interface brought into use: bound, proven, or by copies        |
 //! | `queue`   | one queue: bursts in and out                                      |
+//! | `path`    | whether frames are copied, and how that is known                  |
+//! | `peer`    | a host that answers pings                                         |
+//! | `probe`   | proves a path with a ping of full size                            |
+//! | `watch`   | looks at what arrives where nothing could be proven               |
 //! | `socket`  | the socket: its memory, its rings, its binding                    |
 //! | `rings`   | the four rings shared with the kernel                             |
 //! | `link`    | the filter on an interface: attach, replace, detach               |
@@ -36,25 +41,36 @@ mod error;
 mod filter;
 mod link;
 mod netlink;
+mod open;
+mod path;
+mod peer;
+mod probe;
 mod program;
 mod queue;
 mod rings;
 mod socket;
+mod watch;
 
-use std::os::fd::AsFd;
-
-use crore_mem::Memory;
+use std::net::Ipv4Addr;
 
 pub use error::XdpError;
 pub use filter::LocalPorts;
 pub use link::{Attached, Attachment, Mode, ModeChoice, attached, detach};
+pub use open::{open, queue_count};
+pub use path::{Path, PathView};
 pub use queue::{KernelCounters, Queue};
 
-use crate::chunks::Chunks;
-use crate::interface::Interface;
-use crate::{Capabilities, RxChecksum};
-use filter::Filter;
-use socket::Socket;
+/// Whether frames may be copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// Not where the driver can do without and it is seen to work; else the kernel copies.
+    #[default]
+    Best,
+    /// Without copies, or it is an error.
+    Only,
+    /// The kernel copies each frame.
+    Never,
+}
 
 /// How to use an interface.
 #[derive(Clone, Debug)]
@@ -65,8 +81,16 @@ pub struct Options {
     pub queues: Option<u32>,
     /// Where the filter runs.
     pub mode: ModeChoice,
-    /// Let the kernel copy frames even where the driver could do without.
-    pub copy: bool,
+    /// Whether the kernel may or must copy each frame.
+    pub zero_copy: ZeroCopy,
+    /// Hosts on the link that may answer pings: with the first that does, a path without copies is
+    /// proven.
+    pub peers: Vec<Ipv4Addr>,
+    /// Have the interface's work done inside our own calls, up to so many frames in each.
+    pub busy_poll: Option<u16>,
+    /// Bytes of memory for a frame, the kernel's 256 in front included: a power of two. `None` is
+    /// what the MTU and the path need; less is for tests of drivers.
+    pub frame_room: Option<u32>,
     /// Frames to receive into, a queue, and as many to send from: a power of two.
     pub frames: u32,
     /// What is ours from the first frame on. More can be added later.
@@ -80,7 +104,10 @@ impl Options {
             interface: interface.to_owned(),
             queues: None,
             mode: ModeChoice::Best,
-            copy: false,
+            zero_copy: ZeroCopy::Best,
+            peers: Vec::new(),
+            busy_poll: None,
+            frame_room: None,
             frames: 2048,
             ours: Vec::new(),
         }
@@ -96,123 +123,8 @@ pub struct Opened {
     pub attachment: Attachment,
 }
 
-/// Opens an interface: a socket on each queue, then the filter, which takes effect at once.
-///
-/// A filter that a killed process left behind is replaced in one step. Another process that is
-/// still alive is not disturbed: its queue is busy, and that is the error.
-///
-/// # Errors
-/// See [`XdpError`]; nothing is left behind.
-pub fn open(options: &Options, memory: &mut Memory) -> Result<Opened, XdpError> {
-    let interface = link::find(&options.interface)?;
-    check(&interface, options)?;
-    let mut sockets = Vec::new();
-    for queue in 0..u32::from(interface.rx_queues) {
-        sockets.push(bound_socket(&interface, queue, options, memory)?);
-    }
-    let name = &interface.name;
-    let load = |source| filter_refused(name, source);
-    let mut filter = Filter::load(interface.rx_queues.into()).map_err(load)?;
-    let refused = |source| XdpError::from_kernel(name, "fill the filter's maps", source);
-    for ours in &options.ours {
-        filter.add(ours).map_err(refused)?;
-    }
-    for (queue, (socket, _)) in sockets.iter().enumerate() {
-        filter.set_socket(queue as u32, socket.as_fd()).map_err(refused)?;
-    }
-    let attachment = Attachment::new(filter, &interface, options.mode)?;
-    let capabilities = capabilities(&interface, attachment.mode());
-    let queue = |(number, (socket, chunks))| {
-        Queue::new(socket, chunks, capabilities.clone(), number as u32)
-            .map_err(|source| XdpError::from_kernel(name, "use its socket", source))
-    };
-    let queues = sockets.into_iter().enumerate().map(queue).collect::<Result<_, _>>()?;
-    Ok(Opened { queues, attachment })
-}
-
-/// How many receive queues an interface uses: as many cores it feeds.
-///
-/// # Errors
-/// When there is no such interface.
-pub fn queue_count(interface: &str) -> Result<u32, XdpError> {
-    link::find(interface).map(|interface| interface.rx_queues.into())
-}
-
-fn check(interface: &Interface, options: &Options) -> Result<(), XdpError> {
-    let name = interface.name.clone();
-    if !interface.up {
-        return Err(XdpError::Down { name });
-    }
-    if interface.mtu > MTU_MAX {
-        return Err(XdpError::MtuTooLarge { name, mtu: interface.mtu });
-    }
-    let existing = u32::from(interface.rx_queues);
-    if let Some(asked) = options.queues.filter(|asked| *asked != existing) {
-        return Err(XdpError::QueueCount { name, asked, existing });
-    }
-    let frames = options.frames;
-    if !frames.is_power_of_two() || !(FRAMES_MIN..=FRAMES_MAX).contains(&frames) {
-        return Err(XdpError::FrameCount { frames, min: FRAMES_MIN, max: FRAMES_MAX });
-    }
-    Ok(())
-}
-
-fn bound_socket(
-    interface: &Interface,
-    queue: u32,
-    options: &Options,
-    memory: &mut Memory,
-) -> Result<(Socket, Chunks), XdpError> {
-    let name = &interface.name;
-    let chunks = Chunks::new(memory, "xdp frames", options.frames, interface.mtu)?;
-    // SAFETY: the pair stays together, and a `Queue` drops its socket before its memory. So does
-    // each way out of here by an error: locals go in the reverse order.
-    let socket = unsafe { Socket::open(&chunks) };
-    let socket = socket.map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOBUFS) => XdpError::LockedMemory { bytes: chunks.bytes() },
-        _ => XdpError::from_kernel(name, "open an AF_XDP socket", source),
-    })?;
-    let bound = socket.bind(interface.index, queue, options.copy);
-    bound.map_err(|source| match source.raw_os_error() {
-        Some(libc::EBUSY) => XdpError::Busy { name: name.clone(), queue },
-        _ => XdpError::from_kernel(name, "bind an AF_XDP socket", source),
-    })?;
-    Ok((socket, chunks))
-}
-
-/// The verifier's text is for us; a lack of rights is for the user.
-fn filter_refused(name: &str, source: std::io::Error) -> XdpError {
-    match source.raw_os_error() {
-        Some(_) => XdpError::from_kernel(name, "load the filter", source),
-        None => XdpError::FilterRefused { log: source.to_string() },
-    }
-}
-
-fn capabilities(interface: &Interface, mode: Mode) -> Capabilities {
-    let driver = interface.driver.as_str();
-    // Native mode makes a virtual machine's interface ask its host for finished checksums.
-    let local = interface.loopback
-        || LOCAL_DRIVERS.contains(&driver)
-        || (mode == Mode::Generic && driver == "virtio_net");
-    Capabilities {
-        // At most MTU_MAX, which was checked.
-        mtu: interface.mtu as u16,
-        mac: interface.mac,
-        rx_checksum: if local { RxChecksum::TrustPartial } else { RxChecksum::Verify },
-        kernel_neighbours: true,
-        name: interface.name.clone(),
-    }
-}
-
 /// The largest MTU for which veth takes a program in native mode, and its frames fit into 4 KiB.
 pub const MTU_MAX: u32 = 3498;
-
-/// Fewest and most frames of a queue and direction.
-const FRAMES_MIN: u32 = 64;
-const FRAMES_MAX: u32 = 65_536;
-
-/// Drivers whose frames may come from this machine, without ever having been on a wire.
-const LOCAL_DRIVERS: [&str; 6] = ["veth", "tun", "bridge", "dummy", "macvlan", "ipvlan"];
 
 #[cfg(test)]
 mod tests;

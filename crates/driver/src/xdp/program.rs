@@ -4,7 +4,8 @@
 //! Ours is
 //! - TCP to one of our (address, port): over IPv4 or IPv6, with or without one VLAN tag, also
 //!   behind IPv6 extension headers;
-//! - an ICMP or `ICMPv6` error that quotes a TCP segment *from* one of our (address, port).
+//! - an ICMP or `ICMPv6` error that quotes a TCP segment *from* one of our (address, port);
+//! - the answer to a ping of ours, while the path to a socket is being proven (`probe`).
 //!
 //! Everything else passes: ARP, neighbour discovery, ping, other ports, what is cut short. Of a
 //! packet in fragments only the first one names its ports. When they are ours it is noted whose
@@ -15,13 +16,15 @@
 //! What is ours goes to the socket of the queue it arrived on, and is **dropped** when there is no
 //! socket: after our process died the kernel must not answer our peers with resets.
 //!
-//! Three maps stand behind it:
+//! Four maps stand behind it:
 //!
 //! ```text
 //!   ports:    address (16 bytes, IPv4 as ::ffff:a.b.c.d) -> 65,536 bits, one a port
-//!             ("any address" is ::ffff:0.0.0.0 for IPv4 and :: for IPv6)
+//!             ("any address" is ::ffff:0.0.0.0 for IPv4 and :: for IPv6; the identifiers of our
+//!             pings are kept like ports, of an address that nobody has)
 //!   pieces:   packets in fragments whose first one was ours; the longest unused gives way
 //!   sockets:  receive queue -> `AF_XDP` socket
+//!   counts:   receive queue -> how many frames were ours
 //! ```
 //!
 //! The registers:
@@ -48,6 +51,7 @@ pub(super) struct Maps {
     pub(super) ports: i32,
     pub(super) pieces: i32,
     pub(super) sockets: i32,
+    pub(super) counts: i32,
 }
 
 /// The filter's instructions, over these maps.
@@ -151,13 +155,23 @@ fn ipv4_fragment(asm: &mut Assembler, steps: &Steps) {
 
 /// RFC 792: the quoted packet begins 8 bytes behind the start of an error. Its source is our side.
 fn icmpv4(asm: &mut Assembler, steps: &Steps) {
-    let error = asm.label();
+    let (error, reply) = (asm.label(), asm.label());
     need(asm, Reg::R2, 8 + 20, steps.pass);
     asm.load_u8(Reg::R3, Reg::R2, 0);
+    asm.jump_if_eq(Reg::R3, ICMP_ECHO_REPLY, reply);
     for kind in [ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_PARAMETER_PROBLEM] {
         asm.jump_if_eq(Reg::R3, kind, error);
     }
     asm.jump(steps.pass);
+    // The identifier of a ping is looked up as a port of an address of its own.
+    asm.bind(reply);
+    for key in [KEY, KEY_ANY] {
+        for (word, bytes) in (0..).zip(PROBE_KEY.as_chunks::<4>().0) {
+            asm.store_u32_imm(Reg::Frame, key + 4 * word, i32::from_ne_bytes(*bytes));
+        }
+    }
+    asm.load_u16(Reg::R9, Reg::R2, 4);
+    asm.jump(steps.lookup);
     asm.bind(error);
     asm.add_imm(Reg::R2, 8);
     ipv4_header_len(asm, Reg::R2, steps.pass);
@@ -333,6 +347,7 @@ fn verdicts(asm: &mut Assembler, steps: &Steps, maps: Maps) {
     asm.mov_imm(Reg::R4, BPF_ANY);
     asm.call(CALL_MAP_UPDATE);
     asm.bind(to_socket);
+    count(asm, maps.counts);
     asm.load_map(Reg::R1, maps.sockets);
     asm.load_u32(Reg::R2, Reg::R6, CONTEXT_RX_QUEUE);
     // The low bits of the flags are the verdict when the queue has no socket.
@@ -349,6 +364,21 @@ fn verdicts(asm: &mut Assembler, steps: &Steps, maps: Maps) {
     asm.bind(to_kernel);
     asm.mov_imm(Reg::R0, XDP_PASS);
     asm.exit();
+}
+
+/// One more frame of ours on this queue, whether or not it then reaches a socket.
+fn count(asm: &mut Assembler, counts_map: i32) {
+    let counted = asm.label();
+    asm.load_u32(Reg::R2, Reg::R6, CONTEXT_RX_QUEUE);
+    asm.store_u32(Reg::Frame, QUEUE, Reg::R2);
+    asm.load_map(Reg::R1, counts_map);
+    asm.mov(Reg::R2, Reg::Frame);
+    asm.add_imm(Reg::R2, QUEUE.into());
+    asm.call(CALL_MAP_LOOKUP);
+    asm.jump_if_eq(Reg::R0, 0, counted);
+    asm.mov_imm(Reg::R1, 1);
+    asm.atomic_add_u64(Reg::R0, 0, Reg::R1);
+    asm.bind(counted);
 }
 
 /// Passes the frame on unless it has `bytes` bytes at `start`. The verifier demands it before a
@@ -395,6 +425,12 @@ const KEY_ANY: i16 = -32;
 const PIECE: i16 = -68;
 /// 1: the frame is a packet's first fragment.
 const FIRST: i16 = -72;
+/// The key of the `counts` map.
+const QUEUE: i16 = -76;
+
+/// Where the `ports` map keeps the identifiers of our pings: an address that is none (a multicast
+/// address of RFC 4291 2.7 with all its bits set).
+pub(super) const PROBE_KEY: [u8; KEY_BYTES] = [0xff; KEY_BYTES];
 
 /// `struct xdp_md` of `linux/bpf.h`.
 const CONTEXT_DATA: i16 = 0;
@@ -422,6 +458,7 @@ const PROTOCOL_ICMP: i32 = 1;
 const PROTOCOL_TCP: i32 = 6;
 const PROTOCOL_ICMPV6: i32 = 58;
 
+const ICMP_ECHO_REPLY: i32 = 0;
 const ICMP_UNREACHABLE: i32 = 3;
 const ICMP_TIME_EXCEEDED: i32 = 11;
 const ICMP_PARAMETER_PROBLEM: i32 = 12;

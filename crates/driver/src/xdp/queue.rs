@@ -3,11 +3,14 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
 
-use super::socket::Socket;
+use super::filter::Queues;
+use super::path::{Path, PathView};
+use super::socket::{Bind, Socket};
+use super::watch::{Sight, Watch};
 use crate::chunks::Chunks;
 use crate::wakeup::{Event, Waker};
 use crate::{Capabilities, Counters};
@@ -20,28 +23,84 @@ pub struct Queue {
     chunks: Chunks,
     event: Arc<Event>,
     capabilities: Capabilities,
-    number: u32,
-    zero_copy: bool,
+    place: Place,
+    path: PathView,
+    /// Until the path is proven.
+    watch: Option<Box<Watch>>,
+    /// Frames that came before the queue was in use.
+    early: u64,
     counters: Counters,
 }
 
-impl Queue {
-    /// Takes a bound socket and gives the kernel all the frames it may receive into.
-    pub(super) fn new(
-        mut socket: Socket,
-        chunks: Chunks,
-        capabilities: Capabilities,
-        number: u32,
-    ) -> io::Result<Self> {
-        for chunk in 0..chunks.frames() {
-            let taken = socket.fill.push(chunks.address_of(chunk));
-            assert!(taken, "the fill ring has room for each frame that is received into");
+/// Which queue it is.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The kernel's number of the interface.
+    pub(super) interface: u32,
+    /// The queue's number on it.
+    pub(super) queue: u32,
+    /// Where the filter looks up the queue's socket.
+    pub(super) queues: Arc<Queues>,
+    /// How many frames the interface's work may take inside one of our calls, if it is done there.
+    pub(super) busy_poll: Option<u16>,
+}
+
+impl Place {
+    /// A socket over this memory, on this queue.
+    ///
+    /// # Safety
+    /// As for [`Socket::open`].
+    pub(super) unsafe fn socket(&self, chunks: &Chunks) -> io::Result<Socket> {
+        // SAFETY: passed on to the caller.
+        let socket = unsafe { Socket::open(chunks) }?;
+        if let Some(budget) = self.busy_poll {
+            socket.busy_poll(budget)?;
         }
-        socket.fill.publish();
-        let zero_copy = socket.is_zero_copy()?;
-        let event = Arc::new(Event::new()?);
-        let counters = Counters::default();
-        Ok(Self { socket, chunks, event, capabilities, number, zero_copy, counters })
+        Ok(socket)
+    }
+}
+
+impl Queue {
+    /// A bound socket, with the memory that it was made over. Its path is not settled yet.
+    pub(super) fn new(
+        socket: Socket,
+        chunks: Chunks,
+        place: Place,
+        capabilities: Capabilities,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            socket,
+            chunks,
+            event: Arc::new(Event::new()?),
+            capabilities,
+            place,
+            path: PathView::new(Path::unproven("nothing was sent yet")),
+            watch: None,
+            early: 0,
+            counters: Counters::default(),
+        })
+    }
+
+    /// What is now known of the path. One that is not proven is watched from here on.
+    pub(super) fn set_path(&mut self, path: Path) {
+        let watched = path.zero_copy && !path.proven;
+        let (mtu, ours) = (self.capabilities.mtu, self.ours().unwrap_or(0));
+        self.watch = watched.then(|| Box::new(Watch::new(mtu, ours)));
+        self.path.set(path);
+    }
+
+    /// Puts a socket that is bound in another way in the place of the present one. What the present
+    /// one has received and not handed over, and what it has not sent, is lost; frames that are
+    /// lent stay lent. On an error the queue is dead.
+    pub(super) fn rebind(&mut self, bind: Bind) -> io::Result<()> {
+        // SAFETY: a `Queue` drops its socket before its memory. Both sockets know the memory for a
+        // moment, but the new one receives nothing before it is bound.
+        let socket = unsafe { self.place.socket(&self.chunks) }?;
+        // The old one is closed here; its queue is busy until the interface has let go.
+        self.socket = socket;
+        self.socket.bind(self.place.interface, self.place.queue, bind)?;
+        self.chunks.reclaim();
+        self.place.queues.set_socket(self.place.queue, self.socket.as_fd())
     }
 
     /// Adds up to `max` received frames to the burst; returns how many.
@@ -63,7 +122,10 @@ impl Queue {
         if count > 0 {
             self.socket.rx.release();
             self.counters.rx_frames += count as u64;
-        } else if self.socket.fill.needs_wakeup() {
+            if self.watch.is_some() {
+                self.watch_burst(burst, count);
+            }
+        } else if self.place.busy_poll.is_some() || self.socket.fill.needs_wakeup() {
             self.counters.system_calls += 1;
             self.socket.kick_rx();
         }
@@ -138,6 +200,10 @@ impl Queue {
         if self.socket.rx.has_more() {
             return;
         }
+        if self.watch.is_some() {
+            self.watch_silence();
+            timeout = timeout.min(WATCH_INTERVAL);
+        }
         self.counters.system_calls += 1;
         self.event.wait(Some(self.socket.as_fd()), timeout);
     }
@@ -174,17 +240,88 @@ impl Queue {
 
     /// The queue's number on its interface.
     pub fn number(&self) -> u32 {
-        self.number
+        self.place.queue
     }
 
-    /// The interface's driver reads and writes our frames itself; else the kernel copies each one.
-    pub fn is_zero_copy(&self) -> bool {
-        self.zero_copy
+    /// How its frames cross, and what is known of that. It may change while the queue is in use.
+    pub fn path(&self) -> PathView {
+        self.path.clone()
+    }
+
+    /// Frames on this queue that were ours by the filter since it was loaded, those included that
+    /// no socket got.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn ours(&self) -> io::Result<u64> {
+        self.place.queues.ours(self.place.queue)
+    }
+
+    /// Frames that came while the path was being proven, before there was anybody to take them.
+    pub fn early(&self) -> u64 {
+        self.early
     }
 
     /// Bytes of memory that the frames take.
     pub fn memory_bytes(&self) -> usize {
         self.chunks.memory_bytes()
+    }
+
+    pub(super) fn count_early(&mut self) {
+        self.early += 1;
+    }
+
+    /// Frames on their way out, while none is lent.
+    pub(super) fn unsent(&mut self) -> usize {
+        self.kick();
+        self.reap();
+        self.chunks.frames() as usize - self.chunks.free()
+    }
+
+    /// Looks at the last `count` frames of a burst.
+    #[cold]
+    fn watch_burst(&mut self, burst: &RxBurst, count: usize) {
+        for i in burst.len() - count..burst.len() {
+            let Some(watch) = &mut self.watch else { return };
+            let sight = watch.frame(burst.frame(i));
+            self.draw_conclusion(sight);
+        }
+    }
+
+    /// Asks whether frames are missing.
+    #[cold]
+    fn watch_silence(&mut self) {
+        let place = &self.place;
+        let ours = || place.queues.ours(place.queue).ok();
+        if let Some(watch) = &mut self.watch {
+            let sight = watch.idle(Instant::now(), ours);
+            self.draw_conclusion(sight);
+        }
+    }
+
+    fn draw_conclusion(&mut self, sight: Sight) {
+        let fault = match sight {
+            Sight::Nothing => return,
+            Sight::Whole(bytes) => {
+                let why = format!("a frame of {bytes} bytes arrived whole");
+                return self.set_path(Path::proven(why));
+            }
+            Sight::Cut { bytes, said } => format!("frames arrive cut: {bytes} of {said} bytes"),
+            Sight::Missing(count) => format!("none of {count} frames arrived"),
+        };
+        self.fall_back(&fault);
+    }
+
+    /// From now on the kernel copies.
+    fn fall_back(&mut self, fault: &str) {
+        let path = match self.rebind(Bind::Copy) {
+            Ok(()) => Path::copy(format!("zero-copy was granted and does not work: {fault}")),
+            Err(error) => Path {
+                proven: false,
+                ..Path::copy(format!("{fault}; then copies were refused: {error}; it is dead"))
+            },
+        };
+        self.set_path(path);
     }
 
     /// Makes the kernel send what is in the tx ring, where it does not do so by itself.
@@ -244,6 +381,9 @@ pub struct KernelCounters {
     /// Places we gave that the kernel refused to send from: a fault of this driver.
     pub tx_bad: u64,
 }
+
+/// How long to sleep at most while the path is watched.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long to wait before an interface that had no room is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);

@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 use super::rings::{Consumer, Mapping, Producer, Ring};
 use crate::chunks::Chunks;
 
+/// Who moves the frames between the interface and our memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bind {
+    /// The interface itself.
+    ZeroCopy,
+    /// The kernel, by a copy of each.
+    Copy,
+}
+
 /// A socket with its four rings.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -18,7 +27,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// A socket over this memory, not bound yet.
+    /// A socket over this memory, not bound yet. Its fill ring has all chunks that wait to be
+    /// received into: some drivers look there once, while the socket is bound, and not again.
     ///
     /// # Safety
     /// From now on the kernel may write into the memory that `chunks` says the kernel has; it must
@@ -39,13 +49,19 @@ impl Socket {
             libc::XDP_RX_RING,
             libc::XDP_TX_RING,
         ] {
-            set_option(fd.as_fd(), ring, &size)?;
+            set_option(fd.as_fd(), libc::SOL_XDP, ring, &size)?;
         }
         let at = ring_offsets(fd.as_fd())?;
         let fill_at = libc::XDP_UMEM_PGOFF_FILL_RING as i64;
         let completion_at = libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64;
+        let mut fill = Producer::new(map_ring(fd.as_fd(), &at.fr, size, fill_at)?);
+        for address in chunks.waiting() {
+            let taken = fill.push(address);
+            assert!(taken, "the fill ring has room for each frame that is received into");
+        }
+        fill.publish();
         Ok(Self {
-            fill: Producer::new(map_ring(fd.as_fd(), &at.fr, size, fill_at)?),
+            fill,
             completion: Consumer::new(map_ring(fd.as_fd(), &at.cr, size, completion_at)?),
             rx: Consumer::new(map_ring(fd.as_fd(), &at.rx, size, libc::XDP_PGOFF_RX_RING)?),
             tx: Producer::new(map_ring(fd.as_fd(), &at.tx, size, libc::XDP_PGOFF_TX_RING)?),
@@ -55,12 +71,15 @@ impl Socket {
 
     /// Binds to one queue of an interface. A queue whose last socket was closed a moment ago stays
     /// busy for up to 100 ms, so this tries again for a second.
-    pub(super) fn bind(&self, interface: u32, queue: u32, copy: bool) -> io::Result<()> {
-        // Without a wish for copying, the kernel takes zero-copy where the driver has it.
-        let copy = if copy { libc::XDP_COPY } else { 0 };
+    pub(super) fn bind(&self, interface: u32, queue: u32, bind: Bind) -> io::Result<()> {
+        // With neither the kernel would choose, and not say why.
+        let how = match bind {
+            Bind::ZeroCopy => libc::XDP_ZEROCOPY,
+            Bind::Copy => libc::XDP_COPY,
+        };
         let address = libc::sockaddr_xdp {
             sxdp_family: libc::AF_XDP as u16,
-            sxdp_flags: libc::XDP_USE_NEED_WAKEUP | copy,
+            sxdp_flags: libc::XDP_USE_NEED_WAKEUP | how,
             sxdp_ifindex: interface,
             sxdp_queue_id: queue,
             sxdp_shared_umem_fd: 0,
@@ -83,11 +102,17 @@ impl Socket {
         }
     }
 
-    /// True when the interface reads and writes our frames itself, without a copy by the kernel.
-    pub(super) fn is_zero_copy(&self) -> io::Result<bool> {
-        let mut options = libc::xdp_options { flags: 0 };
-        get_option(self.fd.as_fd(), libc::XDP_OPTIONS, &mut options)?;
-        Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
+    /// The interface's work for this queue is done inside our own calls, up to `budget` frames in
+    /// each, instead of by interrupts (Linux 5.11).
+    pub(super) fn busy_poll(&self, budget: u16) -> io::Result<()> {
+        for (option, value) in [
+            (SO_PREFER_BUSY_POLL, 1),
+            (SO_BUSY_POLL, BUSY_POLL_US),
+            (SO_BUSY_POLL_BUDGET, libc::c_int::from(budget)),
+        ] {
+            set_option(self.fd.as_fd(), libc::SOL_SOCKET, option, &value)?;
+        }
+        Ok(())
     }
 
     /// The kernel's own counters of this socket.
@@ -134,7 +159,7 @@ fn register(socket: BorrowedFd<'_>, chunks: &Chunks) -> io::Result<()> {
         flags: 0,
         tx_metadata_len: 0,
     };
-    set_option(socket, libc::XDP_UMEM_REG, &registration)
+    set_option(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &registration)
 }
 
 fn ring_offsets(socket: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
@@ -159,17 +184,17 @@ fn map_ring<T>(
     Ring::new(Mapping::of_socket(socket, len, page_offset)?, at, size)
 }
 
-fn set_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+fn set_option<T>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: `value` is readable for the size stated.
     let answer = unsafe {
         let size = size_of::<T>() as libc::socklen_t;
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_XDP,
-            option,
-            std::ptr::from_ref(value).cast(),
-            size,
-        )
+        let value = std::ptr::from_ref(value).cast();
+        libc::setsockopt(socket.as_raw_fd(), level, option, value, size)
     };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -184,6 +209,15 @@ fn get_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &mut T) -> 
     };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(size as usize) }
 }
+
+/// How long a call may look for frames when none is there: the least, since the core comes again
+/// at once.
+const BUSY_POLL_US: libc::c_int = 1;
+
+/// `asm-generic/socket.h`
+const SO_BUSY_POLL: libc::c_int = 46;
+const SO_PREFER_BUSY_POLL: libc::c_int = 69;
+const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
 
 /// How long to wait for a queue whose last owner has just gone.
 const BIND_PATIENCE: Duration = Duration::from_secs(1);

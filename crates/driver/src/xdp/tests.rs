@@ -6,11 +6,15 @@ use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
 use crore_mem::Memory;
+use crore_mem::frames::{RxBurst, TxBurst};
 
 use super::asm::{Assembler, Reg};
 use super::filter::{Filter, LocalPorts};
 use super::link::{Attachment, find};
-use super::{Mode, ModeChoice, Options, XdpError, attached, bpf, detach, netlink, open, program};
+use super::socket::Bind;
+use super::{
+    Mode, ModeChoice, Options, XdpError, ZeroCopy, attached, bpf, detach, netlink, open, program,
+};
 use crate::{Link, RxChecksum};
 
 /// Runs in a thread with an empty network namespace, gone when the thread is: there, `v0` and `v1`
@@ -162,5 +166,95 @@ fn what_is_dropped_is_taken_away_and_the_queue_can_be_had_again_at_once() {
             drop(opened);
             assert_eq!(attached("v0").unwrap(), None);
         }
+    });
+}
+
+#[test]
+fn where_zero_copy_is_refused_the_kernel_copies_and_it_is_said_why() {
+    in_namespace(|| {
+        let path_of = |options: &Options| {
+            let opened = open(options, &mut Memory::heap()).unwrap();
+            opened.queues[0].path().path()
+        };
+        let path = path_of(&Options::new("v0"));
+        assert!(!path.zero_copy && path.why.contains("refused: Operation not supp"), "{path:?}");
+        let asked = Options { zero_copy: ZeroCopy::Never, ..Options::new("v0") };
+        assert_eq!(path_of(&asked).why, "it was asked for");
+        let only = Options { zero_copy: ZeroCopy::Only, ..Options::new("v0") };
+        let error = error_of(&only);
+        assert!(matches!(error, XdpError::NoZeroCopy { .. }), "{error}");
+        assert!(error.to_string().contains("Operation not supported"), "{error}");
+    });
+}
+
+#[test]
+fn room_for_a_frame_that_the_mtu_or_a_ring_does_not_allow_is_refused() {
+    in_namespace(|| {
+        for bytes in [0, 1024, 3000, 8192] {
+            let options = Options { frame_room: Some(bytes), ..Options::new("v0") };
+            assert!(matches!(error_of(&options), XdpError::FrameRoom { .. }), "{bytes}");
+        }
+    });
+}
+
+#[test]
+fn where_nobody_answers_pings_no_peer_is_found() {
+    in_namespace(|| {
+        ip("address add 10.0.0.1/24 dev v0");
+        let v0 = crate::Interface::named("v0").unwrap();
+        assert_eq!(super::peer::Peer::find(&v0, &[]), None);
+        assert_eq!(super::peer::Peer::find(&v0, &["10.0.0.77".parse().unwrap()]), None);
+    });
+}
+
+/// One frame for TCP port 80 of any address.
+fn write_ours(frame: &mut [u8]) -> usize {
+    frame[..60].fill(0);
+    frame[..6].fill(0xff);
+    frame[12..16].copy_from_slice(&[0x08, 0x00, 0x45, 0]);
+    frame[16..18].copy_from_slice(&46u16.to_be_bytes());
+    frame[23] = 6;
+    frame[36..38].copy_from_slice(&80u16.to_be_bytes());
+    60
+}
+
+#[test]
+fn a_queue_whose_socket_is_changed_under_way_goes_on_and_keeps_what_is_lent() {
+    in_namespace(|| {
+        let ours = vec![LocalPorts::one("0.0.0.0".parse().unwrap(), 80)];
+        let options = |name| Options { ours: ours.clone(), frames: 64, ..Options::new(name) };
+        let mut near = open(&options("v0"), &mut Memory::heap()).unwrap();
+        let mut far = open(&options("v1"), &mut Memory::heap()).unwrap();
+        let (mut tx, mut rx) = (TxBurst::new(), RxBurst::new());
+        let mut held = RxBurst::new();
+        for round in 0..3 {
+            for _ in 0..200 {
+                near.queues[0].tx_reserve(&mut tx, 4);
+                let len = write_ours(tx.frame().expect("room to send"));
+                tx.commit(len);
+                near.queues[0].tx_burst(&mut tx);
+                while far.queues[0].rx_burst(&mut rx, 64) == 0 {
+                    std::thread::yield_now();
+                }
+                assert_eq!(rx.frame(0).len(), 60);
+                far.queues[0].rx_release(&mut rx);
+            }
+            // One frame is lent while the sockets change; so is room to send.
+            near.queues[0].tx_reserve(&mut tx, 4);
+            let len = write_ours(tx.frame().expect("room to send"));
+            tx.commit(len);
+            near.queues[0].tx_burst(&mut tx);
+            while far.queues[0].rx_burst(&mut held, 1) == 0 {
+                std::thread::yield_now();
+            }
+            near.queues[0].rebind(Bind::Copy).unwrap();
+            far.queues[0].rebind(Bind::Copy).unwrap();
+            assert_eq!(held.frame(0)[12..16], [0x08, 0x00, 0x45, 0], "round {round}");
+            far.queues[0].rx_release(&mut held);
+        }
+        near.queues[0].tx_cancel(&mut tx);
+        assert_eq!(near.queues[0].unsent(), 0, "each chunk is free again");
+        assert_eq!(far.queues[0].ours().unwrap(), 3 * 201);
+        assert_eq!(far.queues[0].counters().rx_frames, 3 * 201);
     });
 }

@@ -38,7 +38,7 @@ pub(crate) fn serve(mode: &str) {
         opened.attachment.mode().name(),
         opened.attachment.replaced_leftover(),
         opened.queues[0].capabilities().rx_checksum,
-        opened.queues[0].is_zero_copy(),
+        opened.queues[0].path().path().zero_copy,
     );
     let stop = Arc::new(AtomicBool::new(false));
     let wakers: Vec<_> = opened.queues.iter().map(Queue::waker).collect();

@@ -1,4 +1,5 @@
 use super::*;
+use crore::driver::xdp::ZeroCopy;
 
 #[test]
 fn numbers_of_connections_are_read_as_people_write_them() {
@@ -13,12 +14,23 @@ fn numbers_of_connections_are_read_as_people_write_them() {
 
 #[test]
 fn links_are_read() {
-    let xdp = |queues| LinkArg::Xdp { interface: "eth0".to_owned(), queues };
-    assert_eq!("xdp:eth0".parse(), Ok(xdp(None)));
-    assert_eq!("xdp:eth0:4".parse(), Ok(xdp(Some(4))));
+    let xdp = |text: &str| match text.parse() {
+        Ok(LinkArg::Xdp(xdp)) => xdp,
+        other => panic!("{text}: {other:?}"),
+    };
+    let all = xdp("xdp:eth0");
+    assert_eq!((all.interface.as_str(), all.queues, all.zero_copy), ("eth0", None, ZeroCopy::Best));
+    assert_eq!(xdp("xdp:eth0:4").queues, Some(4));
+    let asked = xdp("xdp:eth0:2,zero-copy=yes,busy-poll=64,frame-room=2048");
+    assert_eq!((asked.queues, asked.zero_copy), (Some(2), ZeroCopy::Only));
+    assert_eq!((asked.busy_poll, asked.frame_room), (Some(64), Some(2048)));
+    assert_eq!(xdp("xdp:eth0,zero-copy=no").zero_copy, ZeroCopy::Never);
     assert_eq!("tap:tap0".parse(), Ok(LinkArg::Tap { name: "tap0".to_owned() }));
     for wrong in ["eth0", "xdp:", "xdp:eth0:", "xdp:eth0:0", "tap:", "dpdk:eth0", ""] {
         assert!(wrong.parse::<LinkArg>().is_err(), "{wrong}");
+    }
+    for wrong in ["zero-copy", "zero-copy=maybe", "busy-poll=0", "frame-room=big", "speed=9", ""] {
+        assert!(format!("xdp:eth0,{wrong}").parse::<LinkArg>().is_err(), "{wrong}");
     }
 }
 

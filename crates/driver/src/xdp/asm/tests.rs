@@ -20,6 +20,7 @@ fn instructions_are_encoded_as_a_compiler_does() {
     asm.load_u8(Reg::R0, Reg::R0, 0);
     asm.shift_left_imm(Reg::R3, 3);
     asm.call(51);
+    asm.atomic_add_u64(Reg::R0, 0, Reg::R1);
     asm.jump_if_above(Reg::R5, Reg::R8, end);
     asm.jump_if_below(Reg::R3, 20, end);
     asm.bind(end);
@@ -36,6 +37,7 @@ fn instructions_are_encoded_as_a_compiler_does() {
         instruction(0x71, 0x00, 0, 0),
         instruction(0x67, 0x03, 0, 3),
         instruction(0x85, 0x00, 0, 51),
+        instruction(0xdb, 0x10, 0, 0),
         instruction(0x2d, 0x85, 1, 0),
         instruction(0xa5, 0x03, 0, 20),
         instruction(0x95, 0x00, 0, 0),

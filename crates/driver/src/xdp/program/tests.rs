@@ -303,13 +303,16 @@ fn what_is_ours_goes_to_the_socket_of_its_queue() {
     };
     let frame = ethernet(0x0800, &ours_v4());
     // A test run arrives on queue 0.
-    filter.set_socket(1, socket.as_fd()).unwrap();
+    filter.queues().set_socket(1, socket.as_fd()).unwrap();
     check(&filter, XDP_DROP, "another queue's socket", &frame);
-    filter.set_socket(0, socket.as_fd()).unwrap();
+    filter.queues().set_socket(0, socket.as_fd()).unwrap();
     check(&filter, XDP_REDIRECT as i32, "the queue's socket", &frame);
     drop(socket);
     check(&filter, XDP_DROP, "the socket was closed", &frame);
-    assert!(filter.set_socket(4, socket_of_nobody().as_fd()).is_err(), "there are four queues");
+    assert!(
+        filter.queues().set_socket(4, socket_of_nobody().as_fd()).is_err(),
+        "there are four queues"
+    );
 }
 
 fn socket_of_nobody() -> OwnedFd {
@@ -330,4 +333,35 @@ fn ports_can_be_added_while_it_runs() {
         let packet = ipv4(PEER_V4, OUR_V4, TCP, 0, &ports(1, port));
         check(&filter, XDP_DROP, "every port", &ethernet(0x0800, &packet));
     }
+}
+
+#[test]
+fn answers_to_our_pings_are_ours_while_the_path_is_proven() {
+    let Some(filter) = filter() else { return };
+    let reply = |ident: u16| {
+        let mut message = icmp(0, &[0x5a; 64]);
+        message[4..6].copy_from_slice(&ident.to_be_bytes());
+        ethernet(0x0800, &ipv4(PEER_V4, OUR_V4, 1, 0, &message))
+    };
+    check(&filter, XDP_PASS, "before", &reply(4321));
+    filter.set_probe(4321, true).unwrap();
+    check(&filter, XDP_DROP, "ours", &reply(4321));
+    check(&filter, XDP_PASS, "somebody else's", &reply(4320));
+    check(&filter, XDP_PASS, "an identifier like our port of any address", &reply(7));
+    check(&filter, XDP_PASS, "an identifier like our port", &reply(80));
+    filter.set_probe(4321, false).unwrap();
+    check(&filter, XDP_PASS, "after", &reply(4321));
+}
+
+#[test]
+fn what_is_ours_is_counted_whether_or_not_there_is_a_socket() {
+    let Some(filter) = filter() else { return };
+    for _ in 0..3 {
+        check(&filter, XDP_DROP, "ours", &ethernet(0x0800, &ours_v4()));
+    }
+    check(&filter, XDP_PASS, "ARP", &ethernet(0x0806, &[0; 28]));
+    // The kernel's trial runs are on queue 0.
+    let counts: Vec<u64> = (0..4).map(|queue| filter.queues().ours(queue).unwrap()).collect();
+    assert_eq!(counts, [3, 0, 0, 0]);
+    assert!(filter.queues().ours(4).is_err(), "there are four queues");
 }
