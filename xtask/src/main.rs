@@ -8,10 +8,11 @@
 //!   security  what docs/security.md promises   its tests, settings and counters exist
 //!   guard     instructions and bytes           bench/record.toml: what was recorded
 //!   demo      the report of `crore demo`       what must be true whatever the machine
+//!   vm        crore on real NIC drivers        guests in QEMU, tests/vm
 //! ```
 //!
-//! All but the last two run as tests (`cargo test -p xtask`), so that `cargo test` keeps the house
-//! in order. Nothing here is part of the product.
+//! All but the last three run as tests (`cargo test -p xtask`), so that `cargo test` keeps the
+//! house in order. Nothing here is part of the product.
 
 mod demo;
 mod deps;
@@ -22,6 +23,7 @@ mod rules;
 mod security;
 mod sizes;
 mod sources;
+mod vm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["rfc", "--write", "--grow"] => rfc::write(&root, ratchet::Growth::Recorded),
         ["guard"] => guard::check(&root),
         ["guard", "--write"] => guard::write(&root),
+        ["vm", options @ ..] => vm::run(&root, options),
         ["check-demo", file] => demo::check(Path::new(file)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -89,6 +92,8 @@ cargo xtask rfc --write              writes docs/rfc/, and takes in what has a t
 cargo xtask rfc --write --grow       also what is done without a test; the commit says why
 cargo xtask guard                    instructions a packet, bytes a connection: as recorded?
 cargo xtask guard --write            writes bench/record.toml; the commit says why
+cargo xtask vm [--kernel 6.18] [--nic virtio|igb|virtio-plain] [--only NAME] [--full]
+                                     AF_XDP on the drivers of emulated NICs, in guests
 cargo xtask check-demo FILE          is this report of `crore demo` good on any machine";
 
 #[cfg(test)]

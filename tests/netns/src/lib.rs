@@ -13,6 +13,7 @@
 //!
 //! - [`scene`]: one scenario's turn on the machine, its files, and the logs when it fails
 //! - [`namespace`], [`network`]: where it plays
+//! - [`nic`]: real interfaces in the place of a veth pair, in a guest that has some
 //! - [`impairment`], [`link`]: the link that harms what it carries, and what it counts
 //! - [`program`]: child processes that end when the scenario does
 //! - [`server`], [`peer`]: `crore serve`, and the kernel's side
@@ -31,6 +32,7 @@ pub mod impairment;
 pub mod link;
 pub mod namespace;
 pub mod network;
+pub mod nic;
 pub mod peer;
 pub mod program;
 pub mod scene;

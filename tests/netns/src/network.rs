@@ -4,12 +4,15 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::impairment::{BothCounts, Impairment};
 use crate::link::{FAR_DEVICE, Link, NEAR_DEVICE};
 use crate::namespace::{Namespace, join};
+use crate::nic::{self, Nic};
+use crate::program::until;
 use crate::scene::Scene;
 
 /// A client and a server, and what lies between them.
@@ -18,6 +21,8 @@ use crate::scene::Scene;
 /// checksum, as it does from a container.
 #[derive(Debug)]
 pub struct Network {
+    /// Real interfaces that are lent to the two; they go home before the namespaces do.
+    nics: Vec<Nic>,
     /// Where the kernel's programs run.
     pub client: Namespace,
     /// Where `crore` runs.
@@ -47,6 +52,33 @@ impl Network {
         join((&client, "eth0"), (&server, "eth0"))?;
         Self::address(&client, &server)?;
         Self::with_server(client, None, server, "10.77.0.2", "fd77::2")
+    }
+
+    /// As a direct network, on this machine's real interfaces if it was told of two.
+    pub fn on_nics() -> Result<Self> {
+        let Some([near, far]) = nic::named()? else { return Self::direct() };
+        let (client, server) = (Namespace::new("client")?, Namespace::new("server")?);
+        let nics = vec![Nic::lend(&near, &server)?, Nic::lend(&far, &client)?];
+        Self::address(&client, &server)?;
+        let network = Self::with_server(client, None, server, "10.77.0.2", "fd77::2")?;
+        network.await_pings()?;
+        Ok(Self { nics, ..network })
+    }
+
+    /// Waits until the two hear each other: a link takes seconds to come up.
+    pub fn await_pings(&self) -> Result<()> {
+        let server = self.server_v4.to_string();
+        until("the hosts to hear each other", LINK_LIMIT, || {
+            let words = ["-q", "-c", "1", "-W", "2", &server];
+            let mut ping = self.client.command("ping", &words);
+            let heard = ping.stdout(Stdio::null()).status().context("cannot run ping")?.success();
+            Ok(heard.then_some(()))
+        })
+    }
+
+    /// The server's interface is a real one.
+    pub fn is_real(&self) -> bool {
+        !self.nics.is_empty()
     }
 
     /// Client and server on one link that harms what it carries; the addresses of a direct network.
@@ -139,7 +171,8 @@ impl Network {
         v6: &str,
     ) -> Result<Self> {
         let (server_v4, server_v6) = (v4.parse()?, v6.parse()?);
-        Ok(Self { client, server, router, link: None, middle: None, server_v4, server_v6 })
+        let (nics, link, middle) = (Vec::new(), None, None);
+        Ok(Self { nics, client, server, router, link, middle, server_v4, server_v6 })
     }
 
     /// The server's IPv4 address.
@@ -197,6 +230,9 @@ fn drop_at(router: &Namespace, percent: u32) -> Result<()> {
     ensure!(status.success(), "nft: {status}");
     Ok(())
 }
+
+/// A watchdog: an emulated link on a machine that does much else.
+const LINK_LIMIT: Duration = Duration::from_mins(2);
 
 /// Frames that a device of the link holds until they are read: a burst of a large window is no loss
 /// that the link did not count.

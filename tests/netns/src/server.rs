@@ -24,13 +24,24 @@ impl Server {
         scene: &Scene,
         network: &Network,
         words: &[&str],
+        listen: (IpAddr, u16),
+    ) -> Result<Self> {
+        Self::start_on(scene, network, "xdp:eth0", words, listen)
+    }
+
+    /// As [`Server::start`], with more to say about the link.
+    pub fn start_on(
+        scene: &Scene,
+        network: &Network,
+        link: &str,
+        words: &[&str],
         (address, port): (IpAddr, u16),
     ) -> Result<Self> {
         let address = SocketAddr::new(address, port);
         let listen = address.to_string();
         let mut all = vec!["serve"];
         all.extend(words);
-        all.extend(["--link", "xdp:eth0", "--listen", &listen]);
+        all.extend(["--link", link, "--listen", &listen]);
         let mut command = network.server.command(binary::crore()?, &all);
         let name = format!("crore {}", all.join(" "));
         let mut program = Program::start(&name, &mut command, &scene.log("server"))?;
@@ -53,6 +64,11 @@ impl Server {
         self.program.resident_kb()
     }
 
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        self.program.said()
+    }
+
     /// Its process ends without a word, as by `kill -9`.
     pub fn kill(mut self) -> Result<()> {
         self.program.kill()
@@ -67,5 +83,5 @@ impl Server {
     }
 }
 
-const START_LIMIT: Duration = Duration::from_mins(1);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_mins(3);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
