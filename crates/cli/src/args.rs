@@ -128,8 +128,8 @@ pub(crate) enum XdpKind {
 /// `crore serve`, whatever it serves.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeOptions {
-    /// Where frames come from: xdp:IFACE[:QUEUES][,OPTION=VALUE...] or tap:NAME; again for each
-    /// further link
+    /// Where frames come from: xdp:IFACE[:QUEUES][,OPTION=VALUE...], memif:PATH[,OPTION=VALUE...]
+    /// or tap:NAME; again for each further link
     ///
     /// xdp:IFACE takes what is for the server's port off the interface, before the kernel sees
     /// it, and leaves all else to the kernel (root). One core for each receive queue.
@@ -138,6 +138,15 @@ pub(crate) struct ServeOptions {
     ///   busy-poll=FRAMES   the interface's work is done inside the core's own calls, up to so
     ///                      many frames in each, and not by interrupts
     ///   frame-room=BYTES   memory for a frame, for trials of drivers: 2048 or 4096
+    /// memif:PATH shares memory with another process: VPP, a DPDK program, or one of our own.
+    /// @NAME in place of PATH is an abstract socket, as DPDK uses by default. One core a queue.
+    ///   id=N               several links may share a socket
+    ///   role=server|client who listens [default: a server serves, a load is a client]
+    ///   secret=TEXT        the same at both ends
+    ///   queues=N, mtu=BYTES
+    ///   ring=LOG2, buffer=BYTES   as client, who brings the memory
+    ///   zero-copy=yes|no   as client: frames are read and written where the server sees them,
+    ///                      who must be trusted then [default: no]
     /// tap:NAME makes an interface whose other end is the server; slow, and works everywhere.
     /// Several links have nothing in common but the port: each has its own cores, connections and
     /// addresses, which are said with it: --link tap:tap0,address=10.9.0.2/24. One that goes away
@@ -208,8 +217,8 @@ impl ServeOptions {
 /// `crore load`, whatever it asks for.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct LoadOptions {
-    /// Where frames come from: xdp:IFACE[,OPTION=VALUE...] or tap:NAME; see `crore serve echo
-    /// --help`
+    /// Where frames come from: xdp:IFACE[,OPTION=VALUE...], memif:PATH[,OPTION=VALUE...] or
+    /// tap:NAME; see `crore serve echo --help`
     #[arg(long, value_name = "LINK")]
     pub(crate) link: LinkArg,
 
@@ -482,12 +491,14 @@ Exit codes: 0 it fits here; 1 it does not; 2 it could not be worked out.";
 const SERVE_EXAMPLES: &str = "Examples:
   crore serve http --root . --link xdp:eth0 --listen 80
   crore serve echo --link xdp:eth0 --listen 10.0.0.1:7
+  crore serve echo --link memif:/run/crore.sock --address 10.9.0.1/24 --listen 7
   crore serve http --link tap:tap0 --address 10.9.0.2/24 --listen 80
       and, for the kernel's side: ip address add 10.9.0.1/24 dev tap0
   crore serve echo --link xdp:eth0 --link tap:tap0,address=10.9.0.2/24 --listen 7";
 
 const LOAD_EXAMPLES: &str = "Examples:
   crore load echo --link xdp:eth0 --connect 10.0.0.1:7
+  crore load echo --link memif:/run/crore.sock --address 10.9.0.2/24 --connect 10.9.0.1:7
   crore load http --link xdp:eth0 --connect 10.0.0.1:80 --target / --rate 10000
   crore load echo --link xdp:eth0 --connect 10.0.0.1:7 --connections 1M \\
       --address 10.1.0.1-10.1.0.16/8";

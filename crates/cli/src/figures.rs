@@ -85,18 +85,24 @@ impl CoreFigures {
         }
     }
 
-    /// Adds how a core's frames crossed, and what the kernel dropped because the core did not take
-    /// it in time.
+    /// Adds how a core's frames crossed, what its link dropped, and the kernel because the core did
+    /// not take it in time.
     pub(crate) fn add_link(&mut self, link: &Link) {
         self.paths.extend(PathFigures::of(link));
-        let Link::Xdp(queue) = link else { return };
-        let Ok(counters) = queue.kernel_counters() else { return };
-        for (reason, count) in
-            [("rx_no_frame", counters.rx_dropped), ("rx_ring_full", counters.rx_ring_full)]
+        let counters = link.counters();
+        let mut missed = vec![
+            ("rx_bad", counters.rx_bad),
+            ("rx_too_long", counters.rx_too_long),
+            ("tx_errors", counters.tx_errors),
+        ];
+        if let Link::Xdp(queue) = link
+            && let Ok(kernel) = queue.kernel_counters()
         {
-            if count > 0 {
-                *self.dropped.entry(reason).or_default() += count;
-            }
+            missed.push(("rx_no_frame", kernel.rx_dropped));
+            missed.push(("rx_ring_full", kernel.rx_ring_full));
+        }
+        for (reason, count) in missed.into_iter().filter(|(_, count)| *count > 0) {
+            *self.dropped.entry(reason).or_default() += count;
         }
     }
 

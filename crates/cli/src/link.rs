@@ -1,21 +1,25 @@
 //! Opening a link: frames from the driver, addresses and neighbours from the control plane.
 //!
 //! On `xdp` the kernel owns the interface: its addresses are ours too, it answers ARP and neighbour
-//! discovery, and we learn from it who has which hardware address. On `tap` the kernel is the peer:
-//! our stack answers for itself, with addresses of its own.
+//! discovery, and we learn from it who has which hardware address. On `tap` the kernel is the peer,
+//! on `memif` another process: our stack answers for itself, with addresses of its own.
 
 mod paths;
 
 pub(crate) use paths::{PathFigures, Paths};
 
-use crate::args::{AddressArg, LinkArg, XdpArg};
+use crate::args::{AddressArg, LinkArg, ServedLink, XdpArg};
+use crate::interrupt;
+use crate::memory_plan::Plan;
 use anyhow::{Context, Result, bail};
 use core::net::{IpAddr, Ipv4Addr};
 use crore::driver::xdp::{self, Attachment, LocalPorts};
-use crore::driver::{Link, RxChecksum, tap};
-use crore::mem::Memory;
+use crore::driver::{Link, RxChecksum, memif, tap};
+use crore::mem::{HugePages, Memory};
 use crore::{AddressRange, Interface};
 use crore_ctl::InterfaceInfo;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What is known of a link before it is opened.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Surroundings {
     pub(crate) info: Option<InterfaceInfo>,
     /// The addresses are the interface's own: the kernel uses them as well.
     pub(crate) shares_addresses: bool,
+    /// What the link is, on `memif`.
+    pub(crate) memif: Option<Box<memif::Options>>,
 }
 
 /// A link that is open: one driver queue a core.
@@ -39,11 +45,19 @@ pub(crate) struct Opened {
     pub(crate) paths: Paths,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
+    /// Whether a peer is there, on a link that they come to and go from.
+    pub(crate) peer: Option<memif::Status>,
 }
 
 impl Surroundings {
-    /// Looks at the link, and settles which addresses are ours.
-    pub(crate) fn of(link: &LinkArg, asked: &[AddressArg]) -> Result<Self> {
+    /// Looks at the link, and settles which addresses are ours. On a link that two processes make
+    /// we are in this role, unless the command line says another.
+    pub(crate) fn of(
+        link: &LinkArg,
+        asked: &[AddressArg],
+        role: memif::Role,
+        pages: HugePages,
+    ) -> Result<Self> {
         let asked: Vec<AddressRange> = asked.iter().map(|address| address.0).collect();
         match link {
             LinkArg::Tap { name } => {
@@ -53,7 +67,18 @@ impl Surroundings {
                          --address 10.9.0.2/24, when the kernel's side has 10.9.0.1/24"
                     );
                 }
-                Ok(Self { queues: 1, addresses: asked, info: None, shares_addresses: false })
+                Ok(Self::without_kernel(1, asked))
+            }
+            LinkArg::Memif(memif) => {
+                if asked.is_empty() {
+                    bail!(
+                        "a memif link has no addresses but those that we give it: \
+                         --address 10.9.0.1/24, and another of that network at the other end"
+                    );
+                }
+                let memif = Some(Box::new(memif.options(role, pages)));
+                let queues = memif.as_ref().map_or(1, |memif| u32::from(memif.queues));
+                Ok(Self { memif, ..Self::without_kernel(queues, asked) })
             }
             LinkArg::Xdp(XdpArg { interface, queues, .. }) => {
                 let info = crore_ctl::interface(interface)?;
@@ -67,9 +92,33 @@ impl Surroundings {
                 }
                 let shares_addresses = asked.is_empty();
                 let addresses = if shares_addresses { own(&info)? } else { asked };
-                Ok(Self { queues: existing, addresses, info: Some(info), shares_addresses })
+                let (info, memif) = (Some(info), None);
+                Ok(Self { queues: existing, addresses, info, shares_addresses, memif })
             }
         }
+    }
+
+    /// Looks at the link once more.
+    pub(crate) fn again(&self, asked: &ServedLink) -> Result<Self> {
+        let memif = self.memif.as_ref();
+        let role = memif.map_or(memif::Role::Server, |memif| memif.role);
+        Self::of(&asked.link, &asked.addresses, role, self.frame_pages())
+    }
+
+    /// What memory for frames is on. It is not from the pages reserved for the connections, unless
+    /// it was counted with them.
+    pub(crate) fn frame_pages(&self) -> HugePages {
+        self.memif.as_ref().map_or(HugePages::Transparent, |memif| memif.huge_pages)
+    }
+
+    fn without_kernel(queues: u32, addresses: Vec<AddressRange>) -> Self {
+        Self { queues, addresses, info: None, shares_addresses: false, memif: None }
+    }
+
+    /// What the link itself takes of the pages that are reserved: the memory that it shares.
+    pub(crate) fn plan(&self) -> Plan {
+        let shared = self.memif.iter().map(|memif| ("shared memory", memif.shared_bytes()));
+        Plan { regions: shared.filter(|(_, bytes)| *bytes > 0).collect() }
     }
 
     /// Narrows our addresses down to this one; an unspecified one stands for all.
@@ -103,6 +152,7 @@ impl Surroundings {
     ) -> Result<Opened> {
         match link {
             LinkArg::Tap { name } => self.open_tap(name, memory),
+            LinkArg::Memif(_) => self.open_memif(memory),
             LinkArg::Xdp(arg) => {
                 let mut options = xdp::Options::new(&arg.interface);
                 options.queues = arg.queues;
@@ -126,8 +176,21 @@ impl Surroundings {
              `ip address add PEER/{} dev {name}`",
             range.first, range.prefix_len
         );
-        let paths = Paths::default();
-        Ok(Opened { links, interface, attachment: None, paths, notes: vec![note] })
+        let (attachment, paths) = (None, Paths::default());
+        Ok(Opened { links, interface, attachment, paths, notes: vec![note], peer: None })
+    }
+
+    fn open_memif(&self, memory: &mut Memory) -> Result<Opened> {
+        let options = self.memif.as_ref().context("a memif link without options")?;
+        let opened = memif::open(options, memory)?;
+        let links: Vec<_> = opened.queues.into_iter().map(Link::Memif).collect();
+        let interface = self.interface(&links);
+        let note = match options.role {
+            memif::Role::Server => format!("listening at {}", options.address),
+            memif::Role::Client => format!("connecting to {}", options.address),
+        };
+        let (attachment, paths, peer) = (None, Paths::default(), Some(opened.status));
+        Ok(Opened { links, interface, attachment, paths, notes: vec![note], peer })
     }
 
     fn open_xdp(&self, options: &xdp::Options, memory: &mut Memory) -> Result<Opened> {
@@ -149,7 +212,8 @@ impl Surroundings {
         }
         let links: Vec<_> = opened.queues.into_iter().map(Link::Xdp).collect();
         let interface = self.interface(&links);
-        Ok(Opened { links, interface, attachment: Some(attachment), paths, notes })
+        let attachment = Some(attachment);
+        Ok(Opened { links, interface, attachment, paths, notes, peer: None })
     }
 
     /// Whom the path through an interface may be proven with: gateways, and whom the kernel has
@@ -204,6 +268,29 @@ impl Surroundings {
     }
 }
 
+impl Opened {
+    /// What happened on the link since the last call, a line each.
+    pub(crate) fn news(&self) -> Vec<String> {
+        self.peer.as_ref().map(memif::Status::news).unwrap_or_default()
+    }
+
+    /// Waits until a peer is there, on a link that has none at first.
+    pub(crate) fn wait_for_peer(&self) -> Result<()> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let begun = Instant::now();
+        while !peer.is_up() {
+            for line in self.news() {
+                println!("{line}");
+            }
+            if begun.elapsed() > PEER_PATIENCE || interrupt::came() {
+                bail!("nobody is at the other end of the link");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
 /// The interface's own addresses.
 fn own(info: &InterfaceInfo) -> Result<Vec<AddressRange>> {
     if info.addresses.is_empty() {
@@ -238,6 +325,9 @@ fn plus(first: IpAddr, offset: u32) -> IpAddr {
 
 /// How many hosts are asked at most.
 const PEERS_MAX: usize = 4;
+
+/// How long to wait for the other end of a link: both may be started by one script.
+const PEER_PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests;

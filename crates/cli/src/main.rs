@@ -5,8 +5,8 @@
 //!   demo         server and client in one process, joined by a pipe: all in one command
 //!   bench        profiles that measure, one at a time, with reports
 //!   plan         what memory and how many cores connections take
-//!   serve        echo or HTTP on an XDP or TAP link
-//!   load         clients for a server on an XDP or TAP link
+//!   serve        echo or HTTP on a link: XDP, memif or TAP
+//!   load         clients for a server on a link
 //!   pair         the server and client of demo and bench: settings, memory, threads
 //!   link         opening a link, and what the control plane knows of it
 //!   memory_plan  what memory a stack takes, before it is taken

@@ -22,6 +22,7 @@ use crate::view::{Progress, Sampler, Unit, View};
 use crate::{interrupt, places, report, text};
 use anyhow::{Context, Result, bail};
 use core::net::{IpAddr, SocketAddr};
+use crore::driver::memif;
 use crore::mem::HugePages;
 use crore::{Core, FastOpenKey, Service, StackConfig};
 use figures::Figures;
@@ -81,7 +82,7 @@ impl Prepared {
     }
 
     fn huge_pages(&self) -> usize {
-        self.planned.huge_pages() * self.cores()
+        self.planned.huge_pages() * self.cores() + self.surroundings.plan().huge_pages()
     }
 
     /// Says what its cores will take.
@@ -90,6 +91,10 @@ impl Prepared {
         let each = if self.cores() > 1 { "each core: " } else { "" };
         println!("{of}{each}{} connections", text::grouped(u64::from(self.settings.conns_max)));
         println!("{of}{each}{}", self.planned.line());
+        let shared = self.surroundings.plan();
+        if shared.total_bytes() > 0 {
+            println!("{of}shared with the peer: {}", shared.line());
+        }
     }
 }
 
@@ -189,7 +194,9 @@ fn prepare<S: Service>(options: &ServeOptions) -> Result<Vec<Prepared>> {
 }
 
 fn surroundings(asked: &ServedLink, options: &ServeOptions) -> Result<Surroundings> {
-    let mut surroundings = Surroundings::of(&asked.link, &asked.addresses)?;
+    let pages = options.memory.huge_pages();
+    let mut surroundings =
+        Surroundings::of(&asked.link, &asked.addresses, memif::Role::Server, pages)?;
     if let Some(address) = options.listen.address {
         surroundings.only(address)?;
     }
@@ -246,7 +253,7 @@ fn settings(
         settings.fast_open.keys = [Some(fast_open_key()), None];
     }
     settings.cores = surroundings.queues as u16;
-    settings.answers_for_link = matches!(link, LinkArg::Tap { .. });
+    settings.answers_for_link = link.has_no_kernel();
     settings
 }
 

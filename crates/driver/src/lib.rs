@@ -3,6 +3,7 @@
 //! ```text
 //!   pipe   two ends in one process, frames handed over in place; no NIC, no root, no system call;
 //!          or two sides of several queues each, steered as a NIC steers
+//!   memif  shared memory with another process: VPP, DPDK, or one of our own
 //!   xdp    a queue of a network interface, beside the kernel        AF_XDP; root
 //!   tap    an interface of this machine's own, the kernel as peer   a system call a frame
 //! ```
@@ -12,16 +13,18 @@
 //! addresses and resolution are the stack's. All configuration of interfaces beyond what a driver
 //! itself needs (addresses, routes, neighbours) is `crore-ctl`'s.
 //!
-//! Linux only. `pipe` runs as any user; `xdp` and `tap` need privileges, and say so in their
-//! errors.
+//! Linux only. `pipe` and `memif` run as any user; `xdp` and `tap` need privileges, and say so in
+//! their errors.
 
 mod chunks;
 mod interface;
+pub mod memif;
 mod mesh;
 pub mod pipe;
 mod siblings;
 mod slots;
 pub mod tap;
+mod tokens;
 mod wakeup;
 pub mod xdp;
 
@@ -37,7 +40,6 @@ pub use wakeup::Waker;
 
 /// A link of one core.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a core, and never moved in the turn")]
 pub enum Link {
     /// One end of a pipe.
     Pipe(pipe::End),
@@ -45,6 +47,8 @@ pub enum Link {
     Watched(pipe::Watch),
     /// One queue of a side of a pipe that has several.
     PipeQueue(pipe::Queue),
+    /// One queue of a wire of shared memory.
+    Memif(memif::Queue),
     /// One queue of an interface.
     Xdp(xdp::Queue),
     /// One queue of a TAP device.
@@ -59,6 +63,7 @@ impl Link {
             Self::Pipe(end) => end.rx_burst(burst, max),
             Self::Watched(watch) => watch.rx_burst(burst, max),
             Self::PipeQueue(queue) => queue.rx_burst(burst, max),
+            Self::Memif(queue) => queue.rx_burst(burst, max),
             Self::Xdp(queue) => queue.rx_burst(burst, max),
             Self::Tap(tap) => tap.rx_burst(burst, max),
         }
@@ -74,6 +79,7 @@ impl Link {
             Self::Pipe(end) => end.rx_release(burst),
             Self::Watched(watch) => watch.rx_release(burst),
             Self::PipeQueue(queue) => queue.rx_release(burst),
+            Self::Memif(queue) => queue.rx_release(burst),
             Self::Xdp(queue) => queue.rx_release(burst),
             Self::Tap(tap) => tap.rx_release(burst),
         }
@@ -88,6 +94,7 @@ impl Link {
             Self::Pipe(end) => end.tx_reserve(burst, want),
             Self::Watched(watch) => watch.tx_reserve(burst, want),
             Self::PipeQueue(queue) => queue.tx_reserve(burst, want),
+            Self::Memif(queue) => queue.tx_reserve(burst, want),
             Self::Xdp(queue) => queue.tx_reserve(burst, want),
             Self::Tap(tap) => tap.tx_reserve(burst, want),
         }
@@ -103,6 +110,7 @@ impl Link {
             Self::Pipe(end) => end.tx_burst(burst),
             Self::Watched(watch) => watch.tx_burst(burst),
             Self::PipeQueue(queue) => queue.tx_burst(burst),
+            Self::Memif(queue) => queue.tx_burst(burst),
             Self::Xdp(queue) => queue.tx_burst(burst),
             Self::Tap(tap) => tap.tx_burst(burst),
         }
@@ -118,6 +126,7 @@ impl Link {
             Self::Pipe(end) => end.tx_cancel(burst),
             Self::Watched(watch) => watch.tx_cancel(burst),
             Self::PipeQueue(queue) => queue.tx_cancel(burst),
+            Self::Memif(queue) => queue.tx_cancel(burst),
             Self::Xdp(queue) => queue.tx_cancel(burst),
             Self::Tap(tap) => tap.tx_cancel(burst),
         }
@@ -131,6 +140,7 @@ impl Link {
             Self::Pipe(end) => end.wait(timeout),
             Self::Watched(watch) => watch.wait(timeout),
             Self::PipeQueue(queue) => queue.wait(timeout),
+            Self::Memif(queue) => queue.wait(timeout),
             Self::Xdp(queue) => queue.wait(timeout),
             Self::Tap(tap) => tap.wait(timeout),
         }
@@ -142,6 +152,7 @@ impl Link {
             Self::Pipe(end) => end.waker(),
             Self::Watched(watch) => watch.waker(),
             Self::PipeQueue(queue) => queue.waker(),
+            Self::Memif(queue) => queue.waker(),
             Self::Xdp(queue) => queue.waker(),
             Self::Tap(tap) => tap.waker(),
         }
@@ -153,6 +164,7 @@ impl Link {
             Self::Pipe(end) => end.capabilities(),
             Self::Watched(watch) => watch.capabilities(),
             Self::PipeQueue(queue) => queue.capabilities(),
+            Self::Memif(queue) => queue.capabilities(),
             Self::Xdp(queue) => queue.capabilities(),
             Self::Tap(tap) => tap.capabilities(),
         }
@@ -163,7 +175,7 @@ impl Link {
     pub fn steering(&self) -> Option<Steering> {
         match self {
             Self::PipeQueue(queue) => Some(queue.steering()),
-            Self::Pipe(_) | Self::Watched(_) | Self::Xdp(_) | Self::Tap(_) => None,
+            Self::Pipe(_) | Self::Watched(_) | Self::Memif(_) | Self::Xdp(_) | Self::Tap(_) => None,
         }
     }
 
@@ -173,6 +185,7 @@ impl Link {
             Self::Pipe(end) => end.counters(),
             Self::Watched(watch) => watch.counters(),
             Self::PipeQueue(queue) => queue.counters(),
+            Self::Memif(queue) => queue.counters(),
             Self::Xdp(queue) => queue.counters(),
             Self::Tap(tap) => tap.counters(),
         }
@@ -212,8 +225,12 @@ pub struct Counters {
     pub rx_frames: u64,
     /// Frames handed over to be sent.
     pub tx_frames: u64,
-    /// Entries of the kernel's receive ring, or frames read, that cannot be; ignored.
+    /// Entries of the other side's ring, or frames read, that cannot be; ignored.
     pub rx_bad: u64,
+    /// Frames longer than any of the link's may be; ignored.
+    pub rx_too_long: u64,
+    /// Frames that came in several buffers and were put together.
+    pub rx_chained: u64,
     /// Entries of the kernel's completion ring that cannot be; ignored.
     pub tx_bad: u64,
     /// Times when the other side had no room for a frame. None was lost; it is tried again.

@@ -21,7 +21,6 @@ mod watch;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crore_mem::frames::{FramePlace, RX_BURST_MAX, RxBurst, TxBurst};
@@ -29,6 +28,7 @@ use crore_mem::ring::{ConsumerIndex, ProducerIndex, index_pair};
 use crore_mem::{Memory, MemoryError};
 
 use crate::slots::{LINE_BYTES, Slots};
+use crate::tokens::{self, in_order};
 use crate::wakeup::{Event, Waker};
 use crate::{Capabilities, Counters, RxChecksum};
 
@@ -337,17 +337,9 @@ fn direction(
         Some(clock) => slots.stamped(clock),
         None => slots,
     });
-    let next_token = u64::from(DIRECTIONS.fetch_add(1, Ordering::Relaxed)) << POSITION_BITS;
+    let next_token = tokens::first();
     let sender = Sender { index: producer, slots: Arc::clone(&slots), next_token };
     Ok((sender, Receiver { index: consumer, slots, next_token }))
-}
-
-/// True when the places' tokens count up from `first`.
-#[inline]
-fn in_order(places: &[FramePlace], first: u64) -> bool {
-    // Without a branch for each: this is on the path of every frame.
-    let differences = places.iter().zip(first..).map(|(place, token)| place.token ^ token);
-    differences.fold(0, |all, difference| all | difference) == 0
 }
 
 /// Room for a packet and an Ethernet header with one VLAN tag, in an odd number of cache lines.
@@ -356,17 +348,9 @@ pub(crate) const fn slot_bytes(mtu: u16) -> u32 {
     (lines * LINE_BYTES) as u32
 }
 
-/// Directions made so far. A token counts positions in its low bits and names the direction in its
-/// high ones, so that a burst of another link is told by them.
-static DIRECTIONS: AtomicU32 = AtomicU32::new(1);
-
-/// Bits of a token that count positions. At ten million frames a second they last for 900 hours;
-/// then the direction's name goes up by one, alike at both sides, which harms nobody.
-const POSITION_BITS: u32 = 45;
-
 /// What IPv6 demands of a link (RFC 8200 5), and Ethernet's jumbo frames.
-const MTU_MIN: u16 = 1280;
-const MTU_MAX: u16 = 9000;
+pub(crate) const MTU_MIN: u16 = 1280;
+pub(crate) const MTU_MAX: u16 = 9000;
 
 const SLOTS_MIN: u32 = 64;
 const SLOTS_MAX: u32 = 1 << 20;

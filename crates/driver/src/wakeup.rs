@@ -1,7 +1,7 @@
 //! Sleeping until a file descriptor can be read, and being woken before that.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,11 +43,28 @@ impl Event {
         let _ = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Forgets all signals so far. The only failure is that there were none.
+    /// Forgets all signals so far. The only failure is that there were none: it never waits, even
+    /// where another process that has the descriptor made its reads wait.
     pub(crate) fn drain(&self) {
         let mut count = [0u8; 8];
+        let part = libc::iovec { iov_base: count.as_mut_ptr().cast(), iov_len: count.len() };
         // SAFETY: eight writable bytes, and a descriptor that lives as long as `self`.
-        let _ = unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        let _ =
+            unsafe { libc::preadv2(self.0.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
+    }
+
+    /// An eventfd that another process made; `None` when it is something else.
+    pub(crate) fn of_peer(fd: OwnedFd) -> Option<Self> {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+        if link.as_os_str() != "anon_inode:[eventfd]" {
+            return None;
+        }
+        // SAFETY: numbers only.
+        let status = unsafe {
+            let flags = libc::fcntl(fd.as_raw_fd(), libc::F_GETFL);
+            libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)
+        };
+        (status == 0).then_some(Self(fd))
     }
 
     /// Sleeps until a signal, until `other` can be read, or for `timeout`; drains the signals.
@@ -66,6 +83,12 @@ impl Event {
         if fds[0].revents != 0 {
             self.drain();
         }
+    }
+}
+
+impl AsFd for Event {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

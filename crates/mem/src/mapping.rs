@@ -73,6 +73,33 @@ impl Mapping {
         Self::small(name, bytes).map_err(|failure| failure.of(name, bytes))
     }
 
+    /// The same, and always with a file, which another process can map.
+    pub(crate) fn shareable(
+        name: &'static str,
+        bytes: usize,
+        wish: HugePages,
+    ) -> Result<Self, MemoryError> {
+        let big = bytes >= HUGE_PAGE_BYTES;
+        if big
+            && wish == HugePages::Reserve
+            && let Ok(mapping) = Self::reserved(name, bytes)
+        {
+            return Ok(mapping);
+        }
+        let available_bytes = available_bytes();
+        if bytes > available_bytes {
+            return Err(MemoryError::NotEnough { name, asked_bytes: bytes, available_bytes });
+        }
+        if big
+            && wish != HugePages::None
+            && setting_allows(SHARED_TRANSPARENT)
+            && let Ok(mapping) = Self::transparent_file(name, bytes)
+        {
+            return Ok(mapping);
+        }
+        Self::small(name, bytes).map_err(|failure| failure.of(name, bytes))
+    }
+
     /// Addresses for `bytes`, zero-filled, none of them present: for plans.
     pub(crate) fn absent(name: &'static str, bytes: usize) -> Result<Self, MemoryError> {
         let range = AddressRange::reserve(bytes, SMALL_PAGE_BYTES)
@@ -93,7 +120,7 @@ impl Mapping {
     /// Transparent pages: with a file where the system allows that, else private. `None` when the
     /// system has them switched off.
     fn transparent(name: &str, bytes: usize) -> Option<Self> {
-        if setting_allows("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+        if setting_allows(SHARED_TRANSPARENT)
             && let Ok(mapping) = Self::transparent_file(name, bytes)
             && mapping.pages == Pages::Transparent
         {
@@ -313,6 +340,9 @@ fn huge_bytes(report: &str, start: usize) -> usize {
 fn check(call: &'static str, status: c_int) -> Result<(), Failure> {
     if status < 0 { Err(Failure::last(call)) } else { Ok(()) }
 }
+
+/// Whether files in memory may have transparent pages.
+const SHARED_TRANSPARENT: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
 #[cfg(all(test, not(loom)))]
 mod tests;

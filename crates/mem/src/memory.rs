@@ -96,14 +96,19 @@ impl Memory {
 
     /// `bytes` of plain zeroed memory, from a page's start on when mapped: frames of a driver.
     pub fn region(&mut self, name: &'static str, bytes: usize) -> Result<Region, MemoryError> {
-        let pages = bytes.div_ceil(SMALL_PAGE_BYTES);
-        let count = u32::try_from(pages).map_err(|_| MemoryError::TooLarge {
-            name,
-            slot_bytes: SMALL_PAGE_BYTES,
-            count: pages as u64,
-        })?;
-        let (slot_bytes, align) = (SMALL_PAGE_BYTES, SMALL_PAGE_BYTES);
-        self.take(&Plan { name, version: 0, slot_bytes, count, align, state_bytes: 0 })
+        self.take(&plain(name, bytes)?)
+    }
+
+    /// The same, to be shared with another process by [`Region::file`]: it is never on the heap nor
+    /// private.
+    pub fn shareable(&mut self, name: &'static str, bytes: usize) -> Result<Region, MemoryError> {
+        let plan = plain(name, bytes)?;
+        let region = match self.source {
+            Source::Heap => Region::shareable(&plan, HugePages::None),
+            Source::System(wish) => Region::shareable(&plan, wish),
+            Source::Addresses => Region::planned(&plan),
+        }?;
+        Ok(self.account(name, region))
     }
 
     /// What each region took, in the order they were made.
@@ -132,10 +137,26 @@ impl Memory {
             Source::System(wish) => Region::mapped(plan, wish),
             Source::Addresses => Region::planned(plan),
         }?;
-        let (bytes, pages) = (region.total_bytes(), region.pages());
-        self.accounts.push(Account { name: plan.name, bytes, pages });
-        Ok(region)
+        Ok(self.account(plan.name, region))
     }
+
+    fn account(&mut self, name: &'static str, region: Region) -> Region {
+        let (bytes, pages) = (region.total_bytes(), region.pages());
+        self.accounts.push(Account { name, bytes, pages });
+        region
+    }
+}
+
+/// Memory without slots, in pages.
+fn plain(name: &'static str, bytes: usize) -> Result<Plan, MemoryError> {
+    let pages = bytes.div_ceil(SMALL_PAGE_BYTES);
+    let count = u32::try_from(pages).map_err(|_| MemoryError::TooLarge {
+        name,
+        slot_bytes: SMALL_PAGE_BYTES,
+        count: pages as u64,
+    })?;
+    let (slot_bytes, align) = (SMALL_PAGE_BYTES, SMALL_PAGE_BYTES);
+    Ok(Plan { name, version: 0, slot_bytes, count, align, state_bytes: 0 })
 }
 
 #[cfg(all(test, not(loom)))]

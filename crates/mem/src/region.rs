@@ -98,6 +98,12 @@ impl Region {
         Self::with_header(plan, mapping.start(), SMALL_PAGE_BYTES, Backing::Mapped(mapping))
     }
 
+    /// The same, and another process can always map it: [`Region::file`] is not `None`.
+    pub(crate) fn shareable(plan: &Plan, wish: HugePages) -> Result<Self, MemoryError> {
+        let mapping = Mapping::shareable(plan.name, plan.mapped_bytes()?, wish)?;
+        Self::with_header(plan, mapping.start(), SMALL_PAGE_BYTES, Backing::Mapped(mapping))
+    }
+
     /// A region as large as a mapped one, that takes memory only where it is written.
     pub(crate) fn planned(plan: &Plan) -> Result<Self, MemoryError> {
         let mapping = Mapping::absent(plan.name, plan.mapped_bytes()?)?;
@@ -180,6 +186,11 @@ impl Region {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: `start` has `len` initialised bytes, and the region is borrowed alone.
         unsafe { core::slice::from_raw_parts_mut(self.start().as_ptr(), self.content_bytes) }
+    }
+
+    /// Where the header is, and with it the first byte of [`Region::file`], if there is one.
+    pub fn mapping(&self) -> NonNull<u8> {
+        self.base
     }
 
     /// All bytes taken from the system: header, content and rounding.

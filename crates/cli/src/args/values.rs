@@ -1,7 +1,9 @@
 //! Values on the command line, from text; what is wrong is said in a few words.
 
+mod memif;
 mod xdp;
 
+pub(crate) use memif::MemifArg;
 pub(crate) use xdp::XdpArg;
 
 use core::fmt;
@@ -10,17 +12,25 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 use crore::AddressRange;
 
-/// `xdp:IFACE[:QUEUES][,OPTION=VALUE...]` or `tap:NAME`.
+/// `xdp:IFACE[:QUEUES][,OPTION=VALUE...]`, `memif:PATH[,OPTION=VALUE...]` or `tap:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkArg {
     Xdp(XdpArg),
+    Memif(Box<MemifArg>),
     Tap { name: String },
+}
+
+impl LinkArg {
+    /// Our stack is alone on the link: it answers for its addresses, and no kernel does.
+    pub(crate) fn has_no_kernel(&self) -> bool {
+        matches!(self, Self::Memif(_) | Self::Tap { .. })
+    }
 }
 
 /// `LINK[,address=ADDRESS/BITS]...`: a link, and our addresses on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServedLink {
-    /// As it was written, without the addresses.
+    /// As it was written, without the addresses and what is secret.
     pub(crate) name: String,
     pub(crate) link: LinkArg,
     pub(crate) addresses: Vec<AddressArg>,
@@ -45,11 +55,12 @@ impl FromStr for LinkArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "xdp:IFACE, xdp:IFACE:QUEUES or tap:NAME, like xdp:eth0".to_owned();
+        let wrong = || "xdp:IFACE[:QUEUES], memif:PATH or tap:NAME, like xdp:eth0".to_owned();
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
         match kind {
             _ if rest.is_empty() => Err(wrong()),
             "xdp" => rest.parse().map(Self::Xdp),
+            "memif" => rest.parse().map(Box::new).map(Self::Memif),
             "tap" => Ok(Self::Tap { name: rest.to_owned() }),
             _ => Err(wrong()),
         }
@@ -60,15 +71,16 @@ impl FromStr for ServedLink {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut name, mut addresses) = (Vec::new(), Vec::new());
+        let (mut link, mut addresses) = (Vec::new(), Vec::new());
         for part in text.split(',') {
             match part.strip_prefix("address=") {
                 Some(address) => addresses.push(address.parse()?),
-                None => name.push(part),
+                None => link.push(part),
             }
         }
-        let name = name.join(",");
-        Ok(Self { link: name.parse()?, name, addresses })
+        let is_secret = |part: &&str| part.starts_with("secret=");
+        let name: Vec<_> = link.iter().copied().filter(|part| !is_secret(part)).collect();
+        Ok(Self { link: link.join(",").parse()?, name: name.join(","), addresses })
     }
 }
 

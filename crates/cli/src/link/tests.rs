@@ -6,24 +6,36 @@ fn range(text: &str) -> AddressRange {
 
 fn surroundings(addresses: &[&str]) -> Surroundings {
     let addresses = addresses.iter().map(|text| range(text)).collect();
-    Surroundings { queues: 1, addresses, info: None, shares_addresses: false }
+    Surroundings::without_kernel(1, addresses)
 }
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// A server on this link, without an address.
+fn of(link: &LinkArg) -> Result<Surroundings> {
+    Surroundings::of(link, &[], memif::Role::Server, HugePages::None)
+}
+
+#[test]
+fn a_memif_link_needs_an_address_of_ours() {
+    let link = "memif:/run/crore.sock".parse().unwrap();
+    let error = of(&link).unwrap_err().to_string();
+    assert!(error.contains("--address"), "{error}");
+}
+
 #[test]
 fn a_tap_needs_an_address_of_our_own() {
     let tap = LinkArg::Tap { name: "tap0".to_owned() };
-    let error = Surroundings::of(&tap, &[]).unwrap_err().to_string();
+    let error = of(&tap).unwrap_err().to_string();
     assert!(error.contains("--address"), "{error}");
 }
 
 #[test]
 fn an_interface_that_is_not_there_is_named_with_those_that_are() {
     let link = "xdp:no-such-one".parse().unwrap();
-    let error = Surroundings::of(&link, &[]).unwrap_err().to_string();
+    let error = of(&link).unwrap_err().to_string();
     assert!(error.contains("`no-such-one`") && error.contains("lo"), "{error}");
 }
 

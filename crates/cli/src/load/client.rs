@@ -12,7 +12,7 @@ use crate::running::Running;
 use crate::view::{Sampler, View};
 use anyhow::Result;
 use crore::driver::xdp::LocalPorts;
-use crore::mem::{HugePages, Memory};
+use crore::mem::Memory;
 use crore::{Core, Engine, Stop};
 use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, Pace, Phase, Protocol};
 use std::cell::RefCell;
@@ -37,8 +37,7 @@ impl<P: Protocol + Send + 'static> Client<P> {
         let (surroundings, ports) = (&prepared.surroundings, &prepared.ports);
         let ours = surroundings.each_address();
         let ours = ours.map(|address| LocalPorts { address, ports: ports.clone() }).collect();
-        // Frames do not come from the pages reserved for the connections.
-        let mut frames = Memory::new(HugePages::Transparent);
+        let mut frames = Memory::new(surroundings.frame_pages());
         let mut opened = surroundings.open(&options.link, ours, &mut frames)?;
         let mut neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
         if let Some(neighbours) = &mut neighbours {
@@ -69,6 +68,7 @@ impl<P: Protocol + Send + 'static> Client<P> {
         for note in &self.opened.notes {
             println!("{note}");
         }
+        self.opened.wait_for_peer()?;
         let nudge = || {
             self.running.wake();
             if let Some(neighbours) = self.neighbours.borrow_mut().as_mut() {

@@ -1,4 +1,4 @@
-//! `crore load`: clients for a server on an XDP or TAP link.
+//! `crore load`: clients for a server on a link.
 //!
 //! ```text
 //!   client    the core that runs the load, from its start to its end
@@ -8,7 +8,7 @@
 mod client;
 mod figures;
 
-use crate::args::{LinkArg, LoadOptions};
+use crate::args::LoadOptions;
 use crate::huge_pages::Reserved;
 use crate::link::Surroundings;
 use crate::memory_plan::{self, Plan};
@@ -19,6 +19,7 @@ use client::Client;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use crore::StackConfig;
+use crore::driver::memif;
 use crore_load::{Asked, Echo, Http, LocalAddresses, Numbers, PORTS, Protocol};
 use figures::Figures;
 
@@ -72,11 +73,12 @@ fn run<P: Protocol + Send + 'static>(options: &LoadOptions, protocol: P) -> Resu
 }
 
 fn prepare(options: &LoadOptions) -> Result<Prepared> {
-    let surroundings = Surroundings::of(&options.link, &options.address)?;
+    let (role, pages) = (memif::Role::Client, options.memory.huge_pages());
+    let surroundings = Surroundings::of(&options.link, &options.address, role, pages)?;
     if surroundings.queues > 1 {
         bail!(
             "the load runs on one core, and this interface spreads replies over {} queues; give it \
-             one with `ethtool -L IFACE combined 1` (veth: `rx 1`)",
+             one with `ethtool -L IFACE combined 1` (veth: `rx 1`; memif: `queues=1`)",
             surroundings.queues
         );
     }
@@ -92,7 +94,8 @@ fn prepare(options: &LoadOptions) -> Result<Prepared> {
     };
     let bytes_for = |connections: u32| Ok(plan_for(connections)?.total_bytes());
     memory_plan::check_fit(options.connections, options.memory.huge_pages(), bytes_for)?;
-    let planned = plan_for(options.connections)?;
+    let mut planned = plan_for(options.connections)?;
+    planned.regions.append(&mut surroundings.plan().regions);
     Ok(Prepared { surroundings, locals, ports, settings: settings(options), planned, hop })
 }
 
@@ -128,7 +131,7 @@ fn check_ports(
 fn settings(options: &LoadOptions) -> StackConfig {
     let mut settings = StackConfig::for_connections(options.connections);
     settings.nodelay = true;
-    settings.answers_for_link = matches!(options.link, LinkArg::Tap { .. });
+    settings.answers_for_link = options.link.has_no_kernel();
     settings.snd_buf_bytes = 128 << 10;
     settings
 }

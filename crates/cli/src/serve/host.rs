@@ -73,7 +73,7 @@ where
         let Prepared { asked, surroundings, settings, .. } = prepared;
         let port = options.listen.port;
         let (opened, mut memory_bytes) = open(&asked, &surroundings, port)?;
-        let Opened { links, interface, attachment, paths, notes } = opened;
+        let Opened { links, interface, attachment, paths, notes, peer } = opened;
         let mut cores = Vec::new();
         let siblings = joined(&links, &mut memory_bytes)?;
         for ((link, place), siblings) in links.into_iter().zip(places).zip(siblings) {
@@ -86,8 +86,10 @@ where
             let core = Core::new(engine, link, place);
             cores.push(if siblings.count() > 1 { core.with_siblings(siblings) } else { core });
         }
+        let presence = Presence::of(&asked.link, peer)?;
         Ok(Self {
-            presence: Presence::of(&asked.link)?,
+            state: presence.state(),
+            presence,
             neighbours: surroundings.info.as_ref().map(Neighbours::watch).transpose()?,
             asked,
             port,
@@ -97,7 +99,6 @@ where
             pages: cores.iter().map(Core::stats).collect(),
             resting: cores,
             stop: Stop::new(),
-            state: LinkState::Up,
             losses: 0,
             tried_at: Instant::now(),
             refusal: String::new(),
@@ -129,6 +130,7 @@ where
         }
         let mut news = self.look_at_link()?.into_iter().collect::<Vec<_>>();
         news.extend(self.paths.news());
+        news.extend(self.presence.news());
         Ok(news)
     }
 
@@ -140,10 +142,9 @@ where
             neighbours.pass_on()?;
         }
         let state = self.presence.look()?;
-        if state == self.state {
+        if std::mem::replace(&mut self.state, state) == state || self.presence.has_own_words() {
             return Ok(None);
         }
-        self.state = state;
         let name = &self.asked.name;
         let news = match state {
             LinkState::Up => format!("{name} is up again"),
@@ -189,7 +190,7 @@ where
     }
 
     fn reopen(&mut self) -> Result<()> {
-        let found = Surroundings::of(&self.asked.link, &self.asked.addresses)?;
+        let found = self.surroundings.again(&self.asked)?;
         let missing = self.surroundings.addresses.iter().find(|one| {
             // Link-local ones follow the hardware address, and nobody is told of them.
             !is_link_local(one.first) && !found.addresses.contains(one)
@@ -205,7 +206,7 @@ where
         let (opened, mut frame_bytes) = open(&self.asked, &surroundings, self.port)?;
         let (mtu, now) = (self.mtu, opened.interface.mtu);
         ensure!(now >= mtu, "it had an MTU of {mtu}, and now has {now}");
-        let presence = Presence::of(&self.asked.link)?;
+        let presence = Presence::of(&self.asked.link, opened.peer)?;
         let neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
         let siblings = joined(&opened.links, &mut frame_bytes)?;
         let cores = std::mem::take(&mut self.resting).into_iter();
@@ -272,7 +273,7 @@ impl<S: Service> Host<S> {
 /// what they take as well.
 fn open(asked: &ServedLink, surroundings: &Surroundings, port: u16) -> Result<(Opened, usize)> {
     let ours = surroundings.each_address().map(|address| LocalPorts::one(address, port));
-    let mut frames = Memory::new(HugePages::Transparent);
+    let mut frames = Memory::new(surroundings.frame_pages());
     let opened = surroundings.open(&asked.link, ours.collect(), &mut frames)?;
     Ok((opened, frames.total_bytes()))
 }

@@ -1,7 +1,8 @@
-//! Whether the interface under a link is there, as the kernel tells.
+//! Whether the interface under a link is there, as the kernel tells, or the peer at its other end.
 
 use crate::args::{LinkArg, XdpArg};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use crore::driver::memif;
 use crore_ctl::{CtlError, Event, Watch};
 use serde::Serialize;
 
@@ -28,8 +29,14 @@ impl LinkState {
     }
 }
 
-/// An interface of the kernel's, watched.
-pub(super) struct Presence {
+/// What a link needs to be up, watched.
+pub(super) enum Presence {
+    Interface(Interface),
+    Peer(memif::Status),
+}
+
+/// An interface of the kernel's.
+pub(super) struct Interface {
     name: String,
     index: u32,
     watch: Watch,
@@ -37,21 +44,61 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Begins to watch what is under a link that is open.
-    pub(super) fn of(link: &LinkArg) -> Result<Self> {
-        let name = match link {
-            LinkArg::Xdp(XdpArg { interface: name, .. }) | LinkArg::Tap { name } => name.clone(),
-        };
-        // Before asking, so that nothing falls between the two.
-        let watch = Watch::open()?;
-        let index = crore_ctl::interface(&name)?.index;
-        let mut presence = Self { name, index, watch, state: LinkState::Gone };
-        presence.state = presence.ask()?;
-        Ok(presence)
+    /// Begins to watch what is under a link that is open, or who is at its other end.
+    pub(super) fn of(link: &LinkArg, peer: Option<memif::Status>) -> Result<Self> {
+        match (link, peer) {
+            (LinkArg::Xdp(XdpArg { interface: name, .. }) | LinkArg::Tap { name }, _) => {
+                Ok(Self::Interface(Interface::watch(name)?))
+            }
+            (LinkArg::Memif(_), peer) => {
+                Ok(Self::Peer(peer.context("a memif link without a peer's state")?))
+            }
+        }
+    }
+
+    /// How it was when it was last looked at.
+    pub(super) fn state(&self) -> LinkState {
+        match self {
+            Self::Interface(interface) => interface.state,
+            Self::Peer(peer) if peer.is_up() => LinkState::Up,
+            Self::Peer(_) => LinkState::Down,
+        }
     }
 
     /// How it is now; costs nothing where nothing has changed.
     pub(super) fn look(&mut self) -> Result<LinkState> {
+        match self {
+            Self::Interface(interface) => interface.look(),
+            Self::Peer(_) => Ok(self.state()),
+        }
+    }
+
+    /// What it is that happened is told by [`Presence::news`].
+    pub(super) fn has_own_words(&self) -> bool {
+        matches!(self, Self::Peer(_))
+    }
+
+    /// What a link has to tell in words of its own: which peer came, and why one went.
+    pub(super) fn news(&self) -> Vec<String> {
+        match self {
+            Self::Interface(_) => Vec::new(),
+            Self::Peer(peer) => peer.news(),
+        }
+    }
+}
+
+impl Interface {
+    fn watch(name: &str) -> Result<Self> {
+        let name = name.to_owned();
+        // Before asking, so that nothing falls between the two.
+        let watch = Watch::open()?;
+        let index = crore_ctl::interface(&name)?.index;
+        let mut interface = Self { name, index, watch, state: LinkState::Gone };
+        interface.state = interface.ask()?;
+        Ok(interface)
+    }
+
+    fn look(&mut self) -> Result<LinkState> {
         let (index, mut is_news) = (self.index, false);
         self.watch.poll(|event| match event {
             Event::Link { interface, .. } => is_news |= interface == index,
