@@ -137,7 +137,8 @@ impl Arrival {
 
 impl Stack {
     /// The frame that nearly all are, in one go: untagged, IPv4 without options and whole, TCP
-    /// with no option but timestamps, for us, its sums right. `None`: it is not like that, or
+    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not
+    /// like that, or
     /// something is wrong with it, and [`Stack::parse_frame`] says what.
     #[inline]
     pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
@@ -154,7 +155,7 @@ impl Stack {
         arrival.seq = head.seq;
         arrival.ack = head.ack;
         arrival.window = head.window;
-        arrival.set_segment(head.flags, head.timestamps, false);
+        arrival.set_segment(head.flags, head.options.timestamps(), false);
         arrival.start = plain::SEGMENT_AT as u16;
         arrival.payload_start = offset_in(frame, payload);
         arrival.payload_len = payload.len() as u16;

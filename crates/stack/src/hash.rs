@@ -1,4 +1,5 @@
-//! The keyed hash of a 4-tuple: `SipHash-1-3`, written out straight for the two lengths we have.
+//! The keyed hash of a 4-tuple: `SipHash`, written out straight for the two lengths we have. The flow
+//! table has it with one and three rounds, what an outsider may see with two and four.
 //!
 //! The flow table places connections by this hash, so whoever can choose addresses and ports must
 //! not be able to choose buckets: the key is drawn at start and never leaves the process. The
@@ -48,6 +49,31 @@ impl FlowKey {
             (self.local >> 64) as u64,
             last_word(V6_MESSAGE_LEN, self.remote_port, self.local_port),
         ]
+    }
+
+    /// `SipHash-2-4` of the flow under `key`.
+    pub(crate) fn sip_2_4(&self, key: [u64; 2]) -> u64 {
+        let state = initial(key);
+        match FlowV4::of(self) {
+            Some(FlowV4(words)) => sip::<Word, 2, 2, 4>(state, words.map(Word)).0,
+            None => sip::<Word, 5, 2, 4>(state, self.v6_words().map(Word)).0,
+        }
+    }
+
+    /// The same of the flow with eight more bytes before the ports.
+    pub(crate) fn sip_2_4_with(&self, key: [u64; 2], more: u64) -> u64 {
+        let (state, longer) = (initial(key), 8 << 56);
+        match FlowV4::of(self) {
+            Some(FlowV4([addresses, last])) => {
+                let words = [addresses, more, last + longer];
+                sip::<Word, 3, 2, 4>(state, words.map(Word)).0
+            }
+            None => {
+                let [a, b, c, d, last] = self.v6_words();
+                let words = [a, b, c, d, more, last + longer];
+                sip::<Word, 6, 2, 4>(state, words.map(Word)).0
+            }
+        }
     }
 }
 
@@ -103,7 +129,7 @@ impl Work for Burst<'_> {
         let (hashes4, hashes_rest) = self.hashes.as_chunks_mut::<4>();
         for (four, out) in flows4.iter().zip(hashes4) {
             let words = [0, 1].map(|at| W::new(four.map(|FlowV4(words)| words[at])));
-            *out = self.hasher.sip_1_3(words).words();
+            *out = sip::<W, 2, 1, 3>(self.hasher.initial, words).words();
         }
         for (flow, out) in flows_rest.iter().zip(hashes_rest) {
             *out = self.hasher.hash_v4(*flow);
@@ -114,15 +140,7 @@ impl Work for Burst<'_> {
 impl FlowHasher {
     /// A hasher under `key`, which must be drawn at random at start and kept secret.
     pub fn new(key: [u64; 2]) -> Self {
-        Self {
-            level: Level::best(),
-            initial: [
-                key[0] ^ 0x736f_6d65_7073_6575,
-                key[1] ^ 0x646f_7261_6e64_6f6d,
-                key[0] ^ 0x6c79_6765_6e65_7261,
-                key[1] ^ 0x7465_6462_7974_6573,
-            ],
-        }
+        Self { level: Level::best(), initial: initial(key) }
     }
 
     /// The hash of one key; all 64 bits are good.
@@ -130,13 +148,13 @@ impl FlowHasher {
     pub fn hash(&self, key: &FlowKey) -> u64 {
         match FlowV4::of(key) {
             Some(flow) => self.hash_v4(flow),
-            None => self.sip_1_3(key.v6_words().map(Word)).0,
+            None => sip::<Word, 5, 1, 3>(self.initial, key.v6_words().map(Word)).0,
         }
     }
 
     #[inline]
-    fn hash_v4(&self, FlowV4([first, last]): FlowV4) -> u64 {
-        self.sip_1_3([Word(first), Word(last)]).0
+    fn hash_v4(&self, FlowV4(words): FlowV4) -> u64 {
+        sip::<Word, 2, 1, 3>(self.initial, words.map(Word)).0
     }
 
     /// The hashes of a burst of IPv4 flows, side by side: `hashes[i]` becomes that of `flows[i]`.
@@ -147,23 +165,6 @@ impl FlowHasher {
     pub fn hash_burst(&self, flows: &[FlowV4], hashes: &mut [u64]) {
         self.level.run(Burst { hasher: self, flows, hashes });
     }
-
-    /// `SipHash-1-3` of messages of `WORDS` words each, the last one with the length.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it has vectors where it is inlined")]
-    fn sip_1_3<W: Lanes, const WORDS: usize>(&self, words: [W; WORDS]) -> W {
-        let mut v = self.initial.map(W::splat);
-        for word in words {
-            v[3] = v[3].xor(word);
-            round(&mut v);
-            v[0] = v[0].xor(word);
-        }
-        v[2] = v[2].xor(W::splat(0xff));
-        round(&mut v);
-        round(&mut v);
-        round(&mut v);
-        v[0].xor(v[1]).xor(v[2].xor(v[3]))
-    }
 }
 
 impl core::fmt::Debug for FlowHasher {
@@ -171,6 +172,34 @@ impl core::fmt::Debug for FlowHasher {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("FlowHasher")
     }
+}
+
+/// The state that a key begins with.
+const fn initial(key: [u64; 2]) -> [u64; 4] {
+    [
+        key[0] ^ 0x736f_6d65_7073_6575,
+        key[1] ^ 0x646f_7261_6e64_6f6d,
+        key[0] ^ 0x6c79_6765_6e65_7261,
+        key[1] ^ 0x7465_6462_7974_6573,
+    ]
+}
+
+/// `SipHash-C-D` of messages of `WORDS` words each, the last one with the length.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it has vectors where it is inlined")]
+fn sip<W: Lanes, const WORDS: usize, const C: usize, const D: usize>(
+    initial: [u64; 4],
+    words: [W; WORDS],
+) -> W {
+    let mut v = initial.map(W::splat);
+    for word in words {
+        v[3] = v[3].xor(word);
+        (0..C).for_each(|_| round(&mut v));
+        v[0] = v[0].xor(word);
+    }
+    v[2] = v[2].xor(W::splat(0xff));
+    (0..D).for_each(|_| round(&mut v));
+    v[0].xor(v[1]).xor(v[2].xor(v[3]))
 }
 
 #[inline(always)]

@@ -116,7 +116,7 @@ impl Stack {
     /// when it is not known yet.
     pub(crate) fn neighbour_of_arrival(&mut self, arrival: &Arrival, frame: &[u8]) -> Option<u16> {
         let hop = self.next_hop_or_sender(arrival.remote);
-        if let Some(neighbour) = self.neighbours.lookup(hop)
+        if let Some(neighbour) = self.neighbours.recall(hop)
             && self.neighbours.mac_for(neighbour, hop).is_some()
         {
             return Some(neighbour as u16);
@@ -273,8 +273,11 @@ fn write_frame(
     payload: &[u8],
     frame: &mut [u8],
 ) -> usize {
-    let plain = header.options.is_empty_but_timestamps() && header.urgent == 0;
-    if plain && path.is_v4() && link.vlan.is_none() {
+    if path.is_v4()
+        && link.vlan.is_none()
+        && header.urgent == 0
+        && let Some(options) = plain::Options::of(&header.options)
+    {
         let plain = plain::Frame {
             mac: MacAddr(path.mac),
             traffic_class: path.class | ecn,
@@ -286,7 +289,7 @@ fn write_frame(
             ack: header.ack,
             flags: header.flags,
             window: header.window,
-            timestamps: header.options.timestamps,
+            options,
         };
         return plain.write(MacAddr(link.mac), link.ttl, payload, frame);
     }

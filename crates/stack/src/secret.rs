@@ -107,7 +107,7 @@ impl Secrets {
     /// RFC 6528-3b, RFC 9293 MUST-9: its key is known here only.
     pub fn isn(&self, key: &FlowKey, now_us: u64) -> u32 {
         let timer = (now_us / ISN_TICK_US) as u32;
-        timer.wrapping_add(hash_flow(self.isn, key, &[]) as u32)
+        timer.wrapping_add(key.sip_2_4(self.isn) as u32)
     }
 
     /// The initial sequence number that answers a SYN of sequence number `irs` without any state.
@@ -147,7 +147,7 @@ impl Secrets {
     /// share (RFC 6056 3.3.3, the simple hash-based algorithm). The ports of `key` that count are
     /// the remote one only.
     pub fn port_offset(&self, local: u128, remote: u128, remote_port: u16) -> u32 {
-        hash_flow(self.port, &FlowKey { remote, local, remote_port, local_port: 0 }, &[]) as u32
+        FlowKey { remote, local, remote_port, local_port: 0 }.sip_2_4(self.port) as u32
     }
 
     /// What is added to the clock for the timestamps sent between two hosts (RFC 7323 5.4).
@@ -156,7 +156,7 @@ impl Secrets {
     /// from one connection to the next, which reuse in TIME-WAIT builds on (RFC 6191 2).
     pub fn ts_offset(&self, local: u128, remote: u128) -> u32 {
         let key = FlowKey { remote, local, remote_port: 0, local_port: 0 };
-        hash_flow(self.timestamp, &key, &[]) as u32
+        key.sip_2_4(self.timestamp) as u32
     }
 
     /// The key of Fast Open cookies in the epoch of this number.
@@ -175,7 +175,8 @@ impl Secrets {
 
     /// The part of a cookie that is its flow's, and what is added to `irs` for the other one.
     fn cookie_mac(&self, key: &FlowKey, sent_min: u32, class: u32) -> [u32; 2] {
-        let mac = hash_flow(self.cookie, key, &[sent_min, class]);
+        let more = u64::from(sent_min) | u64::from(class) << 32;
+        let mac = key.sip_2_4_with(self.cookie, more);
         [mac as u32 & FLOW_MASK, (mac >> 32) as u32]
     }
 }
@@ -250,23 +251,6 @@ fn derive(seed: &[u8; 32], purpose: u8) -> Key {
         })
     };
     [word(0), word(1)]
-}
-
-fn hash_flow(secret: Key, key: &FlowKey, more: &[u32]) -> u64 {
-    let mut hasher = SipHasher24::new_with_keys(secret[0], secret[1]);
-    // In one piece: the hasher puts pieces together with care, and that takes as long as hashing.
-    let mut message = [0; 44];
-    message[..16].copy_from_slice(&key.remote.to_le_bytes());
-    message[16..32].copy_from_slice(&key.local.to_le_bytes());
-    message[32..34].copy_from_slice(&key.remote_port.to_le_bytes());
-    message[34..36].copy_from_slice(&key.local_port.to_le_bytes());
-    let mut len = 36;
-    for word in more {
-        message[len..len + 4].copy_from_slice(&word.to_le_bytes());
-        len += 4;
-    }
-    hasher.write(&message[..len]);
-    hasher.finish()
 }
 
 /// RFC 6528 3: the timer counts every 4 us.

@@ -1,5 +1,6 @@
 //! The frame that nearly all are, read in one look and written in one go: Ethernet without a tag,
-//! IPv4 without options and whole, TCP with no option or with timestamps alone.
+//! IPv4 without options and whole, TCP with no option, with timestamps alone, or with the four
+//! options that nearly every SYN and its answer have.
 //!
 //! ```text
 //!   0    6    12   14 15  16  18 20 22  23 24  26  30  34        46 48 50 52 54
@@ -13,7 +14,7 @@ use core::net::Ipv4Addr;
 
 use crate::checksum::{self, Sum};
 use crate::ethernet::{EtherType, MacAddr};
-use crate::tcp::{Flags, Timestamps};
+use crate::tcp::{Flags, Timestamps, UsualSyn};
 use crate::{Protocol, tcp};
 
 /// What a plain frame says, but for its payload.
@@ -39,8 +40,62 @@ pub struct Frame {
     pub flags: Flags,
     /// The window as it stands in the header.
     pub window: u16,
+    /// The options.
+    pub options: Options,
+}
+
+/// The options of a plain frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Options {
+    /// None.
+    None,
+    /// Timestamps, behind two NOPs.
+    Timestamps(Timestamps),
+    /// All that a SYN has, in the order of Linux.
+    Syn(UsualSyn),
+}
+
+impl Options {
+    /// The same, for options that are one of these kinds.
+    #[inline]
+    pub fn of(options: &tcp::Options) -> Option<Self> {
+        if options.is_empty_but_timestamps() {
+            return Some(options.timestamps.map_or(Self::None, Self::Timestamps));
+        }
+        UsualSyn::of(options).map(Self::Syn)
+    }
+
     /// The timestamps option.
-    pub timestamps: Option<Timestamps>,
+    #[inline]
+    pub fn timestamps(&self) -> Option<Timestamps> {
+        match *self {
+            Self::None => None,
+            Self::Timestamps(timestamps) => Some(timestamps),
+            Self::Syn(UsualSyn { timestamps, .. }) => Some(timestamps),
+        }
+    }
+
+    /// Of a segment whose header is so long.
+    #[inline]
+    fn parse(segment: &[u8], header_len: usize) -> Option<Self> {
+        match header_len {
+            tcp::MIN_HEADER_LEN => Some(Self::None),
+            WITH_TIMESTAMPS_LEN => tcp::timestamps_alone(segment).map(Self::Timestamps),
+            OF_SYN_LEN => {
+                UsualSyn::parse(segment.get(tcp::MIN_HEADER_LEN..OF_SYN_LEN)?).map(Self::Syn)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        match self {
+            Self::None => tcp::MIN_HEADER_LEN,
+            Self::Timestamps(_) => WITH_TIMESTAMPS_LEN,
+            Self::Syn(_) => OF_SYN_LEN,
+        }
+    }
 }
 
 impl Frame {
@@ -61,11 +116,7 @@ impl Frame {
             return None;
         }
         let segment = frame.get(SEGMENT_AT..SEGMENT_AT + segment_len)?;
-        let timestamps = match header_len {
-            tcp::MIN_HEADER_LEN => None,
-            WITH_TIMESTAMPS_LEN => Some(tcp::timestamps_alone(segment)?),
-            _ => return None,
-        };
+        let options = Options::parse(segment, header_len)?;
         if !checksum::verify(ip_sum(h)) || !checksum::verify(segment_sum(h, segment)) {
             return None;
         }
@@ -80,7 +131,7 @@ impl Frame {
             ack: be32(h, SEGMENT_AT + 8),
             flags: Flags(h[SEGMENT_AT + 13]),
             window: be16(h, SEGMENT_AT + 14),
-            timestamps,
+            options,
         };
         Some((this, &segment[header_len..]))
     }
@@ -96,8 +147,7 @@ impl Frame {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "every field is at hand where it is called")]
     pub fn write(&self, by: MacAddr, ttl: u8, payload: &[u8], out: &mut [u8]) -> usize {
-        let header_len =
-            if self.timestamps.is_some() { WITH_TIMESTAMPS_LEN } else { tcp::MIN_HEADER_LEN };
+        let header_len = self.options.header_len();
         let (start, segment_len) = (SEGMENT_AT + header_len, header_len + payload.len());
         let sum = checksum::copy_and_sum(&mut out[start..start + payload.len()], payload);
         let Some((h, _)) = out.split_first_chunk_mut::<HEADERS_MAX>() else {
@@ -121,18 +171,30 @@ impl Frame {
         let window = u64::from(self.window);
         let pseudo = src + dst + u64::from(Protocol::TCP.0) + segment_len as u64;
         let mut sum = pseudo + ports + seq + ack + control + window + u64::from(sum.partial());
-        if let Some(Timestamps { value, echo }) = self.timestamps {
-            let (value, echo) = (u64::from(value), u64::from(echo));
-            sum += u64::from(tcp::TIMESTAMPS_PREFIX) + value + echo;
-            let prefix = u64::from(tcp::TIMESTAMPS_PREFIX);
-            put64(h, 56, prefix << 48 | value << 16 | echo >> 16);
-            h[64..66].copy_from_slice(&(echo as u16).to_be_bytes());
-            let sum = u64::from(!checksum::fold(sum));
-            put64(h, 48, window << 48 | sum << 32 | prefix >> 16);
-        } else {
-            let sum = u64::from(!checksum::fold(sum));
-            h[48..52].copy_from_slice(&((window << 16 | sum) as u32).to_be_bytes());
-            h[52..54].fill(0);
+        match self.options {
+            Options::None => {
+                let sum = u64::from(!checksum::fold(sum));
+                h[48..52].copy_from_slice(&((window << 16 | sum) as u32).to_be_bytes());
+                h[52..54].fill(0);
+            }
+            Options::Timestamps(Timestamps { value, echo }) => {
+                let (value, echo) = (u64::from(value), u64::from(echo));
+                let prefix = u64::from(tcp::TIMESTAMPS_PREFIX);
+                sum += prefix + value + echo;
+                put64(h, 56, prefix << 48 | value << 16 | echo >> 16);
+                h[64..66].copy_from_slice(&(echo as u16).to_be_bytes());
+                let sum = u64::from(!checksum::fold(sum));
+                put64(h, 48, window << 48 | sum << 32 | prefix >> 16);
+            }
+            Options::Syn(usual) => {
+                let [mss, prefix, value, echo, scale] = usual.words().map(u64::from);
+                sum += mss + prefix + value + echo + scale;
+                put64(h, 56, mss << 48 | prefix << 16 | value >> 16);
+                put64(h, 64, value << 48 | echo << 16 | scale >> 16);
+                h[72..74].copy_from_slice(&(scale as u16).to_be_bytes());
+                let sum = u64::from(!checksum::fold(sum));
+                put64(h, 48, window << 48 | sum << 32 | mss >> 16);
+            }
         }
         start + payload.len()
     }
@@ -185,11 +247,13 @@ const PACKET_AT: usize = 14;
 pub const SEGMENT_AT: usize = PACKET_AT + 20;
 const HEADERS_LEN: usize = SEGMENT_AT + tcp::MIN_HEADER_LEN;
 /// Bytes of headers in front of a payload, at most.
-const HEADERS_MAX: usize = SEGMENT_AT + WITH_TIMESTAMPS_LEN;
+const HEADERS_MAX: usize = SEGMENT_AT + OF_SYN_LEN;
 /// More fragments, or an offset: a part of a packet.
 const FRAGMENT: u16 = 0x3fff;
 /// A packet that may not be fragmented, with no identification (RFC 6864 4.1).
 const DONT_FRAGMENT: u64 = 1 << 14;
+/// A TCP header with a SYN's options.
+const OF_SYN_LEN: usize = tcp::MIN_HEADER_LEN + UsualSyn::LEN;
 /// A TCP header with timestamps and nothing else.
 const WITH_TIMESTAMPS_LEN: usize = 32;
 /// Version 4, five words.

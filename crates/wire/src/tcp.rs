@@ -13,7 +13,7 @@ pub use flags::Flags;
 pub(crate) use options::TIMESTAMPS_PREFIX;
 pub use options::{
     FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie, OptionLayout, Options, SACK_BLOCKS_MAX,
-    SackBlocks, Timestamps, WINDOW_SCALE_MAX,
+    SackBlocks, Timestamps, UsualSyn, WINDOW_SCALE_MAX,
 };
 use options::{OPTIONS_LEN_MAX, TIMESTAMPS_ONLY_LEN};
 
@@ -121,7 +121,8 @@ impl Header {
     }
 
     fn write_summed_with_options(&self, out: &mut [u8], rest: Sum) -> usize {
-        if let Some(options) = options::syn::words(&self.options) {
+        if let Some(usual) = UsualSyn::of(&self.options) {
+            let options = usual.words();
             let len = MIN_HEADER_LEN + size_of_val(&options);
             let words = self.words(len);
             let sum = rest.add_u64(words.0).add_u64(words.1).add_u16(self.urgent);

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 use core::hash::Hasher as _;
 
 use proptest::prelude::*;
-use siphasher::sip::SipHasher13;
+use siphasher::sip::{SipHasher13, SipHasher24};
 
 use super::{FlowHasher, FlowKey, FlowV4, Level};
 
 const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
-fn reference(secret: [u64; 2], key: &FlowKey) -> u64 {
+/// The message of a flow, with `more` before its ports.
+fn message(key: &FlowKey, more: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     if key.is_v4() {
         message.extend_from_slice(&(key.local as u32).to_le_bytes());
@@ -19,10 +20,21 @@ fn reference(secret: [u64; 2], key: &FlowKey) -> u64 {
         message.extend_from_slice(&key.remote.to_le_bytes());
         message.extend_from_slice(&key.local.to_le_bytes());
     }
+    message.extend_from_slice(more);
     message.extend_from_slice(&key.local_port.to_le_bytes());
     message.extend_from_slice(&key.remote_port.to_le_bytes());
+    message
+}
+
+fn reference(secret: [u64; 2], key: &FlowKey) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(secret[0], secret[1]);
-    hasher.write(&message);
+    hasher.write(&message(key, &[]));
+    hasher.finish()
+}
+
+fn reference_2_4(secret: [u64; 2], key: &FlowKey, more: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(secret[0], secret[1]);
+    hasher.write(&message(key, more));
     hasher.finish()
 }
 
@@ -51,6 +63,17 @@ proptest! {
         key in prop_oneof![v4_key(), v6_key()],
     ) {
         prop_assert_eq!(FlowHasher::new(secret).hash(&key), reference(secret, &key));
+    }
+
+    #[test]
+    fn what_outsiders_see_is_the_reference_siphash_2_4(
+        secret in any::<[u64; 2]>(),
+        key in prop_oneof![v4_key(), v6_key()],
+        more in any::<u64>(),
+    ) {
+        prop_assert_eq!(key.sip_2_4(secret), reference_2_4(secret, &key, &[]));
+        let with = reference_2_4(secret, &key, &more.to_le_bytes());
+        prop_assert_eq!(key.sip_2_4_with(secret, more), with);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Neighbours {
     len: u32,
     /// Where the next search for room begins.
     hand: u32,
+    /// Whom [`Neighbours::recall`] found last.
+    recalled: u32,
     /// Where [`Neighbours::due`] goes on, and when it begins again.
     next_due: u32,
     next_round: u32,
@@ -80,6 +82,7 @@ impl Neighbours {
             used: 0,
             len: 0,
             hand: 0,
+            recalled: 0,
             next_due: 0,
             next_round: 0,
             asks_known: true,
@@ -106,6 +109,17 @@ impl Neighbours {
     /// The index of `address`.
     pub fn lookup(&self, address: u128) -> Option<u32> {
         self.by_address.find(address, &self.entries)
+    }
+
+    /// The same for who asks often: most are behind the neighbour that was found last.
+    #[inline]
+    pub fn recall(&mut self, address: u128) -> Option<u32> {
+        if self.entry(self.recalled).is_some_and(|entry| entry.address == address) {
+            return Some(self.recalled);
+        }
+        let found = self.lookup(address)?;
+        self.recalled = found;
+        Some(found)
     }
 
     /// The neighbour at `index`, unless that is free.

@@ -353,6 +353,9 @@ proptest! {
                 let address = neighbours.entry(index).unwrap().address();
                 prop_assert_eq!(neighbours.lookup(address), Some(index));
             }
+            for address in 0..20 {
+                prop_assert_eq!(neighbours.recall(address), neighbours.lookup(address));
+            }
         }
     }
 }

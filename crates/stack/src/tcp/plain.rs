@@ -222,7 +222,11 @@ impl Stack {
             ack: tcb.rcv_nxt.0,
             flags,
             window,
-            timestamps: tcb.flags.any(Flags::TIMESTAMPS).then_some(timestamps),
+            options: if tcb.flags.any(Flags::TIMESTAMPS) {
+                plain::Options::Timestamps(timestamps)
+            } else {
+                plain::Options::None
+            },
         };
         let written = frame.write(MacAddr(self.mac), self.config.ttl, payload, out);
         self.commit(written, tx);

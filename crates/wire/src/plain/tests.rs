@@ -15,9 +15,15 @@ fn by_protocols(frame: &[u8]) -> Option<(Frame, &[u8])> {
     let (header, payload) = tcp::Header::parse(segment).ok()?;
     let sum = Sum::pseudo_v4(ip.src, ip.dst, Protocol::TCP, segment.len() as u16);
     let header_len = segment.len() - payload.len();
-    let is_plain =
-        is_alone && (header_len == 20 || header_len == 32 && header.options.timestamps.is_some());
-    if !is_plain || segment[20..header_len].get(..4).is_some_and(|w| w != [1, 1, 8, 10]) {
+    // As they are written, they are the bytes that were read.
+    let options = Options::of(&header.options).filter(|_| is_alone)?;
+    let mut again = vec![0; 40];
+    let len = header.options.write(&mut again);
+    if let Options::Syn(_) = options {
+        // A larger shift counts as 14.
+        again[len - 1] = segment[header_len - 1].max(again[len - 1]);
+    }
+    if segment[20..header_len] != again[..len] {
         return None;
     }
     let plain = Frame {
@@ -31,7 +37,7 @@ fn by_protocols(frame: &[u8]) -> Option<(Frame, &[u8])> {
         ack: header.ack,
         flags: header.flags,
         window: header.window,
-        timestamps: header.options.timestamps,
+        options,
     };
     checksum::verify(sum.add_bytes(segment)).then_some((plain, payload))
 }
@@ -75,9 +81,14 @@ fn timestamps() -> tcp::Options {
     tcp::Options { timestamps, ..tcp::Options::NONE }
 }
 
+fn of_syn() -> tcp::Options {
+    let (mss, window_scale) = (Some(1460), Some(7));
+    tcp::Options { mss, window_scale, sack_permitted: true, ..timestamps() }
+}
+
 #[test]
 fn plain_frames_are_read_as_the_protocols_read_them() {
-    for options in [tcp::Options::NONE, timestamps()] {
+    for options in [tcp::Options::NONE, timestamps(), of_syn()] {
         for len in [0, 1, 2, 63, 64, 65, 1448] {
             for padding in [0, 1, 6] {
                 let payload: Vec<_> = (0..len).map(|i| (i * 7) as u8).collect();
@@ -92,12 +103,12 @@ fn plain_frames_are_read_as_the_protocols_read_them() {
 
 #[test]
 fn frames_are_written_as_the_protocols_write_them() {
-    for options in [tcp::Options::NONE, timestamps()] {
+    for options in [tcp::Options::NONE, timestamps(), of_syn()] {
         for len in [0, 1, 2, 63, 64, 65, 1448] {
             let payload: Vec<_> = (0..len).map(|i| (i * 13) as u8).collect();
             let expected = written(options, &payload, 0);
             let (frame, _) = Frame::parse(&expected).expect("a plain frame");
-            let mut out = vec![0xee; 1514];
+            let mut out = vec![0xee; 1600];
             let end = frame.write(MacAddr([2, 0, 0, 0, 0, 2]), 64, &payload, &mut out);
             assert_eq!(out[..end], expected);
             assert!(out[end.max(HEADERS_MAX)..].iter().all(|&byte| byte == 0xee));
@@ -111,10 +122,18 @@ proptest! {
         numbers in any::<(u32, u32, u32, u32, u16, u16)>(),
         (traffic_class, flags, window, ttl) in any::<(u8, u8, u16, u8)>(),
         timestamps in proptest::option::of(any::<(u32, u32)>()),
+        syn in proptest::option::of((any::<u16>(), 0..=14u8)),
         payload in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
         let (src, dst, seq, ack, src_port, dst_port) = numbers;
-        let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
+        let options = match (timestamps, syn) {
+            (None, _) => Options::None,
+            (Some((value, echo)), None) => Options::Timestamps(Timestamps { value, echo }),
+            (Some((value, echo)), Some((mss, window_scale))) => {
+                let timestamps = Timestamps { value, echo };
+                Options::Syn(UsualSyn { mss, timestamps, window_scale })
+            }
+        };
         let frame = Frame {
             mac: MacAddr([1, 2, 3, 4, 5, 6]),
             traffic_class,
@@ -126,11 +145,11 @@ proptest! {
             ack,
             flags: Flags(flags),
             window,
-            timestamps,
+            options,
         };
         let mut out = vec![0; 600];
         let end = frame.write(MacAddr([6, 5, 4, 3, 2, 1]), ttl, &payload, &mut out);
-        let start = if timestamps.is_some() { 66 } else { 54 };
+        let start = 34 + options.header_len();
         prop_assert_eq!(&out[start..end], &payload[..]);
         prop_assert_eq!(Frame::parse(&out[..end]), Some((frame, &payload[..])));
         prop_assert_eq!(by_protocols(&out[..end]), Some((frame, &payload[..])));
@@ -156,12 +175,12 @@ proptest! {
     #[test]
     fn whatever_is_changed_the_answer_is_that_of_the_protocols(
         len in 0usize..200,
-        with_timestamps: bool,
+        kind in 0usize..3,
         changes in proptest::collection::vec((0usize..120, any::<u8>()), 0..4),
         mend: bool,
     ) {
-        let options = if with_timestamps { timestamps() } else { tcp::Options::NONE };
-        let mut frame = written(options, &vec![0xa5; len], 4);
+        let options = [tcp::Options::NONE, timestamps(), of_syn()];
+        let mut frame = written(options[kind], &vec![0xa5; len], 4);
         for (at, value) in changes {
             if let Some(byte) = frame.get_mut(at) {
                 *byte = value;

@@ -19,11 +19,12 @@ use crate::checksum::Sum;
 mod fast_open;
 mod freebsd;
 mod sack;
-pub(super) mod syn;
+mod syn;
 
 use fast_open::{EXPERIMENT, EXPERIMENT_ID, FAST_OPEN};
 pub use fast_open::{FAST_OPEN_COOKIE_MAX, FastOpen, FastOpenCookie};
 pub use sack::{SACK_BLOCKS_MAX, SackBlocks};
+pub use syn::UsualSyn;
 
 /// The options of one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +90,8 @@ impl Options {
         {
             return Ok(Self { timestamps: Some(timestamps), ..Self::NONE });
         }
-        if let Some(options) = syn::parse(bytes) {
-            return Ok(options);
+        if let Some(usual) = UsualSyn::parse(bytes) {
+            return Ok(usual.into());
         }
         Self::parse_any(bytes)
     }

@@ -10,40 +10,74 @@ use super::{
     WINDOW_SCALE_MAX,
 };
 
-/// The five words, for options that are just these.
-#[inline]
-pub(in crate::tcp) fn words(options: &Options) -> Option<[u32; 5]> {
-    let (mss, timestamps, shift) = (options.mss?, options.timestamps?, options.window_scale?);
-    let others = !options.sack.is_empty() || options.fast_open.is_some();
-    if others || !options.sack_permitted || options.layout != OptionLayout::Linux {
-        return None;
-    }
-    Some([
-        MSS_PREFIX | u32::from(mss),
-        SACK_AND_TIMESTAMPS,
-        timestamps.value,
-        timestamps.echo,
-        WINDOW_SCALE_PREFIX | u32::from(shift),
-    ])
+/// What they say, besides that SACK is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsualSyn {
+    /// The largest segment that the sender takes.
+    pub mss: u16,
+    /// The sender's clock, and ours come back.
+    pub timestamps: Timestamps,
+    /// The shift of the sender's windows, at most [`WINDOW_SCALE_MAX`].
+    pub window_scale: u8,
 }
 
-/// The reverse of [`words`], for bytes that are just these options.
-#[inline]
-pub(super) fn parse(bytes: &[u8]) -> Option<Options> {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let words = <&[[u8; 4]; 5]>::try_from(words).ok().filter(|_| rest.is_empty())?;
-    let [mss, prefix, value, echo, scale] = words.map(u32::from_be_bytes);
-    let fits = mss & !0xffff == MSS_PREFIX
-        && prefix == SACK_AND_TIMESTAMPS
-        && scale & !0xff == WINDOW_SCALE_PREFIX;
-    fits.then(|| Options {
-        mss: Some(mss as u16),
-        // RFC 7323-2.3f: a larger shift counts as 14.
-        window_scale: Some((scale as u8).min(WINDOW_SCALE_MAX)),
-        sack_permitted: true,
-        timestamps: Some(Timestamps { value, echo }),
-        ..Options::NONE
-    })
+impl UsualSyn {
+    /// Bytes that they take.
+    pub const LEN: usize = 20;
+
+    /// The same, for options that are just these.
+    #[inline]
+    pub fn of(options: &Options) -> Option<Self> {
+        let (mss, timestamps) = (options.mss?, options.timestamps?);
+        let window_scale = options.window_scale?;
+        let others = !options.sack.is_empty() || options.fast_open.is_some();
+        if others || !options.sack_permitted || options.layout != OptionLayout::Linux {
+            return None;
+        }
+        Some(Self { mss, timestamps, window_scale })
+    }
+
+    /// Reads bytes that are just these options.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let words = <&[[u8; 4]; 5]>::try_from(words).ok().filter(|_| rest.is_empty())?;
+        let [mss, prefix, value, echo, scale] = words.map(u32::from_be_bytes);
+        let fits = mss & !0xffff == MSS_PREFIX
+            && prefix == SACK_AND_TIMESTAMPS
+            && scale & !0xff == WINDOW_SCALE_PREFIX;
+        fits.then(|| Self {
+            mss: mss as u16,
+            timestamps: Timestamps { value, echo },
+            // RFC 7323-2.3f: a larger shift counts as 14.
+            window_scale: (scale as u8).min(WINDOW_SCALE_MAX),
+        })
+    }
+
+    /// The five words.
+    #[inline]
+    pub(crate) fn words(&self) -> [u32; 5] {
+        [
+            MSS_PREFIX | u32::from(self.mss),
+            SACK_AND_TIMESTAMPS,
+            self.timestamps.value,
+            self.timestamps.echo,
+            WINDOW_SCALE_PREFIX | u32::from(self.window_scale),
+        ]
+    }
+}
+
+impl From<UsualSyn> for Options {
+    #[inline]
+    fn from(syn: UsualSyn) -> Self {
+        Self {
+            mss: Some(syn.mss),
+            window_scale: Some(syn.window_scale),
+            sack_permitted: true,
+            timestamps: Some(syn.timestamps),
+            ..Self::NONE
+        }
+    }
 }
 
 const MSS_PREFIX: u32 = u32::from_be_bytes([MSS, 4, 0, 0]);

@@ -276,13 +276,13 @@ fn the_words_of_a_syn_are_its_bytes() {
             timestamps: Some(Timestamps { echo, ..TS }),
             ..Options::NONE
         };
-        let words = syn::words(&options).unwrap();
+        let words = UsualSyn::of(&options).unwrap().words();
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         assert_eq!(bytes, written(&options));
-        assert_eq!(syn::parse(&bytes), Some(options));
+        assert_eq!(UsualSyn::parse(&bytes).map(Options::from), Some(options));
     }
     let large_shift = [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 200];
-    assert_eq!(syn::parse(&large_shift).unwrap().window_scale, Some(14));
+    assert_eq!(UsualSyn::parse(&large_shift).unwrap().window_scale, 14);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn options_that_are_not_just_those_of_a_syn_have_no_words() {
         Options { layout: OptionLayout::FreeBsd, ..whole },
     ];
     for options in others {
-        assert_eq!(syn::words(&options), None, "{options:?}");
-        assert_eq!(syn::parse(&written(&options)), None, "{options:?}");
+        assert_eq!(UsualSyn::of(&options), None, "{options:?}");
+        assert_eq!(UsualSyn::parse(&written(&options)), None, "{options:?}");
     }
 }
