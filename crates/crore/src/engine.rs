@@ -135,18 +135,12 @@ impl<S: Service> Engine<S> {
         if rx.is_empty() {
             return;
         }
-        for i in 0..rx.len() {
-            rx.prefetch(i);
-        }
-        self.stack.parse(rx, &mut self.burst);
-        self.stack.look_up(&mut self.burst);
-        if size_of::<S::State>() > 0 {
-            for i in 0..rx.len() {
-                if let Some(index) = self.stack.likely_conn(&self.burst, i) {
-                    self.states.prefetch(index);
-                }
+        let states = &self.states;
+        self.stack.look_at(rx, &mut self.burst, |index| {
+            if size_of::<S::State>() > 0 {
+                states.prefetch(index);
             }
-        }
+        });
         self.stack.input(rx, &self.burst, &mut self.events, tx);
         watch.lap(cycles, Stage::StackIn);
         self.dispatch(Some(rx), watch);

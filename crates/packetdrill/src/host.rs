@@ -101,8 +101,7 @@ impl Host {
         stack.begin_turn(self.now_us);
         let mut sent = Vec::new();
         let turn = |rx: &RxBurst, tx: &mut TxBurst| {
-            stack.parse(rx, burst);
-            stack.look_up(burst);
+            stack.look_at(rx, burst, |_| {});
             stack.input(rx, burst, events, tx);
             drain(stack, events, rx, &mut tell);
         };

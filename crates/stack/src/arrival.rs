@@ -73,21 +73,13 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub struct Burst {
     pub(crate) arrivals: [Arrival; RX_BURST_MAX],
-    /// Their flows and hashes, side by side as they are computed.
-    pub(crate) flows: [FlowV4; RX_BURST_MAX],
-    pub(crate) hashes: [u64; RX_BURST_MAX],
     pub(crate) count: usize,
 }
 
 impl Burst {
     /// An empty one; one is enough for a core's life.
     pub fn new() -> Self {
-        Self {
-            arrivals: [Arrival::default(); RX_BURST_MAX],
-            flows: [FlowV4::NONE; RX_BURST_MAX],
-            hashes: [0; RX_BURST_MAX],
-            count: 0,
-        }
+        Self { arrivals: [Arrival::default(); RX_BURST_MAX], count: 0 }
     }
 }
 
@@ -137,8 +129,7 @@ impl Arrival {
 
 impl Stack {
     /// The frame that nearly all are, in one go: untagged, IPv4 without options and whole, TCP
-    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not
-    /// like that, or
+    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not like that, or
     /// something is wrong with it, and [`Stack::parse_frame`] says what.
     #[inline]
     pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {

@@ -38,6 +38,7 @@ use crate::wire_key::Endpoints;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
+use core::ops::Range;
 use crore_mem::frames::{RxBurst, TxBurst};
 use crore_mem::{Memory, MemoryError, Pool, Slab};
 
@@ -212,29 +213,58 @@ impl Stack {
         self.look_at_budget();
     }
 
-    /// First stage: every frame's headers into numbers; the flow table's buckets are asked for.
+    /// First stage: every frame's headers into numbers, and its record, most likely, found and asked
+    /// for. `likely` is told the control blocks' slots, so that the engine can ask for the
+    /// application's state beside them.
+    ///
+    /// It goes in groups, so that one group's memory comes while others are worked on, and never
+    /// more of it is under way than a core can wait for:
+    ///
+    /// ```text
+    ///   group        n + 1           n                          n - 1
+    ///   asked for    its frames                  its buckets              its control blocks
+    ///   then                         parsed, hashed             looked up
+    /// ```
     #[inline]
-    pub fn parse(&mut self, rx: &RxBurst, burst: &mut Burst) {
+    pub fn look_at(&mut self, rx: &RxBurst, burst: &mut Burst, mut likely: impl FnMut(u32)) {
         let count = rx.len();
         burst.count = count;
-        let (arrivals, flows) = (&mut burst.arrivals[..count], &mut burst.flows[..count]);
+        let mut opening = 0;
+        (0..count.min(GROUP)).for_each(|i| rx.prefetch(i));
+        for start in (0..count).step_by(GROUP) {
+            let end = count.min(start + GROUP);
+            (end..count.min(end + GROUP)).for_each(|i| rx.prefetch(i));
+            self.parse(rx, burst, start..end);
+            let before = start.saturating_sub(GROUP)..start;
+            self.look_up(&mut burst.arrivals[before], &mut opening, &mut likely);
+        }
+        let last = count.saturating_sub(1) / GROUP * GROUP..count;
+        self.look_up(&mut burst.arrivals[last], &mut opening, &mut likely);
+        self.counters.rx_frames += count as u64;
+    }
+
+    /// Headers into numbers; the flow table's buckets are asked for.
+    #[inline]
+    fn parse(&mut self, rx: &RxBurst, burst: &mut Burst, group: Range<usize>) {
+        let arrivals = &mut burst.arrivals[group.clone()];
+        let (mut flows, mut hashes) = ([FlowV4::NONE; GROUP], [0; GROUP]);
+        let flows = &mut flows[..arrivals.len()];
         let mut bytes = 0;
-        for (i, flow) in flows.iter_mut().enumerate() {
+        for ((arrival, flow), i) in arrivals.iter_mut().zip(flows.iter_mut()).zip(group) {
             let frame = rx.frame(i);
             bytes += frame.len() as u64;
-            *flow = match self.parse_plain(frame, &mut arrivals[i]) {
+            *flow = match self.parse_plain(frame, arrival) {
                 Some(flow) => flow,
-                None => self.parse_other(frame, &mut arrivals[i]),
+                None => self.parse_other(frame, arrival),
             };
         }
-        self.counters.rx_frames += count as u64;
         self.counters.rx_bytes += bytes;
-        let hashes = &mut burst.hashes[..count];
+        let hashes = &mut hashes[..flows.len()];
         self.hasher.hash_burst(flows, hashes);
-        for (i, arrival) in arrivals.iter_mut().enumerate() {
+        for ((arrival, flow), hash) in arrivals.iter_mut().zip(flows).zip(hashes) {
             // What is no IPv4 flow has got its hash already.
-            if flows[i] != FlowV4::NONE {
-                arrival.hash = hashes[i];
+            if *flow != FlowV4::NONE {
+                arrival.hash = *hash;
             }
             self.flows.prefetch(arrival.hash);
         }
@@ -254,23 +284,23 @@ impl Stack {
         })
     }
 
-    /// Second stage: every segment's record is found, most likely, and asked for.
+    /// Every segment's record is found, most likely, and asked for.
     #[inline]
-    pub fn look_up(&mut self, burst: &mut Burst) {
-        let mut opening = 0;
-        for arrival in &mut burst.arrivals[..burst.count] {
+    fn look_up(&self, arrivals: &mut [Arrival], opening: &mut u32, likely: &mut impl FnMut(u32)) {
+        for arrival in arrivals {
             arrival.record =
                 if arrival.kind == Kind::Tcp { self.flows.first(arrival.hash) } else { None };
             match arrival.record.map(Record::of) {
                 Some(Record::Conn(index)) => {
                     self.tcbs.prefetch_line(index, 0);
                     self.tcbs.prefetch_line(index, 1);
+                    likely(index);
                 }
                 Some(Record::HalfOpen(index)) => {
                     self.half_opens.slab.prefetch(index);
                     // Most likely the handshake's last segment: it takes a control block.
-                    self.tcbs.prefetch_next(opening);
-                    opening += 1;
+                    self.tcbs.prefetch_next(*opening);
+                    *opening += 1;
                 }
                 Some(Record::TimeWait(index)) => self.time_waits.prefetch(index),
                 None => {}
@@ -278,17 +308,7 @@ impl Stack {
         }
     }
 
-    /// The control block's slot that frame `i` of the burst most likely is for, so that the
-    /// engine can ask for the application's state beside it.
-    #[inline]
-    pub fn likely_conn(&self, burst: &Burst, i: usize) -> Option<u32> {
-        match burst.arrivals[i].record.map(Record::of) {
-            Some(Record::Conn(index)) => Some(index),
-            _ => None,
-        }
-    }
-
-    /// Third stage: every segment takes effect, in order. At most one event a frame. One
+    /// Second stage: every segment takes effect, in order. At most one event a frame. One
     /// acknowledgment for all of a connection comes from the output stage (RFC 9293 MUST-58,
     /// MUST-59).
     #[inline]
@@ -470,6 +490,9 @@ impl Stack {
 /// Resets and pings answered in a millisecond, at most: a million a second, and half as many at
 /// least.
 const STRANGER_REPLIES_PER_TICK: u32 = 1000;
+
+/// Frames whose headers are read and whose records are looked up together.
+const GROUP: usize = 8;
 
 /// Stands for a listener without a code point of its own.
 const NO_DSCP: u8 = 0xff;
