@@ -344,6 +344,14 @@ pub(crate) struct BenchOptions {
     #[arg(long, value_name = "OTHER", value_enum)]
     pub(crate) against: Option<Against>,
 
+    /// What asks, in the profiles whose client needs nothing else: echo
+    ///
+    /// mirror: eight bytes a connection, so that the server is what is measured.
+    /// full: a stack like the server's.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = ClientChoice::Mirror,
+          verbatim_doc_comment)]
+    pub(crate) client: ClientChoice,
+
     /// The processors of server and client [default: the first two that share no core]
     #[arg(long, value_name = "SERVER,CLIENT", value_parser = two_cpus)]
     pub(crate) cpus: Option<(usize, usize)>,
@@ -421,7 +429,7 @@ pub(crate) struct OutputOptions {
     pub(crate) plain: bool,
 }
 
-/// What the demo's client is.
+/// What the client of a server of echo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClientChoice {
     Full,

@@ -49,7 +49,7 @@ pub use echo::Echo;
 pub use http::Http;
 pub use latency::{Latency, LatencySummary};
 pub use load::{Load, LoadConfig};
-pub use mirror::{Mirror, MirrorConfig, MirrorCounts, MirrorHost};
+pub use mirror::{Mirror, MirrorConfig, MirrorCounts, MirrorHost, MirrorLives};
 pub use pattern::Pattern;
 pub use protocol::{Protocol, Received, Request};
 pub use random::Random;

@@ -63,17 +63,12 @@ impl FlowKey {
     /// The same of the flow with eight more bytes before the ports.
     pub(crate) fn sip_2_4_with(&self, key: [u64; 2], more: u64) -> u64 {
         let (state, longer) = (initial(key), 8 << 56);
-        match FlowV4::of(self) {
-            Some(FlowV4([addresses, last])) => {
-                let words = [addresses, more, last + longer];
-                sip::<Word, 3, 2, 4>(state, words.map(Word)).0
-            }
-            None => {
-                let [a, b, c, d, last] = self.v6_words();
-                let words = [a, b, c, d, more, last + longer];
-                sip::<Word, 6, 2, 4>(state, words.map(Word)).0
-            }
+        if let Some(FlowV4([addresses, last])) = FlowV4::of(self) {
+            let words = [addresses, more, last + longer];
+            return sip::<Word, 3, 2, 4>(state, words.map(Word)).0;
         }
+        let [a, b, c, d, last] = self.v6_words();
+        sip::<Word, 6, 2, 4>(state, [a, b, c, d, more, last + longer].map(Word)).0
     }
 }
 

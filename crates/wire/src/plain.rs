@@ -70,8 +70,9 @@ impl Options {
     pub fn timestamps(&self) -> Option<Timestamps> {
         match *self {
             Self::None => None,
-            Self::Timestamps(timestamps) => Some(timestamps),
-            Self::Syn(UsualSyn { timestamps, .. }) => Some(timestamps),
+            Self::Timestamps(timestamps) | Self::Syn(UsualSyn { timestamps, .. }) => {
+                Some(timestamps)
+            }
         }
     }
 

@@ -8,13 +8,14 @@ use super::kernel;
 use super::live::{Live, Window};
 use super::machine::Machine;
 use super::result::{Axis, Figure, Limit, Plot, ProfileResult, Series, Table, median};
-use crate::args::{Against, BenchOptions};
+use crate::args::{Against, BenchOptions, ClientChoice};
 use crate::huge_pages::Reserved;
-use crate::pair::{self, Demand};
+use crate::pair::{Demand, EchoClient, Plans, plan_echo};
 use crate::text::grouped;
 use anyhow::Result;
 use crore::{Conn, Service};
-use crore_load::{Churn, Echo, EchoLoad, Pace};
+use crore_load::{Churn, Pace};
+use std::time::Duration;
 
 /// One N, and who closes.
 struct Point {
@@ -47,7 +48,11 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     let mut points = Vec::new();
     for connections in options.connections_or(&[1_000, 1_000_000]) {
         for kind in KINDS {
-            let bytes_for = |count| Ok(plan_of(&demand(count, kind))?.total_bytes());
+            let client = kind.client(options.client);
+            let bytes_for = |count| {
+                let demand = demand(count, kind, (client, options.time()));
+                Ok(plan_of(&demand, client)?.total_bytes())
+            };
             if !machine.has_room_for(connections, bytes_for, &mut found) {
                 continue;
             }
@@ -58,17 +63,44 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     Ok(found)
 }
 
-pub(super) fn demand(connections: u32, kind: Kind) -> Demand {
-    let churn =
-        Churn { at_once: AT_ONCE, server_closes: kind.server_closes, local_ends: LOCAL_ENDS };
+impl Kind {
+    /// A mirror never comes back to an end, so it cannot show what becomes of the server's records.
+    pub(super) fn client(self, asked: ClientChoice) -> ClientChoice {
+        if self.server_closes { ClientChoice::Full } else { asked }
+    }
+}
+
+/// For lives of such a client in so much time.
+pub(super) fn demand(
+    connections: u32,
+    kind: Kind,
+    (client, time): (ClientChoice, Duration),
+) -> Demand {
+    let local_ends = match client {
+        ClientChoice::Full => LOCAL_ENDS,
+        ClientChoice::Mirror => (time.as_secs_f64() * f64::from(LIVES_A_SECOND_MAX)) as u32,
+    };
+    let churn = Churn { at_once: AT_ONCE, server_closes: kind.server_closes, local_ends };
     let mut demand = Demand::new(connections, PAYLOAD_BYTES, Pace::Churn(churn), None);
     demand.server.time_wait_max = kind.time_wait_max;
     demand.client.time_wait_max = LOCAL_ENDS / 4;
     demand
 }
 
-pub(super) fn plan_of(demand: &Demand) -> Result<pair::Plans> {
-    pair::plan::<EchoOnce, EchoLoad>(demand)
+pub(super) fn plan_of(demand: &Demand, client: ClientChoice) -> Result<Plans> {
+    plan_echo::<EchoOnce>(demand, client)
+}
+
+/// All connections that stand beside open, with a client of this kind.
+pub(super) fn open(
+    demand: &Demand,
+    kind: Kind,
+    client: ClientChoice,
+    machine: &Machine,
+) -> Result<Live<EchoOnce, EchoClient>> {
+    let server = EchoOnce { closes: kind.server_closes };
+    let client = |control| EchoClient::of(demand, client, PAYLOAD_BYTES, control);
+    Live::open_with(demand, server, client, machine)
 }
 
 fn measure(
@@ -77,19 +109,22 @@ fn measure(
     machine: &Machine,
     found: &mut ProfileResult,
 ) -> Result<Point> {
-    let demand = demand(connections, kind);
-    let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages())?;
-    let server = EchoOnce { closes: kind.server_closes };
-    let live = Live::open(&demand, server, Echo::new(PAYLOAD_BYTES), machine)?;
+    let client = kind.client(options.client);
+    let demand = demand(connections, kind, (client, options.time()));
+    let _reserved = Reserved::new(machine.pages, plan_of(&demand, client)?.huge_pages())?;
+    let live = open(&demand, kind, client, machine)?;
     let mut windows = Vec::new();
     for _ in 0..ROUNDS {
         windows.push(live.window(options.time() / ROUNDS)?);
     }
     let ended = live.end()?;
-    let numbers = &ended.numbers;
+    let numbers = &ended.client.numbers;
     let mut complaints = ended.complaints();
     if numbers.lives_failed > 0 {
         complaints.push(format!("{} lives were not whole", numbers.lives_failed));
+    }
+    if numbers.out_of_ports {
+        complaints.push("lives ended faster than they had ends for".to_owned());
     }
     for complaint in complaints {
         let with = grouped(connections.into());
@@ -209,7 +244,8 @@ impl Service for EchoOnce {
 
 const MEASURED: &str = "A client opens a connection, sends one request of 64 octets, checks every \
     octet of the reply, and both close in order; 256 such lives are under way at any time, while N \
-    other connections stand idle. Counted are the connections whose end the server's core has \
+    other connections stand idle. Where the client closes first it is a mirror, unless --client \
+    full is asked for. Counted are the connections whose end the server's core has \
     seen, and its cycles. When the server closes first, each life leaves a TIME-WAIT record there: \
     with 1 k records the oldest give way all the time, with 1 M the client comes back to ends \
     that are still in TIME-WAIT.";
@@ -238,6 +274,9 @@ const AT_ONCE: u32 = 256;
 
 /// Four times as many as the client has records of TIME-WAIT.
 const LOCAL_ENDS: u32 = 1 << 18;
+
+/// A mirror has ends for so many.
+const LIVES_A_SECOND_MAX: u32 = 3_000_000;
 
 /// Windows at each point: the medians of so many are shown.
 const ROUNDS: u32 = 5;

@@ -7,16 +7,16 @@ use super::live::{Live, Window, at_the_servers};
 use super::machine::Machine;
 use super::result::{Axis, Figure, Limit, Pairs, Plot, ProfileResult, Series, Table, median};
 use crate::account::Account;
-use crate::args::{Against, BenchOptions};
+use crate::args::{Against, BenchOptions, ClientChoice};
 use crate::huge_pages::Reserved;
-use crate::pair::{self, Demand};
+use crate::pair::{ClientRemains, Demand, EchoClient, Plans, plan_echo};
 use crate::report::CyclesPerPacket;
 use crate::text::grouped;
 use anyhow::Result;
 use crore::mem::HUGE_PAGE_BYTES;
 use crore_echo::Echo as EchoServer;
 use crore_limit::{Limit as Yardstick, Round};
-use crore_load::{Echo, EchoLoad, Numbers, Pace};
+use crore_load::{Numbers, Pace};
 
 /// One N.
 struct Point {
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &BenchOptions, machine: &Machine) -> Result<ProfileRe
     for connections in options.connections_or(&[10_000, 100_000, 1_000_000, 10_000_000]) {
         let bytes_for = |count| {
             let more: usize = yardstick_regions(beside_limit, count).iter().sum();
-            Ok(plan_of(&demand(count))?.total_bytes() + more)
+            Ok(plan_of(&demand(count), options.client)?.total_bytes() + more)
         };
         if !machine.has_room_for(connections, bytes_for, &mut found) {
             continue;
@@ -65,8 +65,18 @@ pub(super) fn demand(connections: u32) -> Demand {
     Demand::new(connections, PAYLOAD_BYTES, pace, None)
 }
 
-pub(super) fn plan_of(demand: &Demand) -> Result<pair::Plans> {
-    pair::plan::<EchoServer, EchoLoad>(demand)
+pub(super) fn plan_of(demand: &Demand, client: ClientChoice) -> Result<Plans> {
+    plan_echo::<EchoServer>(demand, client)
+}
+
+/// All connections open, with a client of this kind.
+pub(super) fn open(
+    demand: &Demand,
+    client: ClientChoice,
+    machine: &Machine,
+) -> Result<Live<EchoServer, EchoClient>> {
+    let client = |control| EchoClient::of(demand, client, PAYLOAD_BYTES, control);
+    Live::open_with(demand, EchoServer, client, machine)
 }
 
 fn yardstick_regions(wanted: bool, connections: u32) -> Vec<usize> {
@@ -83,11 +93,12 @@ fn measure(
     let demand = demand(connections);
     let more = yardstick_regions(options.against == Some(Against::Limit), connections);
     let more_pages: usize = more.iter().map(|bytes| bytes / HUGE_PAGE_BYTES).sum();
-    let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages() + more_pages)?;
+    let _reserved =
+        Reserved::new(machine.pages, plan_of(&demand, options.client)?.huge_pages() + more_pages)?;
     let make = || Yardstick::new(connections, BURST, machine.pages);
     let is_wanted = !more.is_empty();
     let mut yardstick = is_wanted.then(|| at_the_servers(machine, make)).transpose()?;
-    let live = Live::open(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), machine)?;
+    let live = open(&demand, options.client, machine)?;
     let (mut windows, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         windows.push(live.window(options.time() / ROUNDS)?);
@@ -100,7 +111,7 @@ fn measure(
             .failures
             .push(format!("with {} connections: {complaint}", grouped(connections.into())));
     }
-    Ok(Point { connections, windows, yardstick: theirs, numbers: ended.numbers, in_turn })
+    Ok(Point { connections, windows, yardstick: theirs, numbers: ended.client.numbers, in_turn })
 }
 
 /// The yardstick's cycles a packet now, if it is wanted.
@@ -126,14 +137,15 @@ fn measure_in_turn(
     yardstick: &mut Option<Yardstick>,
     found: &mut ProfileResult,
 ) -> Result<InTurn> {
-    let fleet = Fleet::open_one(demand, machine.places.first, PAYLOAD_BYTES, machine)?;
+    let cpu = machine.places.first;
+    let fleet = Fleet::open_one(demand, options.client, cpu, PAYLOAD_BYTES, machine)?;
     let mut in_turn = InTurn { cycles: Vec::new(), yardstick: Vec::new() };
     for _ in 0..ROUNDS {
         let stretch = fleet.stretch(options.time() / ROUNDS)?;
         in_turn.cycles.push(CyclesPerPacket::between(&stretch.before, &stretch.after));
         in_turn.yardstick.extend(yardstick_after(yardstick, machine, found));
     }
-    for numbers in fleet.end()?.numbers {
+    for ClientRemains { numbers, .. } in fleet.end()?.clients {
         let right = numbers.replies == numbers.requests && numbers.bad_bytes == 0;
         found.check(right, || format!("in turn the client did not have all replies: {numbers:?}"));
     }

@@ -14,14 +14,15 @@
 //! read on another, which a network spares its hosts.
 
 use super::machine::Machine;
+use crate::args::ClientChoice;
 use crate::interrupt;
-use crate::pair::{Demand, SLOTS};
+use crate::pair::{ClientRemains, Demand, EchoClient, EchoHost, SLOTS};
 use anyhow::{Result, anyhow, bail};
 use crore::driver::{Link, Siblings, pipe, siblings};
 use crore::mem::Memory;
 use crore::{Core, CoreConfig, Snapshot, StatsPage};
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, Echo, EchoLoad, Numbers, Phase};
+use crore_load::{Control, Phase};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
@@ -44,7 +45,7 @@ struct Member {
 /// What one thread turns.
 struct Both {
     server: Core<EchoServer>,
-    client: Core<EchoLoad>,
+    client: EchoHost,
 }
 
 /// What the threads are to do.
@@ -67,9 +68,8 @@ type Links = (Vec<Link>, Vec<Link>, Vec<Option<(Siblings, Siblings)>>);
 
 /// What is left of a fleet.
 pub(crate) struct Remains {
-    pub(crate) numbers: Vec<Numbers>,
     pub(crate) servers: Vec<Snapshot>,
-    pub(crate) clients: Vec<Snapshot>,
+    pub(crate) clients: Vec<ClientRemains>,
 }
 
 impl Fleet {
@@ -87,24 +87,26 @@ impl Fleet {
         let far: Vec<Link> = far.into_iter().map(Link::PipeQueue).collect();
         let joined = siblings(&mut frames, &near)?.into_iter().zip(siblings(&mut frames, &far)?);
         let joined: Vec<_> = joined.map(Some).collect();
-        Self::over((near, far, joined), demand, (cpus, crosses), payload_bytes, machine)
+        let links = (near, far, joined);
+        Self::over(links, (demand, ClientChoice::Full), (cpus, crosses), payload_bytes, machine)
     }
 
-    /// Opens them on one core, over a pipe without steering.
+    /// Opens them on one core, over a pipe without steering, by a generator of this kind.
     pub(crate) fn open_one(
         demand: &Demand,
+        kind: ClientChoice,
         cpu: usize,
         payload_bytes: u16,
         machine: &Machine,
     ) -> Result<Self> {
         let (near, far) = pipe::pair(&mut Memory::new(machine.pages), SLOTS, demand.mtu)?;
         let links = (vec![Link::Pipe(near)], vec![Link::Pipe(far)], vec![None]);
-        Self::over(links, demand, (&[cpu], true), payload_bytes, machine)
+        Self::over(links, (demand, kind), (&[cpu], true), payload_bytes, machine)
     }
 
     fn over(
         (near, far, joined): Links,
-        demand: &Demand,
+        (demand, kind): (&Demand, ClientChoice),
         (cpus, crosses): (&[usize], bool),
         payload_bytes: u16,
         machine: &Machine,
@@ -119,12 +121,12 @@ impl Fleet {
             demand.home = if crosses { None } else { server_link.steering().map(Box::new) };
             let control = Control::new();
             control.pause(true);
-            let load = demand.load(Echo::new(payload_bytes), control.clone());
+            let client = EchoClient::of(&demand, kind, payload_bytes, control.clone());
             let (server, _) = demand.server_engine(&server_link, EchoServer, machine.pages)?;
-            let (client, _) = demand.client_engine(&client_link, load, machine.pages)?;
+            let (client, _) = demand.client_on(&client_link, client, machine.pages)?;
             let config = CoreConfig { spin_before_sleep: None, ..CoreConfig::default() };
             let mut server = Core::new(server, server_link, config.clone());
-            let mut client = Core::new(client, client_link, config);
+            let mut client = EchoHost::new(client, client_link, config);
             if let Some((of_server, of_client)) = joined {
                 server = server.with_siblings(of_server);
                 client = client.with_siblings(of_client);
@@ -173,12 +175,11 @@ impl Fleet {
         }
         self.wait(QUIET)?;
         self.orders.0.store(STOP, Ordering::Release);
-        let mut remains = Remains { numbers: Vec::new(), servers: Vec::new(), clients: Vec::new() };
+        let mut remains = Remains { servers: Vec::new(), clients: Vec::new() };
         for member in self.members.drain(..) {
             let both = member.thread.join().map_err(|_| anyhow!("a core has stopped"))?;
-            remains.numbers.push(*both.client.engine().service().numbers());
             remains.servers.push(both.server.snapshot());
-            remains.clients.push(both.client.snapshot());
+            remains.clients.push(both.client.remains());
         }
         Ok(remains)
     }

@@ -9,13 +9,12 @@ use super::result::{Cell, Figure, Pairs, ProfileResult, Table};
 use super::{churn, echo};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
-use crate::pair::Demand;
+use crate::pair::{Client, ClientRemains, Demand, RunningClient};
 use crate::places::is_root;
 use crate::text::grouped;
 use anyhow::Result;
 use crore::{Core, Service};
 use crore_kernel::{Counted, Kernel, Path, Server, Setup};
-use crore_load::{Echo, EchoLoad};
 use std::time::Duration;
 
 /// What is held against the kernel.
@@ -58,10 +57,10 @@ impl What {
     }
 
     /// Of ours, for so long.
-    fn ours<S: Service>(self, live: &Live<S, Echo>, time: Duration) -> Result<f64>
+    fn ours<S: Service, C: Client>(self, live: &Live<S, C>, time: Duration) -> Result<f64>
     where
         Core<S>: Send + 'static,
-        Core<EchoLoad>: Send + 'static,
+        <C::Running as RunningClient>::Ended: Into<ClientRemains>,
     {
         match self {
             Self::Requests => live.reply_rate(time),
@@ -79,9 +78,9 @@ pub(crate) fn echo(options: &BenchOptions, machine: &Machine) -> Result<ProfileR
     let mut found = ProfileResult::new("echo", MEASURED);
     for connections in options.connections_or(&[1_000_000]) {
         let demand = echo::demand(connections);
-        let planned = echo::plan_of(&demand)?.huge_pages();
-        let server = || crore_echo::Echo;
-        beside(What::Requests, (&demand, planned), server, options, machine, &mut found)?;
+        let planned = echo::plan_of(&demand, options.client)?.huge_pages();
+        let open = || echo::open(&demand, options.client, machine);
+        beside(What::Requests, (&demand, planned), open, options, machine, &mut found)?;
     }
     Ok(found)
 }
@@ -90,26 +89,28 @@ pub(crate) fn echo(options: &BenchOptions, machine: &Machine) -> Result<ProfileR
 pub(crate) fn churn(options: &BenchOptions, machine: &Machine) -> Result<ProfileResult> {
     let mut found = ProfileResult::new("churn", MEASURED);
     for connections in options.connections_or(&[1_000_000]) {
-        let demand = churn::demand(connections, churn::KINDS[0]);
-        let planned = churn::plan_of(&demand)?.huge_pages();
-        let server = || churn::EchoOnce { closes: false };
-        beside(What::ShortLives, (&demand, planned), server, options, machine, &mut found)?;
+        let (kind, client) = (churn::KINDS[0], options.client);
+        let time = options.time() * WAYS.len() as u32;
+        let demand = churn::demand(connections, kind, (client, time));
+        let planned = churn::plan_of(&demand, client)?.huge_pages();
+        let open = || churn::open(&demand, kind, client, machine);
+        beside(What::ShortLives, (&demand, planned), open, options, machine, &mut found)?;
     }
     Ok(found)
 }
 
 /// Ours stays open, idle, while the kernel's ways are opened and closed one after the other.
-fn beside<S: Service>(
+fn beside<S: Service, C: Client>(
     what: What,
     (demand, huge_pages): (&Demand, usize),
-    server: impl Fn() -> S,
+    open_ours: impl Fn() -> Result<Live<S, C>>,
     options: &BenchOptions,
     machine: &Machine,
     found: &mut ProfileResult,
 ) -> Result<()>
 where
     Core<S>: Send + 'static,
-    Core<EchoLoad>: Send + 'static,
+    <C::Running as RunningClient>::Ended: Into<ClientRemains>,
 {
     let connections = demand.connections;
     let bytes_for = |_| Ok(huge_pages * crore::mem::HUGE_PAGE_BYTES);
@@ -117,7 +118,7 @@ where
         return Ok(());
     }
     let _reserved = Reserved::new(machine.pages, huge_pages)?;
-    let live = Live::open(demand, server(), Echo::new(PAYLOAD_BYTES), machine)?;
+    let live = open_ours()?;
     let ours_bytes = live.memory.server_bytes as f64 / f64::from(connections);
     let mut table = Table::new(
         "kernel",
@@ -230,7 +231,6 @@ const COLUMNS: [(&str, &str); 5] = [
     ("a connection and side", "bytes"),
 ];
 
-const PAYLOAD_BYTES: u16 = 64;
 const IN_FLIGHT: u32 = 512;
 const ROUNDS: u32 = 3;
 

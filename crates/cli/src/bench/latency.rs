@@ -144,8 +144,9 @@ fn play(
     let answered = answered(&live) - before;
     let ended = live.end()?;
     let mut complaints = ended.complaints();
-    if ended.numbers.lives_failed > 0 {
-        complaints.push(format!("{} short lives were not whole", ended.numbers.lives_failed));
+    if ended.client.numbers.lives_failed > 0 {
+        complaints
+            .push(format!("{} short lives were not whole", ended.client.numbers.lives_failed));
     }
     for complaint in complaints {
         found.failures.push(format!("{}: {complaint}", company.words()));
@@ -153,8 +154,8 @@ fn play(
     Ok(Played {
         answered,
         seconds: window.seconds(),
-        round_trip: ended.latency,
-        numbers: ended.numbers,
+        round_trip: ended.client.latency,
+        numbers: ended.client.numbers,
         timers: ended.server.engine().service().rung,
     })
 }

@@ -5,21 +5,17 @@
 use super::machine::Machine;
 use super::probe;
 use crate::interrupt;
-use crate::pair::{Client, Cores, Demand, MemoryOfSides, Sides};
+use crate::pair::{Client, ClientRemains, Cores, Demand, MemoryOfSides, RunningClient, Sides};
 use crate::report::{CyclesPerPacket, packets_between};
-use crate::running::Running;
 use crate::text;
 use anyhow::{Result, bail};
 use crore::{Core, Service, Snapshot};
-use crore_load::{Control, Latency, Load, Numbers, Phase, Protocol};
+use crore_load::{Control, Load, Numbers, Phase, Protocol};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A server and a client that has opened all its connections.
-pub(crate) struct Live<S: Service, P: Protocol, C: Client<Running = Running<Load<P>>> = Load<P>>
-where
-    Core<Load<P>>: Send + 'static,
-{
+pub(crate) struct Live<S: Service, C: Client> {
     pub(crate) cores: Cores<S, C>,
     pub(crate) control: Control,
     pub(crate) memory: MemoryOfSides,
@@ -35,39 +31,36 @@ pub(crate) struct Window {
 /// What is left in the end.
 pub(crate) struct Ended<S: Service> {
     pub(crate) server: Core<S>,
-    pub(crate) client: Snapshot,
-    pub(crate) numbers: Numbers,
-    /// From when requests were due to their replies, in all windows.
-    pub(crate) latency: Latency,
+    /// Its latency is from when requests were due to their replies, in all windows.
+    pub(crate) client: ClientRemains,
 }
 
-impl<S: Service, P: Protocol> Live<S, P>
+impl<S: Service, P: Protocol> Live<S, Load<P>>
 where
     Core<S>: Send + 'static,
     Core<Load<P>>: Send + 'static,
 {
     /// Opens all connections. The memory for it must have been reserved.
     pub(crate) fn open(demand: &Demand, server: S, protocol: P, machine: &Machine) -> Result<Self> {
-        Self::open_by(demand, server, protocol, |load| load, machine)
+        Self::open_with(demand, server, |control| demand.load(protocol, control), machine)
     }
 }
 
-impl<S: Service, P: Protocol, C: Client<Running = Running<Load<P>>>> Live<S, P, C>
+impl<S: Service, C: Client> Live<S, C>
 where
     Core<S>: Send + 'static,
-    Core<Load<P>>: Send + 'static,
+    <C::Running as RunningClient>::Ended: Into<ClientRemains>,
 {
-    /// The same with something around the load.
-    pub(crate) fn open_by(
+    /// The same with a client that obeys this control.
+    pub(crate) fn open_with(
         demand: &Demand,
         server: S,
-        protocol: P,
-        client: impl FnOnce(Load<P>) -> C,
+        client: impl FnOnce(Control) -> C,
         machine: &Machine,
     ) -> Result<Self> {
         let control = Control::new();
         control.pause(true);
-        let client = client(demand.load(protocol, control.clone()));
+        let client = client(control.clone());
         let sides = Sides::new(demand, server, client, machine.pages)?;
         let memory = sides.memory;
         let cores = Cores::start(sides, machine.places)?;
@@ -159,9 +152,7 @@ where
         self.through(Phase::Checking)?;
         self.through(Phase::Closing)?;
         let (server, client) = self.cores.stop()?;
-        let numbers = *client.engine().service().numbers();
-        let latency = client.engine().service().latency().clone();
-        Ok(Ended { server, client: client.snapshot(), numbers, latency })
+        Ok(Ended { server, client: client.into() })
     }
 }
 
@@ -194,14 +185,14 @@ impl<S: Service> Ended<S> {
     /// What is wrong with a run in which every request must have been answered and every
     /// connection must have stood until it was closed; a sentence each.
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let numbers = &self.numbers;
+        let numbers = &self.client.numbers;
         let server = self.server.snapshot().counters;
         let counts = [
             (numbers.bad_bytes, "octets of replies were wrong"),
             (numbers.requests - numbers.replies.min(numbers.requests), "requests had no reply"),
             (numbers.opened - numbers.established.min(numbers.opened), "connections were lost"),
             (numbers.opened - numbers.closed.min(numbers.opened), "did not close in order"),
-            (server.resets_in + self.client.counters.resets_in, "resets were received"),
+            (server.resets_in + self.client.resets, "resets were received"),
         ];
         let wrong = counts.iter().filter(|(count, _)| *count > 0);
         wrong.map(|(count, what)| format!("{} {what}", text::grouped(*count))).collect()

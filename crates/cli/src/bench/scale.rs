@@ -6,7 +6,7 @@ use super::machine::Machine;
 use super::result::{Axis, Figure, Plot, ProfileResult, Series, Table, median};
 use crate::args::BenchOptions;
 use crate::huge_pages::Reserved;
-use crate::pair::{self, Demand};
+use crate::pair::{self, ClientRemains, Demand};
 use crate::report::CyclesPerPacket;
 use crate::text::grouped;
 use anyhow::Result;
@@ -130,7 +130,7 @@ impl Point {
 
     fn check(&self, connections: u32, found: &mut ProfileResult) {
         let (cores, wanted) = (self.cores, u64::from(connections));
-        for numbers in &self.remains.numbers {
+        for ClientRemains { numbers, .. } in &self.remains.clients {
             let right = numbers.opened == wanted
                 && numbers.established == wanted
                 && numbers.closed == wanted
@@ -140,13 +140,15 @@ impl Point {
                 format!("on {cores} cores a generator did not have all replies: {numbers:?}")
             });
         }
-        let sides = self.remains.servers.iter().chain(&self.remains.clients);
-        let strays: u64 = sides.clone().map(|side| side.counters.strays).sum();
+        let (servers, clients) = (&self.remains.servers, &self.remains.clients);
+        let strays = servers.iter().map(|side| side.counters.strays).sum::<u64>()
+            + clients.iter().map(|side| side.strays).sum::<u64>();
         found.check(strays == 0, || format!("{strays} segments came to a wrong core of {cores}"));
-        let resets: u64 = sides.map(|side| side.counters.resets_in).sum();
+        let resets = servers.iter().map(|side| side.counters.resets_in).sum::<u64>()
+            + clients.iter().map(|side| side.resets).sum::<u64>();
         found.check(resets == 0, || format!("{resets} connections of {cores} cores were reset"));
         if !self.crosses {
-            let shards = self.remains.servers.iter().all(|side| side.counters.accepted == wanted);
+            let shards = servers.iter().all(|side| side.counters.accepted == wanted);
             found.check(shards, || format!("on {cores} cores some connections crossed"));
         }
     }

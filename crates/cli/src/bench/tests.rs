@@ -1,5 +1,5 @@
 use super::*;
-use crate::args::{Against, HugePagesChoice, MemoryOptions};
+use crate::args::{Against, ClientChoice, HugePagesChoice, MemoryOptions};
 use serde_json::Value;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -13,6 +13,7 @@ pub(crate) fn options(connections: &[u32]) -> BenchOptions {
         seconds: 0.2,
         connections: connections.to_vec(),
         against: None,
+        client: ClientChoice::Mirror,
         cpus: None,
         memory: MemoryOptions { huge_pages: Some(HugePagesChoice::None) },
     }
@@ -93,7 +94,17 @@ fn echo_checks_every_reply_at_each_size_and_runs_the_yardstick_in_turn() {
     assert_eq!(series.len(), 4, "stack, driver and stack, the same in turn, yardstick");
     assert_eq!(found["pairs"].as_array().unwrap().len(), 8);
     assert_eq!(found["pairs"][0]["rounds"].as_array().unwrap().len(), 5);
+    assert_eq!(found["failures"], Value::Array(Vec::new()));
     assert!(found["machine"]["memory_miss"]["cycles"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn echo_and_churn_can_have_a_whole_stack_as_their_client() {
+    let client = ClientChoice::Full;
+    let found = play(echo::run, &BenchOptions { client, ..options(&[200]) });
+    assert_eq!(total(&found, "counts", "closed"), 200);
+    let found = play(churn::run, &BenchOptions { client, ..options(&[50]) });
+    assert!(total(&found, "counts", "whole lives") > 1_000);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! The demo's figures: checked, shown beside those of the C10M problem, and as JSON.
 
-use super::client::{ClientRemains, leaked};
 use super::story::Story;
 use crate::account::Account;
 use crate::figures::dropped_line;
-use crate::pair::{Demand, MemoryOfSides};
+use crate::pair::{ClientRemains, Demand, MemoryOfSides, leaked};
 use crate::report::{CyclesPerPacket, LatencyUs, packets_between, rounded};
 use crate::text::{bytes, grouped, rate};
 use crore::Core;

@@ -1,30 +1,26 @@
 //! `crore demo`: a server and a client, ten million connections between them, and what it cost.
 //!
 //! ```text
-//!   client    the client's two kinds: a whole stack, or eight bytes a connection
 //!   story     the phases: open, use, check, close
 //!   figures   the report, and its JSON
 //! ```
 //!
 //! Server and client are a [`crate::pair`].
 
-mod client;
 mod figures;
 mod story;
 
 use crate::args::{ClientChoice, DemoOptions};
 use crate::huge_pages::Reserved;
-use crate::memory_plan::Plan;
-use crate::pair::{self, Cores, Demand, Plans, Sides};
+use crate::pair::{Cores, Demand, EchoClient, Sides, plan_echo};
 use crate::places::TwoPlaces;
 use crate::report::CyclesPerPacket;
 use crate::view::View;
 use crate::{memory_plan, report, text};
 use anyhow::{Result, bail};
-use client::DemoClient;
 use crore::mem::{HugePages, Pages};
 use crore_echo::Echo as EchoServer;
-use crore_load::{Control, EchoLoad, Mirror, MirrorConfig, Pace};
+use crore_load::{Control, MirrorConfig, Pace};
 use figures::Figures;
 use std::time::Duration;
 
@@ -37,7 +33,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<bool> {
     }
     let (connections, client) = choose(options, pages)?;
     let demand = demand(options, connections);
-    let planned = plan(&demand, client)?;
+    let planned = plan_echo::<EchoServer>(&demand, client)?;
     println!("{} connections", text::grouped(u64::from(connections)));
     println!("server: {}", planned.server.line());
     let kind = match client {
@@ -58,7 +54,7 @@ fn measure(
     places: TwoPlaces,
 ) -> Result<bool> {
     let control = Control::new();
-    let client = DemoClient::of(demand, client, options.payload, control.clone());
+    let client = EchoClient::of(demand, client, options.payload, control.clone());
     let sides = Sides::new(demand, EchoServer, client, options.memory.huge_pages())?;
     if let Some(got) = sides.pages.filter(|got| *got != Pages::Reserved) {
         println!("memory: {}", got.advice());
@@ -81,7 +77,7 @@ fn measure(
 /// The whole story.
 fn play(
     demand: &Demand,
-    sides: Sides<EchoServer, DemoClient>,
+    sides: Sides<EchoServer, EchoClient>,
     control: &Control,
     places: TwoPlaces,
     mut view: View,
@@ -98,7 +94,7 @@ pub(crate) fn cycles_per_packet(connections: u32, pages: HugePages) -> Result<Cy
     let pace = Pace::Closed { in_flight: connections.min(512) };
     let demand = Demand::new(connections, 64, pace, Some(Duration::from_secs(1)));
     let control = Control::new();
-    let client = DemoClient::of(&demand, ClientChoice::Mirror, 64, control.clone());
+    let client = EchoClient::of(&demand, ClientChoice::Mirror, 64, control.clone());
     let sides = Sides::new(&demand, EchoServer, client, pages)?;
     let figures = play(&demand, sides, &control, TwoPlaces::choose(None)?, View::Nowhere)?;
     if let Some(complaint) = figures.complaints().first() {
@@ -116,23 +112,12 @@ fn demand(options: &DemoOptions, connections: u32) -> Demand {
     Demand::new(connections, options.payload, pace, Some(traffic_time))
 }
 
-fn plan(demand: &Demand, client: ClientChoice) -> Result<Plans> {
-    match client {
-        ClientChoice::Full => pair::plan::<EchoServer, EchoLoad>(demand),
-        ClientChoice::Mirror => {
-            let mirror = Plan::of(|memory| {
-                Mirror::new(demand.mirror(1), memory, Control::new())?;
-                Ok(())
-            })?;
-            pair::plan_beside::<EchoServer>(demand, mirror)
-        }
-    }
-}
-
 /// As many as were asked for, if they fit; else ten million, or as many as do. And their client.
 fn choose(options: &DemoOptions, pages: HugePages) -> Result<(u32, ClientChoice)> {
     let spare = memory_plan::spare_bytes(pages);
-    let bytes_for = |count: u32, client| Ok(plan(&demand(options, count), client)?.total_bytes());
+    let bytes_for = |count: u32, client| {
+        Ok(plan_echo::<EchoServer>(&demand(options, count), client)?.total_bytes())
+    };
     if let Some(wanted) = options.connections {
         let client = match options.client {
             Some(client) => client,

@@ -1,9 +1,8 @@
 //! The demo's phases: open, use, check, close.
 
-use super::client::DemoClient;
 use crate::account::HardwareFigures;
 use crate::lead::Leader;
-use crate::pair::{Cores, Demand, MemoryOfSides};
+use crate::pair::{Cores, Demand, EchoClient, MemoryOfSides};
 use crate::resident::Resident;
 use crate::view::{Sampler, View};
 use anyhow::Result;
@@ -29,7 +28,7 @@ pub(crate) struct Story {
 
 /// Leads both cores through all phases.
 pub(crate) fn tell(
-    cores: &Cores<EchoServer, DemoClient>,
+    cores: &Cores<EchoServer, EchoClient>,
     control: &Control,
     demand: &Demand,
     memory: MemoryOfSides,
@@ -62,7 +61,7 @@ pub(crate) fn tell(
 }
 
 /// The client has closed everything; the server's last acknowledgments may be on their way.
-fn wait_for_the_last(cores: &Cores<EchoServer, DemoClient>) -> Result<()> {
+fn wait_for_the_last(cores: &Cores<EchoServer, EchoClient>) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < LAST_PATIENCE {
         cores.nudge()?;

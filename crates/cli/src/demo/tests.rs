@@ -19,7 +19,7 @@ fn options(connections: u32) -> DemoOptions {
 fn played(options: &DemoOptions) -> Figures {
     let (connections, client) = choose(options, HugePages::None).unwrap();
     let (demand, control) = (demand(options, connections), Control::new());
-    let client = DemoClient::of(&demand, client, options.payload, control.clone());
+    let client = EchoClient::of(&demand, client, options.payload, control.clone());
     let sides = Sides::new(&demand, EchoServer, client, HugePages::None).unwrap();
     let places = TwoPlaces::choose(None).unwrap();
     play(&demand, sides, &control, places, View::Nowhere).unwrap()
@@ -116,7 +116,7 @@ fn what_went_wrong_is_said_in_a_sentence() {
 #[test]
 fn ten_million_connections_stay_below_320_bytes_each_on_each_side() {
     let demand = demand(&options(1), 10_000_000);
-    let planned = plan(&demand, ClientChoice::Full).unwrap();
+    let planned = plan_echo::<EchoServer>(&demand, ClientChoice::Full).unwrap();
     for side in [&planned.server, &planned.client] {
         let each = side.total_bytes() / 10_000_000;
         assert!((150..=320).contains(&each), "{each} bytes: {}", side.line());
@@ -126,7 +126,8 @@ fn ten_million_connections_stay_below_320_bytes_each_on_each_side() {
 /// 24 GiB, as a machine sells them, of which the kernel keeps some.
 #[test]
 fn a_hundred_million_connections_and_a_mirror_fit_into_20_gib() {
-    let planned = plan(&demand(&options(1), 100_000_000), ClientChoice::Mirror).unwrap();
+    let planned =
+        plan_echo::<EchoServer>(&demand(&options(1), 100_000_000), ClientChoice::Mirror).unwrap();
     let each = planned.server.total_bytes() / 100_000_000;
     assert!((100..=200).contains(&each), "{each} bytes: {}", planned.server.line());
     assert!(planned.client.total_bytes() / 100_000_000 <= 8, "{}", planned.client.line());

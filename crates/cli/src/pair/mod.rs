@@ -4,6 +4,7 @@
 //! ```text
 //!   sides     settings, memory and addresses of both
 //!   client    what the client can be
+//!     echo_client   of a server of echo: a whole stack, or eight bytes a connection
 //!   cores     the two threads, and what this one can ask of them
 //! ```
 //!
@@ -11,10 +12,10 @@
 
 mod client;
 mod cores;
+mod echo_client;
 mod sides;
 
 pub(crate) use client::{Client, RunningClient};
 pub(crate) use cores::Cores;
-pub(crate) use sides::{
-    Demand, MemoryOfSides, PORT, Plans, SERVER, SLOTS, Sides, plan, plan_beside,
-};
+pub(crate) use echo_client::{ClientRemains, EchoClient, EchoHost, leaked, plan_echo};
+pub(crate) use sides::{Demand, MemoryOfSides, PORT, Plans, SERVER, SLOTS, Sides, plan};

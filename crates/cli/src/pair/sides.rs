@@ -9,8 +9,8 @@ use crore::driver::{Capabilities, Link};
 use crore::mem::{HugePages, Memory, Pages, PoolClass};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig, Steering};
 use crore_load::{
-    Churn, Clock, Control, Latency, Load, LoadConfig, LocalAddresses, MirrorConfig, Pace, Protocol,
-    StreamClient,
+    Churn, Clock, Control, Latency, Load, LoadConfig, LocalAddresses, MirrorConfig, MirrorLives,
+    Pace, Protocol, StreamClient,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -104,12 +104,15 @@ impl Demand {
         Load::new(config, protocol, Clock::measured(), control)
     }
 
-    /// A client that keeps hardly anything of a connection, with requests of so many octets. All
-    /// its connections last until the end.
+    /// A client that keeps hardly anything of a connection, with requests of so many octets. It
+    /// closes its short lives before the server does.
     pub(crate) fn mirror(&self, payload_bytes: u16) -> MirrorConfig {
-        let requests_per_second = match self.pace {
-            Pace::Open { per_second } => Some(per_second),
-            Pace::Closed { .. } | Pace::Churn(_) => None,
+        let (requests_per_second, in_flight, lives) = match self.pace {
+            Pace::Open { per_second } => (Some(per_second), self.in_flight, None),
+            Pace::Closed { .. } => (None, self.in_flight, None),
+            Pace::Churn(Churn { at_once, local_ends, .. }) => {
+                (None, 0, Some(MirrorLives { at_once, count: local_ends }))
+            }
         };
         MirrorConfig {
             server: SocketAddrV4::new(SERVER, PORT),
@@ -117,8 +120,9 @@ impl Demand {
             first_address: FIRST_CLIENT,
             connections: self.connections,
             payload_bytes,
+            lives,
             handshakes_max: HANDSHAKES_MAX,
-            in_flight: self.in_flight,
+            in_flight,
             requests_per_second,
             traffic_time: self.traffic_time.unwrap_or(Duration::MAX),
             seed: seed(),
@@ -153,16 +157,16 @@ impl Demand {
         Ok((engine, memory))
     }
 
-    /// The client's engine for a link.
-    pub(crate) fn client_engine<C: Service>(
+    /// The client with its memory, for a link.
+    pub(crate) fn client_on<C: Client>(
         &self,
         link: &Link,
-        service: C,
+        client: C,
         pages: HugePages,
-    ) -> Result<(Engine<C>, Memory)> {
+    ) -> Result<(C::Made, Memory)> {
         let Capabilities { mac, mtu, .. } = link.capabilities();
         let interface = client_interface(self, mac, mtu);
-        engine(&steered(&self.client, link), &interface, service, pages)
+        client.make(&steered(&self.client, link), &interface, pages)
     }
 }
 
@@ -225,9 +229,7 @@ impl<S: Service, C: Client> Sides<S, C> {
         let mut pipe_memory = Memory::new(pages);
         let (server_link, client_link) = links(demand, &mut pipe_memory)?;
         let (server, server_memory) = demand.server_engine(&server_link, server, pages)?;
-        let Capabilities { mac, mtu, .. } = client_link.capabilities();
-        let interface = client_interface(demand, mac, mtu);
-        let (client, client_memory) = client.make(&demand.client, &interface, pages)?;
+        let (client, client_memory) = demand.client_on(&client_link, client, pages)?;
         Ok(Self {
             pages: server_memory.main_pages(),
             server: (server, server_link),

@@ -38,7 +38,7 @@ impl Mirror {
         let exchange = self.under_way.get(segment.index).copied();
         match exchange {
             Some(exchange) if exchange.kind == Kind::Opening => {
-                self.in_syn_sent(segment, tx);
+                self.in_syn_sent(segment, &exchange, tx);
             }
             _ if heard.ts_recent == 0 => self.in_no_connection(segment, tx),
             _ => self.in_established(segment, exchange, octets, tx),
@@ -46,7 +46,7 @@ impl Mirror {
     }
 
     /// SYN-SENT (RFC 9293 3.10.7.3).
-    fn in_syn_sent(&mut self, segment: &Segment, tx: &mut TxBurst) {
+    fn in_syn_sent(&mut self, segment: &Segment, opening: &Exchange, tx: &mut TxBurst) {
         let (index, flags) = (segment.index, segment.flags);
         let expected = self.snd_nxt(index, 0);
         if !flags.contains(Flags::ACK) || segment.ack != expected {
@@ -57,10 +57,8 @@ impl Mirror {
             return;
         }
         if flags.contains(Flags::RST) {
-            self.under_way.end(index);
-            self.numbers.connect_errors += 1;
             self.numbers.refused += 1;
-            return;
+            return self.give_up_opening(index);
         }
         let agreed = segment.timestamps.filter(|_| {
             let takes = self.config.payload_bytes;
@@ -68,15 +66,17 @@ impl Mirror {
         });
         let Some(timestamps) = agreed.filter(|_| flags.contains(Flags::SYN)) else {
             // A server that we cannot talk to in segments of one request each.
-            self.under_way.end(index);
-            self.numbers.connect_errors += 1;
             self.counts.unfit += 1;
+            self.give_up_opening(index);
             return self.reset(segment, tx);
         };
         self.heard[index] =
             Heard { rcv_nxt: segment.seq.wrapping_add(1), ts_recent: timestamps.value.max(1) };
         self.under_way.end(index);
         self.live += 1;
+        if self.is_life(index) {
+            return self.ask_once(index, opening, tx);
+        }
         self.note_opened();
         self.acknowledge(segment, tx);
     }
@@ -146,10 +146,12 @@ impl Mirror {
         }
         if segment.flags.contains(Flags::FIN) {
             self.fin_arrives(segment, exchange.kind, tx);
-        } else if segment.len > 0 {
+        } else if segment.len > 0 && !(self.is_life(index) && self.is_over(index)) {
             self.acknowledge(segment, tx);
         }
-        self.maybe_over(index);
+        if self.is_over(index) {
+            self.end(index, tx);
+        }
     }
 
     /// Octets of a reply, each compared with what it must be.
@@ -198,26 +200,38 @@ impl Mirror {
         self.acknowledge(segment, tx);
     }
 
-    /// Ends an exchange that has all that it waits for.
+    /// True when an exchange has all that it waits for.
     #[inline]
-    fn maybe_over(&mut self, index: u32) {
-        let Some(exchange) = self.under_way.get(index).copied() else { return };
-        let awaited = match exchange.kind {
-            Kind::Opening => return,
-            Kind::Asking => self.config.payload_bytes,
-            Kind::Closing => FIN_RECEIVED,
-        };
-        if !exchange.acknowledged || exchange.received < awaited {
-            return;
-        }
-        self.under_way.end(index);
+    fn is_over(&mut self, index: u32) -> bool {
+        let payload_bytes = self.config.payload_bytes;
+        self.under_way.get(index).is_some_and(|exchange| {
+            let awaited = match exchange.kind {
+                Kind::Opening => return false,
+                Kind::Asking => payload_bytes,
+                Kind::Closing => FIN_RECEIVED,
+            };
+            exchange.acknowledged && exchange.received >= awaited
+        })
+    }
+
+    /// Ends an exchange.
+    #[inline]
+    fn end(&mut self, index: u32, tx: &mut TxBurst) {
+        let Some(exchange) = self.under_way.end(index) else { return };
         if exchange.kind == Kind::Asking {
             self.numbers.replies += 1;
             self.latency.record_ns(self.now_ns.saturating_sub(exchange.due_ns).max(1), 1);
+            if self.is_life(index) {
+                self.end_life(index, tx);
+            }
+            return;
+        }
+        self.live -= 1;
+        self.heard[index] = Heard::default();
+        if self.is_life(index) {
+            self.note_life(true);
         } else {
             self.numbers.closed += 1;
-            self.live -= 1;
-            self.heard[index] = Heard::default();
         }
     }
 
@@ -239,15 +253,26 @@ impl Mirror {
         if let Some(exchange) = self.under_way.end(index) {
             self.numbers.lost += u64::from(exchange.kind == Kind::Asking);
         }
+        if self.is_life(index) {
+            self.note_life(false);
+        }
+    }
+
+    /// A connection did not come about.
+    fn give_up_opening(&mut self, index: u32) {
+        self.under_way.end(index);
+        if self.is_life(index) {
+            self.note_life(false);
+        } else {
+            self.numbers.connect_errors += 1;
+        }
     }
 
     /// Nobody answers any more.
     pub(super) fn give_up(&mut self, index: u32) {
         if self.under_way.get(index).is_some_and(|one| one.kind == Kind::Opening) {
-            self.under_way.end(index);
-            self.numbers.connect_errors += 1;
             self.numbers.unanswered += 1;
-            return;
+            return self.give_up_opening(index);
         }
         self.numbers.timeouts += 1;
         self.lose(index);

@@ -25,12 +25,14 @@
 //!     frames       what is read and written
 //!     arrives      a segment takes effect
 //!     phases       open all, ask all, count all, close all
+//!     lives        open, ask once, close, over and over
 //!   MirrorHost   a mirror with a link, a clock and a thread
 //! ```
 
 mod arrives;
 mod frames;
 mod host;
+mod lives;
 mod phases;
 mod shuffle;
 mod tuples;
@@ -68,6 +70,8 @@ pub struct MirrorConfig {
     pub connections: u32,
     /// Octets of a request: at most [`MirrorConfig::PAYLOAD_MAX`].
     pub payload_bytes: u16,
+    /// Short lives: opened, asked once and closed, while the connections stand beside them.
+    pub lives: Option<MirrorLives>,
     /// Connections being opened at the same time, or being closed, at most.
     pub handshakes_max: u32,
     /// Requests under way at any time, at most.
@@ -80,7 +84,22 @@ pub struct MirrorConfig {
     pub seed: u64,
 }
 
+/// Short lives of a mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MirrorLives {
+    /// At the same time, from the SYN to the end.
+    pub at_once: u32,
+    /// How many in all. Each has ends of its own, because those before it are in TIME-WAIT; the
+    /// numbers of lives follow those of the connections.
+    pub count: u32,
+}
+
 impl MirrorConfig {
+    /// Connections and lives: each has a number, ends and eight bytes.
+    fn numbers(&self) -> u32 {
+        self.connections + self.lives.map_or(0, |lives| lives.count)
+    }
+
     /// The longest request: one segment on Ethernet, with timestamps.
     pub const PAYLOAD_MAX: u16 = 1448;
 }
@@ -120,8 +139,12 @@ pub struct Mirror {
     opening_began_ns: Option<u64>,
     traffic_began_ns: u64,
     schedule: Option<Schedule>,
+    was_paused: bool,
     /// Connections asked for so far.
     next_open: u32,
+    /// The number of the next short life.
+    next_life: u32,
+    lives_under_way: u32,
     /// Places in the order that were picked, counted through all rounds.
     picks: u64,
     /// Connections picked, and asked for from memory, in the order they are to be asked.
@@ -158,20 +181,24 @@ impl Mirror {
         control: Control,
     ) -> Result<Self, MemoryError> {
         assert!((1..=MirrorConfig::PAYLOAD_MAX).contains(&config.payload_bytes));
-        let most = config.in_flight.max(config.handshakes_max);
+        let lives = config.lives.map_or(0, |lives| lives.at_once);
+        let most = (config.in_flight + lives).max(config.handshakes_max);
         let link = Link { mac: MacAddr(config.mac), server_mac: None, server: config.server };
         Ok(Self {
             link,
-            tuples: Tuples::new(config.first_address, config.connections),
+            tuples: Tuples::new(config.first_address, config.numbers()),
             order: Shuffle::new(config.connections, config.seed),
-            heard: memory.table("mirror", 1, config.connections)?,
+            heard: memory.table("mirror", 1, config.numbers())?,
             under_way: UnderWay::new(most),
             now_ns: 0,
             asked_for_server_ns: None,
             opening_began_ns: None,
             traffic_began_ns: 0,
             schedule: None,
+            was_paused: false,
             next_open: 0,
+            next_life: config.connections,
+            lives_under_way: 0,
             picks: 0,
             picked: VecDeque::with_capacity(PICKS_AHEAD),
             walked: 0,
@@ -285,6 +312,12 @@ impl Mirror {
     fn options(&self, ts_recent: u32) -> Options {
         let timestamps = Timestamps { value: self.now_ms() as u32, echo: ts_recent };
         Options { timestamps: Some(timestamps), ..Options::NONE }
+    }
+
+    /// True for the number of a short life.
+    #[inline]
+    fn is_life(&self, index: u32) -> bool {
+        index >= self.config.connections
     }
 
     #[inline]

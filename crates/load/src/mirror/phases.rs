@@ -13,7 +13,7 @@ impl Mirror {
     pub(super) fn go_on(&mut self, tx: &mut TxBurst) {
         match self.numbers.phase {
             Phase::Opening => self.open_some(tx),
-            Phase::Traffic => self.ask_some(tx),
+            Phase::Traffic => self.say_some(tx),
             Phase::Checking => self.check_some(),
             Phase::Closing => self.close_some(tx),
             Phase::Settling | Phase::Done => {}
@@ -21,12 +21,12 @@ impl Mirror {
     }
 
     /// True when a turn has something to do even if no frame came.
-    pub fn wants_turns(&self) -> bool {
+    pub fn wants_turns(&mut self) -> bool {
         self.publisher.is_urgent
             || !self.numbers.waits
                 && match self.numbers.phase {
                     Phase::Opening => self.may_open(),
-                    Phase::Traffic => self.may_ask(),
+                    Phase::Traffic => self.may_ask() || self.may_live(),
                     Phase::Checking => true,
                     Phase::Closing => self.may_close(),
                     Phase::Settling | Phase::Done => false,
@@ -74,8 +74,26 @@ impl Mirror {
 
     fn begin_traffic(&mut self) {
         self.traffic_began_ns = self.now_ns;
+        self.begin_schedule();
+    }
+
+    fn begin_schedule(&mut self) {
         let schedule = |per_second| Schedule::new(self.now_ns, 1e9 / per_second);
         self.schedule = self.config.requests_per_second.map(schedule);
+    }
+
+    /// Requests and short lives, unless there is a pause: nothing is late for it.
+    #[inline]
+    fn say_some(&mut self, tx: &mut TxBurst) {
+        if self.control.is_paused() {
+            self.was_paused = true;
+            return;
+        }
+        if core::mem::take(&mut self.was_paused) {
+            self.begin_schedule();
+        }
+        self.live_some(tx);
+        self.ask_some(tx);
     }
 
     fn traffic_ends_ns(&self) -> u64 {
@@ -144,7 +162,9 @@ impl Mirror {
             self.numbers.requests += 1;
             self.begin(index, Kind::Asking, round as u32 + 1, due_ns, tx);
         }
-        self.pick();
+        if self.config.in_flight > 0 {
+            self.pick();
+        }
     }
 
     #[inline]
@@ -158,8 +178,10 @@ impl Mirror {
         }
     }
 
+    #[inline]
     fn may_ask(&self) -> bool {
-        self.under_way.len() < self.config.in_flight
+        let asked = self.under_way.len() - self.lives_under_way;
+        asked < self.config.in_flight && !self.control.is_paused()
     }
 
     /// When the next request was or is due; `None` while it is not.
@@ -208,7 +230,14 @@ impl Mirror {
 
     /// Sends something that is to be answered. The link has room.
     #[inline]
-    fn begin(&mut self, index: u32, kind: Kind, requests: u32, due_ns: u64, tx: &mut TxBurst) {
+    pub(super) fn begin(
+        &mut self,
+        index: u32,
+        kind: Kind,
+        requests: u32,
+        due_ns: u64,
+        tx: &mut TxBurst,
+    ) {
         let exchange = Exchange {
             kind,
             requests,

@@ -47,10 +47,19 @@ struct World<T> {
 
 impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
     fn new(connections: u32, payload_bytes: u16, tamper: T) -> Self {
+        Self::with_lives(connections, payload_bytes, None, tamper)
+    }
+
+    fn with_lives(
+        connections: u32,
+        payload_bytes: u16,
+        lives: Option<MirrorLives>,
+        tamper: T,
+    ) -> Self {
         let mut memory = Memory::heap();
         let interface =
             Interface::new(SERVER_MAC, 1500, vec![AddressRange::one(IpAddr::V4(*SERVER.ip()), 8)]);
-        let settings = StackConfig::for_connections(connections);
+        let settings = StackConfig::for_connections(connections + 1_000);
         let mut server = Engine::new(settings, &interface, Echo, &mut memory, [7; 32]).unwrap();
         server.listen(SERVER.port());
         let control = Control::new();
@@ -60,8 +69,9 @@ impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
             first_address: Ipv4Addr::new(10, 0, 0, 1),
             connections,
             payload_bytes,
+            lives,
             handshakes_max: 128,
-            in_flight: 128,
+            in_flight: if lives.is_some() { 0 } else { 128 },
             requests_per_second: None,
             traffic_time: Duration::ZERO,
             seed: 11,
@@ -91,6 +101,12 @@ impl<T: FnMut(From, &[u8]) -> Fate> World<T> {
             );
         }
         any || !self.to_server.is_empty()
+    }
+
+    fn turns(&mut self, count: u32) {
+        for _ in 0..count {
+            self.turn();
+        }
     }
 
     fn arrivals(&mut self, from: From) -> Vec<Vec<u8>> {
@@ -282,6 +298,88 @@ fn its_syn_offers_what_a_complete_tcp_offers() {
     // Handshake, request and acknowledgment of the reply; FIN, and acknowledgment of the other one.
     assert_eq!(said[..5], [Flags::SYN, Flags::ACK, ask, Flags::ACK, Flags::ACK | Flags::FIN]);
     assert_eq!(said.last(), Some(&Flags::ACK));
+}
+
+/// 5,000 short lives, 64 at a time, with ten connections beside, that nobody asks anything.
+fn short_lives(tamper: impl FnMut(From, &[u8]) -> Fate) -> World<impl FnMut(From, &[u8]) -> Fate> {
+    let lives = MirrorLives { at_once: 64, count: 5_000 };
+    let mut world = World::with_lives(10, 64, Some(lives), tamper);
+    world.through(Phase::Opening);
+    world.control.allow(Phase::Traffic);
+    let give_up_us = world.now_us + 400_000_000;
+    while world.mirror.numbers.lives + world.mirror.numbers.lives_failed < 5_000 {
+        if !world.turn() {
+            world.now_us += 10_000;
+        }
+        assert!(world.now_us < give_up_us, "lives do not end: {:?}", world.mirror.numbers);
+    }
+    world
+}
+
+#[test]
+fn short_lives_are_opened_asked_answered_and_closed_beside_others_that_stand() {
+    let mut segments = 0;
+    let mut world = short_lives(|_, frame| {
+        segments += u32::from(segment_of(frame).is_some());
+        Fate::Arrives
+    });
+    world.pass_ms(100);
+    let numbers = world.mirror.numbers;
+    assert_eq!((numbers.lives, numbers.lives_failed), (5_000, 0));
+    assert_eq!((numbers.requests, numbers.replies, numbers.bad_bytes), (5_000, 5_000, 0));
+    assert!(numbers.out_of_ports, "each life has ends of its own, and there are no more");
+    assert_eq!((world.census(), world.server.stack().conns()), (10, 10));
+    assert_eq!(world.server.stack().time_wait(), 0, "it is the mirror that closes first");
+    assert_eq!(world.server.stack().counters().accepted, 5_010);
+    world.control.hurry();
+    world.use_all();
+    assert_eq!((world.mirror.numbers.opened, world.mirror.numbers.established), (10, 10));
+    world.close_all();
+    assert_eq!((world.mirror.numbers.closed, world.mirror.numbers.lives), (10, 5_000));
+    world.assert_nothing_left();
+    assert_eq!(world.server.stack().counters().retransmits, 0);
+    drop(world);
+    // SYN and its answer; request, reply; FIN, FIN, and the last acknowledgment.
+    assert_eq!(segments, 7 * 5_000 + 10 * (3 + 3));
+}
+
+#[test]
+fn short_lives_come_through_loss_and_doubling_or_are_counted_as_failed() {
+    let mut number = 0u64;
+    let mut world = short_lives(|_, _| {
+        number += 1;
+        match mixed(number) % 50 {
+            0 => Fate::Lost,
+            1 => Fate::Twice,
+            _ => Fate::Arrives,
+        }
+    });
+    let numbers = world.mirror.numbers;
+    assert_eq!((numbers.lives, numbers.lives_failed, numbers.bad_bytes), (5_000, 0, 0));
+    assert!(world.mirror.counts.resent > 50, "{:?}", world.mirror.counts);
+    world.control.hurry();
+    world.use_all();
+    world.close_all();
+    world.pass_ms(60_000);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_pause_keeps_requests_and_lives_from_beginning_and_lets_those_under_way_end() {
+    let lives = MirrorLives { at_once: 64, count: 1_000_000 };
+    let mut world = World::with_lives(10, 64, Some(lives), untouched);
+    world.through(Phase::Opening);
+    world.control.allow(Phase::Traffic);
+    world.turns(100);
+    world.control.pause(true);
+    world.turns(20);
+    let before = world.mirror.numbers;
+    assert!(before.lives > 100 && before.is_answered(), "{before:?}");
+    world.turns(20);
+    assert_eq!(world.mirror.numbers.lives, before.lives);
+    world.control.pause(false);
+    world.turns(20);
+    assert!(world.mirror.numbers.lives > before.lives);
 }
 
 #[test]

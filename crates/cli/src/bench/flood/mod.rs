@@ -21,7 +21,7 @@ use crore_load::{Echo, EchoLoad, Pace};
 use std::time::Duration;
 
 /// A server, its clients, and attackers beside them.
-type Siege = Live<EchoServer, Echo, Besieged>;
+type Siege = Live<EchoServer, Besieged>;
 
 /// One attack at one rate.
 struct Point {
@@ -73,8 +73,11 @@ fn measure(
     let _reserved = Reserved::new(machine.pages, plan_of(&demand)?.huge_pages())?;
     let orders = Orders::default();
     let tsc_hz = machine.tsc_mhz * 1e6;
-    let besieged = |load| Besieged { load, orders: orders.clone(), tsc_hz };
-    let live = Live::open_by(&demand, EchoServer, Echo::new(PAYLOAD_BYTES), besieged, machine)?;
+    let besieged = |control| {
+        let load = demand.load(Echo::new(PAYLOAD_BYTES), control);
+        Besieged { load, orders: orders.clone(), tsc_hz }
+    };
+    let live = Live::open_with(&demand, EchoServer, besieged, machine)?;
     let time = options.time() / ROUNDS;
     let mut points = Vec::new();
     for (attack, wanted) in attacks() {
