@@ -129,8 +129,8 @@ impl Arrival {
 
 impl Stack {
     /// The frame that nearly all are, in one go: untagged, IPv4 without options and whole, TCP
-    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not like that, or
-    /// something is wrong with it, and [`Stack::parse_frame`] says what.
+    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not
+    /// like that, or something is wrong with it, and [`Stack::parse_frame`] says what.
     #[inline]
     pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
         let (head, payload) = plain::Frame::parse(frame)?;

@@ -1,5 +1,5 @@
-//! The keyed hash of a 4-tuple: `SipHash`, written out straight for the two lengths we have. The flow
-//! table has it with one and three rounds, what an outsider may see with two and four.
+//! The keyed hash of a 4-tuple: `SipHash`, written out straight for the two lengths we have. The
+//! flow table has it with one and three rounds, what an outsider may see with two and four.
 //!
 //! The flow table places connections by this hash, so whoever can choose addresses and ports must
 //! not be able to choose buckets: the key is drawn at start and never leaves the process. The

@@ -213,8 +213,8 @@ impl Stack {
         self.look_at_budget();
     }
 
-    /// First stage: every frame's headers into numbers, and its record, most likely, found and asked
-    /// for. `likely` is told the control blocks' slots, so that the engine can ask for the
+    /// First stage: every frame's headers into numbers, and its record, most likely, found and
+    /// asked for. `likely` is told the control blocks' slots, so that the engine can ask for the
     /// application's state beside them.
     ///
     /// It goes in groups, so that one group's memory comes while others are worked on, and never

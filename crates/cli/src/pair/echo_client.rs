@@ -1,5 +1,5 @@
-//! The client of a server of echo, of either kind: a whole stack with a load on it, or a mirror that
-//! keeps eight bytes a connection.
+//! The client of a server of echo, of either kind: a whole stack with a load on it, or a mirror
+//! that keeps eight bytes a connection.
 
 use super::client::{Client, RunningClient};
 use super::sides::{self, Demand, Plans};
