@@ -17,7 +17,7 @@ use super::filter::Filter;
 use super::link::{self, Attachment, Mode, ModeChoice};
 use super::path::Path;
 use super::peer::Peer;
-use super::probe::{self, Outcome};
+use super::probe::{self, Outcome, Secret};
 use super::queue::{Place, Queue};
 use super::socket::{Bind, Socket};
 use super::{MTU_MAX, Opened, Options, ZeroCopy};
@@ -103,11 +103,10 @@ impl Opened {
             self.leave_unproven("the link is down; what arrives is watched");
             return Ok(None);
         }
-        // Whatever it is: the answers of another process's pings are not taken for ours.
-        let ident = std::process::id() as u16;
-        self.attachment.set_probe(ident, peer.is_some())?;
-        let outcome = probe::prove(interface, &mut self.queues, peer, ident);
-        self.attachment.set_probe(ident, false)?;
+        let secret = Secret::new();
+        self.attachment.set_probe(secret.ident(), peer.is_some())?;
+        let outcome = probe::prove(interface, &mut self.queues, peer, secret);
+        self.attachment.set_probe(secret.ident(), false)?;
         match (outcome, peer) {
             (Outcome::Fault(fault), _) => {
                 return Ok(Some(format!("zero-copy was granted and does not work: {fault}")));

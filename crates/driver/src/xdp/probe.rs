@@ -5,6 +5,7 @@
 //! answers to the sockets. Where there is no such host they are frames for nobody, and only sending
 //! is proven.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,14 +35,38 @@ pub(super) enum Outcome {
     Fault(String),
 }
 
-/// Tries the queues of one interface, which waits for a link that restarts.
+/// What nobody else knows of the pings of one proof, so that nobody can answer in the peer's place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secret(u64);
+
+impl Secret {
+    /// Drawn anew.
+    pub(super) fn new() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+
+    /// The pings' identifier.
+    pub(super) fn ident(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// What a ping carries: whatever a driver may leave in the place of cut or mixed-up bytes
+    /// differs.
+    fn pattern(self, mtu: usize) -> Vec<u8> {
+        let len = mtu.saturating_sub(ipv4::HEADER_LEN + 8);
+        let key = self.0.to_le_bytes();
+        (0..len).map(|at| key[at % 8].wrapping_add((at / 8) as u8)).collect()
+    }
+}
+
+/// Tries the queues of one interface, whose link may be about to restart.
 pub(super) fn prove(
     interface: &Interface,
     queues: &mut [Queue],
     peer: Option<&Peer>,
-    ident: u16,
+    secret: Secret,
 ) -> Outcome {
-    let probe = Probe { mac: interface.mac, mtu: interface.mtu as usize, peer, ident };
+    let probe = Probe { mac: interface.mac, mtu: interface.mtu as usize, peer, secret };
     let (mut rx, start) = (RxBurst::new(), Instant::now());
     let mut running_since = None;
     let mut asked: Option<Instant> = None;
@@ -94,7 +119,7 @@ struct Probe<'a> {
     mac: [u8; 6],
     mtu: usize,
     peer: Option<&'a Peer>,
-    ident: u16,
+    secret: Secret,
 }
 
 impl Probe<'_> {
@@ -119,8 +144,8 @@ impl Probe<'_> {
         };
         let (dst, ether_type) = (MacAddr(peer.mac), EtherType::IPV4);
         let header = ethernet::Header { dst, src: MacAddr(self.mac), vlan: None, ether_type };
-        let data = pattern(self.mtu);
-        let message = Message::EchoRequest { ident: self.ident, seq, data: &data };
+        let data = self.secret.pattern(self.mtu);
+        let message = Message::EchoRequest { ident: self.secret.ident(), seq, data: &data };
         let (from, to, len) = (peer.ours, peer.theirs, message.len() as u16);
         let mut at = header.write(frame);
         at += ipv4::Header::atomic(from, to, Protocol::ICMP, len).write(&mut frame[at..]);
@@ -161,8 +186,8 @@ impl Probe<'_> {
         }
         let (_, payload) = ipv4::Header::parse(packet).ok()?;
         match Message::parse(payload) {
-            Ok(Message::EchoReply { ident, data, .. }) if ident == self.ident => {
-                if data == pattern(self.mtu) {
+            Ok(Message::EchoReply { ident, data, .. }) if ident == self.secret.ident() => {
+                if data == self.secret.pattern(self.mtu) {
                     Some(Ok(said))
                 } else {
                     fault(format!("came damaged: {} bytes, not those that were sent", data.len()))
@@ -189,12 +214,6 @@ impl Probe<'_> {
 /// The number of a queue that has not sent what it was given.
 fn stuck(queue: &mut Queue) -> Option<u32> {
     (queue.unsent() > 0).then(|| queue.number())
-}
-
-/// What a ping carries: whatever a driver may leave in the place of cut or mixed-up bytes differs.
-fn pattern(mtu: usize) -> Vec<u8> {
-    let len = mtu.saturating_sub(ipv4::HEADER_LEN + 8);
-    (0..len).map(|at| (at * 7 + at / 251) as u8).collect()
 }
 
 /// IEEE 802.1Q 8.6.3: no bridge forwards what is sent there.

@@ -11,7 +11,7 @@ const PEER: Peer = Peer {
 };
 
 fn probe(peer: Option<&Peer>) -> Probe<'_> {
-    Probe { mac: [2, 0, 0, 0, 0, 1], mtu: 1500, peer, ident: 77 }
+    Probe { mac: [2, 0, 0, 0, 0, 1], mtu: 1500, peer, secret: Secret(0x0123_4567_89ab_cdef) }
 }
 
 /// What the peer makes of a ping: source and destination change places, and the type.
@@ -60,6 +60,11 @@ fn what_else_arrives_is_no_answer() {
     let mut other = whole.clone();
     other[29] = 9;
     assert_eq!(probe.look(&other), None, "somebody else");
+    let (mut older, whole) = (whole.clone(), whole);
+    older[38..40].copy_from_slice(&[0xcd, 0xee]);
+    let sum = u16::from_be_bytes([older[36], older[37]]);
+    older[36..38].copy_from_slice(&(sum + 1).to_be_bytes());
+    assert_eq!(probe.look(&older), None, "another identifier");
     let mut tcp = whole.clone();
     tcp[23] = 6;
     assert_eq!(probe.look(&tcp[..60]), None, "TCP, even when cut");
