@@ -211,11 +211,14 @@ fn tell(found: &mut ProfileResult, points: &[Point]) {
         let name = format!("residence p99.9 at 50 % load, {live} live, churn and timers beside");
         let us = point.residence.quantile_ns(0.999) as f64 / 1e3;
         found.figures.push(Figure::of(name, "us", rounded(us)).at_most(10.0, "the C10M talk"));
+        let machine = rounded(point.stalls.wait_p999_us);
+        found.figures.push(Figure::of("p99.9 of the machine alone", "us", machine));
         let stalls = rounded(point.stalls.over_10_us_per_second);
         found.note(format!(
             "in the moments before that, a spin loop at the server's processor was held up for \
-             more than 10 us {stalls} times a second, {} us at the longest: no program there \
-             could do better",
+             more than 10 us {stalls} times a second, {} us at the longest. What comes at any \
+             moment waits up to {machine} us for its end, but for one in a thousand: no program \
+             there could do better",
             rounded(point.stalls.longest_us)
         ));
     }

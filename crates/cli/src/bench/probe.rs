@@ -29,6 +29,9 @@ pub(crate) struct Stalls {
     pub(crate) longest_us: f64,
     /// Of the time.
     pub(crate) lost_percent: f64,
+    /// From all but one in a thousand moments the loop goes on within so long: what comes at any
+    /// moment waits as long, whatever the program.
+    pub(crate) wait_p999_us: f64,
     /// Readings of at least so many nanoseconds and less than twice as many.
     pub(crate) histogram: Vec<(u64, u64)>,
 }
@@ -143,9 +146,32 @@ fn summary(gaps: &Histogram<u64>, seconds: f64, ns_per_tick: f64) -> Stalls {
     let per_second = over.map(|count| count as f64 / seconds);
     [found.over_1_us_per_second, found.over_10_us_per_second, found.over_100_us_per_second] =
         per_second;
+    found.wait_p999_us =
+        wait_of_all_but(1e-3, gaps, seconds * 1e9 / ns_per_tick) * ns_per_tick / 1e3;
     found.longest_us = gaps.max() as f64 * ns_per_tick / 1e3;
     found.lost_percent = lost_ns / 1e7 / seconds;
     found
+}
+
+/// How long at most it is from a moment to the end of the gap that it is in, for all moments but
+/// this part of them, in ticks; `total` is the time in all.
+fn wait_of_all_but(part: f64, gaps: &Histogram<u64>, total: f64) -> f64 {
+    let lengths: Vec<_> = gaps
+        .iter_recorded()
+        .map(|step| (step.value_iterated_to() as f64, step.count_since_last_iteration() as f64))
+        .collect();
+    // Of a gap, the moments that are more than `wait` before its end are what is over it.
+    let (mut count, mut sum, mut wait) = (0.0, 0.0, 0.0);
+    for (at, &(length, gaps)) in lengths.iter().enumerate().rev() {
+        count += gaps;
+        sum += length * gaps;
+        wait = (sum - part * total) / count;
+        let next = at.checked_sub(1).map_or(0.0, |at| lengths[at].0);
+        if wait >= next {
+            break;
+        }
+    }
+    wait.max(0.0)
 }
 
 /// Runs something on a thread at this processor.
@@ -205,6 +231,21 @@ mod tests {
         assert!(found.over_100_us_per_second < 0.5);
         assert_eq!(found.histogram, [(16, 1_000_000), (32_768, 4)]);
         assert!((0.009..0.011).contains(&found.lost_percent), "{}", found.lost_percent);
+    }
+
+    #[test]
+    fn what_comes_at_any_moment_waits_for_the_end_of_the_stall_that_it_is_in() {
+        let mut gaps = Histogram::<u64>::new_with_bounds(1, 1 << 40, 3).unwrap();
+        gaps.record_n(10, 98_000).unwrap();
+        gaps.record_n(1_000, 20).unwrap();
+        // 20,000 of a million ticks are in stalls: a thousand moments are over 950 before the end.
+        let wait = wait_of_all_but(1e-3, &gaps, 1e6);
+        assert!((949.0..=951.0).contains(&wait), "{wait}");
+        // A fifth of the moments are in no stall that long: those in short gaps wait for less.
+        let wait = wait_of_all_but(0.2, &gaps, 1e6);
+        assert!((7.0..9.0).contains(&wait), "{wait}");
+        let quiet = Histogram::<u64>::new_with_bounds(1, 1 << 40, 3).unwrap();
+        assert!(wait_of_all_but(1e-3, &quiet, 1e6).abs() < 1e-9);
     }
 
     #[test]
