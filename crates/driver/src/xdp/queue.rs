@@ -278,6 +278,12 @@ impl Queue {
         self.chunks.frames() as usize - self.chunks.free()
     }
 
+    /// From now on the filter sends what is for this queue to the socket of another.
+    #[cfg(test)]
+    pub(super) fn misdirect(&self, to: &Self) {
+        self.place.queues.set_socket(self.place.queue, to.socket.as_fd()).unwrap();
+    }
+
     /// Looks at the last `count` frames of a burst.
     #[cold]
     fn watch_burst(&mut self, burst: &RxBurst, count: usize) {

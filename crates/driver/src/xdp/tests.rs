@@ -11,6 +11,7 @@ use crore_mem::frames::{RxBurst, TxBurst};
 use super::asm::{Assembler, Reg};
 use super::filter::{Filter, LocalPorts};
 use super::link::{Attachment, find};
+use super::path::Path;
 use super::socket::Bind;
 use super::{
     Mode, ModeChoice, Options, XdpError, ZeroCopy, attached, bpf, detach, netlink, open, program,
@@ -256,5 +257,90 @@ fn a_queue_whose_socket_is_changed_under_way_goes_on_and_keeps_what_is_lent() {
         assert_eq!(near.queues[0].unsent(), 0, "each chunk is free again");
         assert_eq!(far.queues[0].ours().unwrap(), 3 * 201);
         assert_eq!(far.queues[0].counters().rx_frames, 3 * 201);
+    });
+}
+
+/// A veth pair in use at both ends, with port 80 ours; the far queue's path counts as granted and
+/// not proven.
+fn unproven_pair() -> (super::Opened, super::Opened) {
+    let ours = vec![LocalPorts::one("0.0.0.0".parse().unwrap(), 80)];
+    let options = |name| Options { ours: ours.clone(), frames: 64, ..Options::new(name) };
+    let near = open(&options("v0"), &mut Memory::heap()).unwrap();
+    let mut far = open(&options("v1"), &mut Memory::heap()).unwrap();
+    far.queues[0].set_path(Path::unproven("a test"));
+    (near, far)
+}
+
+/// Sends a frame of `bytes` bytes whose IP header says `said`, for our port.
+fn send(near: &mut super::Opened, bytes: usize, said: usize) {
+    let mut tx = TxBurst::new();
+    near.queues[0].tx_reserve(&mut tx, 1);
+    let frame = tx.frame().expect("room to send");
+    write_ours(frame);
+    frame[60..bytes].fill(0);
+    frame[16..18].copy_from_slice(&(said as u16 - 14).to_be_bytes());
+    tx.commit(bytes);
+    near.queues[0].tx_burst(&mut tx);
+    near.queues[0].tx_cancel(&mut tx);
+}
+
+fn receive(far: &mut super::Opened) {
+    let mut rx = RxBurst::new();
+    while far.queues[0].rx_burst(&mut rx, 64) == 0 {
+        std::thread::yield_now();
+    }
+    far.queues[0].rx_release(&mut rx);
+}
+
+#[test]
+fn a_frame_of_full_size_proves_a_path_in_use() {
+    in_namespace(|| {
+        let (mut near, mut far) = unproven_pair();
+        let view = far.queues[0].path();
+        send(&mut near, 60, 60);
+        receive(&mut far);
+        assert!(!view.path().proven);
+        send(&mut near, 1514, 1514);
+        receive(&mut far);
+        assert_eq!(view.path(), Path::proven("a frame of 1514 bytes arrived whole"));
+    });
+}
+
+#[test]
+fn a_path_in_use_that_cuts_frames_is_replaced_by_copies() {
+    in_namespace(|| {
+        let (mut near, mut far) = unproven_pair();
+        let view = far.queues[0].path();
+        for _ in 0..4 {
+            assert!(view.path().zero_copy);
+            send(&mut near, 1024, 1514);
+            receive(&mut far);
+        }
+        let path = view.path();
+        assert!(!path.zero_copy && path.why.contains("cut: 1024 of 1514 bytes"), "{path:?}");
+        send(&mut near, 60, 60);
+        receive(&mut far);
+    });
+}
+
+#[test]
+fn a_path_in_use_on_which_nothing_arrives_is_replaced_by_copies() {
+    in_namespace(|| {
+        let (mut near, mut far) = unproven_pair();
+        let view = far.queues[0].path();
+        // The far end's filter sends to a socket that is not of its interface, so in vain.
+        far.queues[0].misdirect(&near.queues[0]);
+        for _ in 0..6 {
+            send(&mut near, 60, 60);
+        }
+        let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        while view.path().zero_copy {
+            assert!(std::time::Instant::now() < end, "nobody noticed");
+            far.queues[0].wait(std::time::Duration::from_millis(50));
+        }
+        let path = view.path();
+        assert!(path.why.contains("none of 6 frames arrived"), "{path:?}");
+        send(&mut near, 60, 60);
+        receive(&mut far);
     });
 }
