@@ -4,7 +4,8 @@
 //! content to and from the same client, and the ratio of the goodputs is printed as a table and
 //! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has
 //! the text in it; `CRORE_LINK="loss=2 delay_us=5000"` plays one of your own instead of them all,
-//! with `CRORE_BYTES` and `CRORE_ROUNDS` if those of the matrix do not suit.
+//! with `CRORE_BYTES` and `CRORE_ROUNDS` if those of the matrix do not suit. All sides send by
+//! CUBIC, or with `CRORE_CONGESTION=reno` as RFC 6582 has it.
 
 use std::fs;
 
@@ -142,9 +143,10 @@ fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row
     let root = scene.folder().join("root");
     let json = scene.folder().join("figures.json");
     let (root, json_word) = (root.to_string_lossy(), json.to_string_lossy());
-    let words = ["http", "--root", &root, "--json", &json_word];
+    let [ours, kernels] = congestion();
+    let words = ["http", "--root", &root, "--json", &json_word, "--congestion", ours];
     let server = Server::start(scene, &network, &words, (network.server_v4(), 80))?;
-    let kernel = kernel_server(scene, &network, content, CONGESTION)?;
+    let kernel = kernel_server(scene, &network, content, kernels)?;
     let mut rows = Vec::new();
     for direction in [Direction::Down, Direction::Up] {
         let name = cell.name.clone();
@@ -153,7 +155,7 @@ fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row
             // Both lose the same segments: after an early loss a transfer takes several times as
             // long as after a late one, whoever plays it.
             network.draw_anew(seed)?;
-            let done = Transfer::run(scene, &network, address, direction, content, CONGESTION)?;
+            let done = Transfer::run(scene, &network, address, direction, content, kernels)?;
             Ok(done.mbit_per_second())
         };
         // In turn, so that what else the machine does meets both.
@@ -208,4 +210,10 @@ fn goodput(values: &[f64]) -> f64 {
     values.len() as f64 / values.iter().map(|value| 1.0 / value).sum::<f64>()
 }
 
-const CONGESTION: &str = "cubic";
+/// The algorithm of all senders, by our name and the kernel's.
+fn congestion() -> [&'static str; 2] {
+    match std::env::var("CRORE_CONGESTION") {
+        Ok(name) if name == "reno" => ["newreno", "reno"],
+        _ => ["cubic"; 2],
+    }
+}
