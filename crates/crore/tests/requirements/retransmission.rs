@@ -324,3 +324,25 @@ fn a_duplicate_after_new_segments_says_that_the_timeout_was_right() {
     peer.says(ack(1, 1461));
     peer.hears(&["A 1461+1460 ack 1"]);
 }
+
+/// RFC 8985-7.2b: two segments that find room in the link one turn after the other are a flight
+/// like any, of which the last is probed for after two round trips and not after a timeout.
+#[test]
+fn a_flight_that_goes_turn_by_turn_is_probed_for() {
+    let options = Options { mss: Some(1460), sack_permitted: true, ..Options::NONE };
+    let tweak = |config: &mut StackConfig| (config.sack, config.nodelay) = (true, true);
+    for room in [1, 8] {
+        let mut peer = Peer::accepted_after(tweak, syn().options(options));
+        peer.app_sends(b"hello");
+        peer.hear_all();
+        peer.wait_ms(5);
+        peer.says(ack(1, 6));
+        peer.leaves_room_for(room);
+        peer.app_sends_many(2 * 1460);
+        peer.turn();
+        assert_eq!(peer.hear_all().len(), 2);
+        let probe_ms = next_again_ms(&mut peer, 1000);
+        assert!((2..30).contains(&probe_ms), "{probe_ms} ms, with room for {room}");
+        assert_eq!(peer.engine.stack().counters().tail_probes, 1);
+    }
+}

@@ -247,11 +247,12 @@ impl Stack {
                 self.pool.header_mut(id).marks &= !Marks::PUSH;
             }
             if !sent {
-                return Sent::NoFrame;
+                ended = Sent::NoFrame;
+                break;
             }
             segments += 1;
         }
-        if segments > 1 {
+        if segments > 0 {
             self.maybe_time_probe(index);
         }
         ended

@@ -403,10 +403,12 @@ impl Stack {
         self.set_deadline(index, rto);
     }
 
-    /// The timer was started for the first segment of a flight; more of them may deserve a probe.
+    /// The timer was started for the first segment of a flight; more of them may deserve a probe,
+    /// whether they follow in this turn or, where the link has no more room, in a later one.
+    #[inline]
     pub(super) fn maybe_time_probe(&mut self, index: u32) {
         let tcb = &self.tcbs[index];
-        if tcb.is(Sign::Probe) {
+        if tcb.is(Sign::Probe) || tcb.in_flight() <= u32::from(tcb.mss) {
             return;
         }
         let rto = self.rto_ms(tcb);
