@@ -1,7 +1,13 @@
 //! Windows (RFC 9293 3.1, 3.4, 3.8.6): large, shut, shrinking, and silly ones.
 
-use crate::segments::{Peer, ack, data, rst, syn};
-use crore::StackConfig;
+use crate::segments::{Peer, Segment, ack, data, rst, syn};
+use crore::{Congestion, StackConfig};
+
+const MSS: u32 = 1460;
+
+fn cwnd(peer: &Peer) -> u32 {
+    peer.engine.stack().tcb(peer.conn().index).cwnd
+}
 use crore_wire::tcp::{Flags, Options};
 
 /// A connection to a peer with this window, and nothing said yet.
@@ -314,4 +320,105 @@ fn a_shut_window_lets_resets_and_acknowledgments_in() {
     urgent.urgent = 1;
     peer.says(urgent);
     peer.hears(&["A 6 ack 4097"]);
+}
+
+/// RFC 9438-5.8, RFC 7661 4.3: a window of which half was in flight was used, and all that was sent
+/// in it opens it further, whatever is left of that flight when the last of its acknowledgments is
+/// looked at: by a segment a round trip, and CUBIC by 9/17 of one below its plateau. Less than half
+/// of it counts for nothing.
+#[test]
+fn all_acknowledgments_of_a_full_flight_open_the_window() {
+    for (congestion, percent) in [(Congestion::NewReno, 90), (Congestion::Cubic, 45)] {
+        let grown = |full: bool, in_one_burst: bool| {
+            let (mut peer, mut acked) = avoiding_congestion(congestion);
+            let before = cwnd(&peer);
+            let segments = if full { before / MSS } else { before / MSS / 2 - 1 };
+            fly(&mut peer, &mut acked, segments, in_one_burst);
+            cwnd(&peer) - before
+        };
+        for in_one_burst in [true, false] {
+            let octets = grown(true, in_one_burst);
+            assert!(octets >= MSS * percent / 100, "{congestion:?}: {octets} octets");
+            assert_eq!(grown(false, in_one_burst), 0, "{congestion:?}");
+        }
+    }
+}
+
+/// RFC 5681-3.2b, RFC 9438-4.6: a loss takes its share of the window that was in use, not of the
+/// little that is still in flight when a burst of acknowledgments comes to the one that tells of it.
+#[test]
+fn a_loss_at_the_end_of_a_burst_takes_no_more_than_its_share() {
+    for (congestion, percent) in [(Congestion::NewReno, 50), (Congestion::Cubic, 70)] {
+        for in_one_burst in [true, false] {
+            let (mut peer, acked) = avoiding_congestion(congestion);
+            let before = cwnd(&peer) / MSS;
+            peer.act(|turn| turn.conn_at(0).unwrap().send(&vec![5; (before * MSS) as usize]));
+            peer.turn();
+            let last = before - 4;
+            let numbers = (1..=last).chain([last; 3]);
+            let acks = numbers.map(|n| ack(1, acked + n * MSS).window(0xffff));
+            let acks: Vec<Segment> = acks.collect();
+            for some in acks.chunks(if in_one_burst { acks.len() } else { 1 }) {
+                peer.says_all(some);
+            }
+            assert_eq!(peer.engine.stack().counters().fast_retransmits, 2);
+            // Without SACK the window is the threshold.
+            let after = cwnd(&peer) / MSS;
+            let share = before * percent / 100;
+            assert!((share..=share + 1).contains(&after), "{congestion:?}: {before} then {after}");
+        }
+    }
+}
+
+/// A path without a round trip to speak of is not paced, and one acknowledgment that the peer
+/// delayed does not make it a long one.
+#[test]
+fn a_delayed_acknowledgment_does_not_slow_a_short_path_down() {
+    let (mut peer, mut acked) = avoiding_congestion(Congestion::Cubic);
+    peer.act(|turn| turn.conn_at(0).unwrap().send(&[5; 100]));
+    peer.turn();
+    assert_eq!(octets(&mut peer), 100);
+    peer.wait_ms(40);
+    acked += 100;
+    peer.says(ack(1, acked).window(0xffff));
+    // More than a burst, at once.
+    let segments = cwnd(&peer) / MSS;
+    assert!(segments > 4);
+    fly(&mut peer, &mut acked, segments, true);
+}
+
+/// A connection that is past slow start, and what was acknowledged on it: all.
+fn avoiding_congestion(congestion: Congestion) -> (Peer, u32) {
+    let mut peer = Peer::accepted(|config| {
+        (config.congestion, config.nodelay) = (congestion, true);
+        (config.initial_window_segments, config.burst_segments) = (20, Some(2));
+    });
+    peer.says(ack(1, 1).window(0xffff));
+    peer.act(|turn| turn.conn_at(0).unwrap().send(&vec![5; 20 * MSS as usize]));
+    peer.turn();
+    for _ in 0..3 {
+        peer.says(ack(1, 1).window(0xffff));
+    }
+    let mut acked = 1 + 20 * MSS;
+    peer.says(ack(1, acked).window(0xffff));
+    peer.hear_all();
+    while cwnd(&peer) < 11 * MSS {
+        let segments = cwnd(&peer) / MSS;
+        fly(&mut peer, &mut acked, segments, false);
+    }
+    (peer, acked)
+}
+
+/// So many segments go, and each one is acknowledged.
+fn fly(peer: &mut Peer, acked: &mut u32, segments: u32, in_one_burst: bool) {
+    let bytes = vec![5; (segments * MSS) as usize];
+    assert_eq!(peer.act(|turn| turn.conn_at(0).unwrap().send(&bytes)), bytes.len());
+    peer.turn();
+    assert_eq!(octets(peer), bytes.len());
+    let acks = (1..=segments).map(|n| ack(1, *acked + n * MSS).window(0xffff));
+    let acks: Vec<Segment> = acks.collect();
+    for some in acks.chunks(if in_one_burst { acks.len() } else { 1 }) {
+        peer.says_all(some);
+    }
+    *acked += segments * MSS;
 }

@@ -12,6 +12,7 @@
 use super::congestion::{Congestion, Signal};
 use super::extension::{Extension, Steering};
 use super::half_open::HalfOpen;
+use super::recovery::flight_of_window;
 use crate::arrival::Arrival;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
@@ -124,6 +125,7 @@ pub(super) fn reduce_for_echo(
     if tcb.snd_una.le(past.steering.cut_until) {
         return false;
     }
+    let flight = flight_of_window(tcb, past, flight);
     let reduced = congestion.reduced(&mut past.avoidance, Signal::Mark, tcb.cwnd, flight);
     tcb.set_ssthresh(reduced);
     tcb.cwnd = tcb.cwnd.min(tcb.ssthresh_octets());

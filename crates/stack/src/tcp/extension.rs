@@ -49,7 +49,8 @@ pub(crate) struct Extension {
     /// SND.NXT at the tail loss probe that is under way (`TLP.end_seq`).
     pub(super) probe_end: Seq,
     /// Octets delivered and sent since recovery began, and in flight then (RFC 6937). When it is
-    /// over the last of them is a sequence number: until SND.UNA gets there it can be undone.
+    /// over the first and the last of them are sequence numbers: see [`Extension::is_used`], and
+    /// until SND.UNA gets to the last it can be undone.
     pub(super) prr_delivered: u32,
     pub(super) prr_out: u32,
     pub(super) prr_flight: u32,
@@ -174,11 +175,24 @@ impl Extension {
         self.lost += octets;
     }
 
+    /// Half of the window or more was in flight when SND.NXT was this. Outside of recovery only.
+    #[inline]
+    pub(super) fn note_used(&mut self, snd_nxt: Seq) {
+        self.prr_delivered = snd_nxt.0;
+    }
+
+    /// True when what ends here went in a window that was used. Outside of recovery only.
+    #[inline]
+    pub(super) fn is_used(&self, end: Seq) -> bool {
+        end.le(Seq(self.prr_delivered))
+    }
+
     fn new(tcb: &Tcb) -> Self {
         let mut loss = Self::new_zeroed();
         // RFC 6582-3.2a, and anew with each block: before what is in flight.
         loss.recover = tcb.snd_una.back(1);
         loss.steering.cut_until = loss.recover;
+        loss.note_used(loss.recover);
         loss.hystart = HyStart::new(tcb.snd_nxt);
         loss.fack = tcb.snd_una;
         loss.cursor = BlockId::NONE;

@@ -105,10 +105,14 @@ impl Stack {
     }
 
     /// The pace of a connection; `None`: it goes unpaced. On a short path a tick is a long time,
-    /// and the bursts of a turn are all that its queues ever see.
+    /// and the bursts of a turn are all that its queues ever see. One acknowledgment that the peer
+    /// delayed by 40 ms makes no long path of it.
     fn pace_of(&self, tcb: &Tcb) -> Option<Pace> {
         let srtt_us = tcb.srtt_us8 >> 3;
         if srtt_us < PACED_RTT_MIN_US || tcb.extension == BlockId::NONE {
+            return None;
+        }
+        if extension::of(&self.pool, tcb.extension).min_rtt_us < PACED_RTT_MIN_US {
             return None;
         }
         let burst = self.config.burst_segments? * u32::from(tcb.mss);

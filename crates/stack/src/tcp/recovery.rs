@@ -188,7 +188,7 @@ impl Stack {
                 self.counters.ecn_reductions += u64::from(reduced);
                 return;
             } else {
-                return self.maybe_grow(index, Some(loss), octets, flight_before);
+                return self.maybe_grow(index, loss, octets, flight_before);
             }
         }
         let tcb = &mut self.tcbs[index];
@@ -437,11 +437,20 @@ fn enter(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     let flight = tcb.in_flight();
     // RFC 3168-6.1.2d: what was sent before a reduction for marks is no reason for another one.
     if tcb.snd_una.ge(loss.steering.cut_until) {
+        let flight = flight_of_window(tcb, loss, flight);
         let past = &mut loss.avoidance;
         tcb.set_ssthresh(congestion.reduced(past, Signal::Loss, tcb.cwnd, flight));
         ecn::note_cut(tcb, &mut loss.steering);
     }
     begin(tcb, loss);
+}
+
+/// What a reduction is counted from, `flight` being out. Acknowledgments come in bursts, and output
+/// follows when all are handled: the first finds the window full, the last finds next to nothing in
+/// flight, and two segments would be left of any window. So of one that was used it is the window
+/// itself, as RFC 9438 4.6 allows where, as here, an unused one does not grow.
+pub(super) fn flight_of_window(tcb: &Tcb, loss: &Extension, flight: u32) -> u32 {
+    if loss.is_used(tcb.snd_una) { flight.max(tcb.cwnd) } else { flight }
 }
 
 /// The same, after the decision on the window.
@@ -489,6 +498,9 @@ fn keep_near(tcb: &Tcb, loss: &mut Extension) {
     loss.steering.cut_until = loss.steering.cut_until.later(near);
     if !tcb.flags.any(Flags::RECOVERY | Flags::LOSS) {
         loss.recover = loss.recover.later(near);
+        if !loss.is_used(near) {
+            loss.note_used(near);
+        }
     }
 }
 
@@ -508,5 +520,7 @@ fn leave(tcb: &mut Tcb, loss: &mut Extension) {
     loss.course = 0;
     // One that was for nothing may still turn out to be, within a round trip.
     loss.prr_flight = tcb.snd_nxt.0;
+    // All of it went as fast as it might.
+    loss.note_used(tcb.snd_nxt);
     tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
 }

@@ -102,6 +102,7 @@ fn undo(tcb: &mut Tcb, loss: &mut Extension, congestion: Congestion) {
     tcb.flags.clear(Flags::RECOVERY | Flags::LOSS);
     congestion.undone(&mut loss.avoidance, loss.prior_cwnd);
     loss.course = 0;
+    loss.note_used(tcb.snd_nxt);
     // What was sent again and what was not cannot be told apart any more: RACK begins anew.
     loss.set(Bits::UNDO | Bits::RACK, false);
 }

@@ -78,19 +78,27 @@ impl Stack {
         }
     }
 
-    /// The same on a connection with an extension, outside of recovery.
+    /// The same on a connection with an extension, outside of recovery. All acknowledgments of a
+    /// flight that used the window count, not only those that find half of it still in flight:
+    /// where a whole flight is acknowledged at once, or a turn handles all that came of it, the
+    /// window would grow at half its pace.
     pub(super) fn maybe_grow(
         &mut self,
         index: u32,
-        loss: Option<&mut Extension>,
+        loss: &mut Extension,
         newly: u32,
         flight_before: u32,
     ) {
-        if newly > 0 && flight_before >= self.tcbs[index].cwnd / 2 {
-            self.grow(index, loss, newly);
-        } else if newly > 0
-            && let Some(loss) = loss
-        {
+        let tcb = &self.tcbs[index];
+        if newly == 0 {
+            return;
+        }
+        if flight_before >= tcb.cwnd / 2 {
+            loss.note_used(tcb.snd_nxt);
+        }
+        if loss.is_used(tcb.snd_una) {
+            self.grow(index, Some(loss), newly);
+        } else {
             // RFC 9438-5.8: time in which the application held back does not count.
             loss.avoidance.epoch_ms = 0;
         }
