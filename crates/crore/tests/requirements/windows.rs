@@ -345,7 +345,7 @@ fn all_acknowledgments_of_a_full_flight_open_the_window() {
 }
 
 /// RFC 5681-3.2b, RFC 9438-4.6: a loss takes its share of the window that was in use, not of the
-/// little that is still in flight when a burst of acknowledgments comes to the one that tells of it.
+/// little that is still in flight when a burst of acknowledgments comes to the one that tells it.
 #[test]
 fn a_loss_at_the_end_of_a_burst_takes_no_more_than_its_share() {
     for (congestion, percent) in [(Congestion::NewReno, 50), (Congestion::Cubic, 70)] {
