@@ -271,6 +271,12 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        package: "crore-dpdk-tests",
+        ours: &["crore-wire", "crore", "crore-netns-tests"],
+        outside: &["anyhow", "serde", "serde_json"],
+        tests: &[],
+    },
+    Room {
         package: "xtask",
         ours: &[],
         outside: &["anyhow", "proc-macro2", "serde_json", "syn", "toml"],

@@ -103,9 +103,14 @@ impl Conversation {
         }
     }
 
+    /// Makes a request whose answer, if any, is for [`Conversation::hear`].
+    pub fn say(&mut self, request: &str) -> Result<()> {
+        writeln!(self.requests, "{request}").with_context(|| format!("asking for {request}"))
+    }
+
     /// Makes a request and returns the answer.
     pub fn ask(&mut self, request: &str, limit: Duration) -> Result<String> {
-        writeln!(self.requests, "{request}").with_context(|| format!("asking for {request}"))?;
+        self.say(request)?;
         self.hear(limit).with_context(|| format!("asked for {request}"))
     }
 }
