@@ -356,6 +356,18 @@ pub(crate) struct BenchOptions {
     #[arg(long, value_name = "SERVER,CLIENT", value_parser = two_cpus)]
     pub(crate) cpus: Option<(usize, usize)>,
 
+    /// Be the client only, of an echo server in another process or on another machine
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "link", conflicts_with = "against")]
+    pub(crate) connect: Option<SocketAddr>,
+
+    /// The link to it; see `crore load echo --help`
+    #[arg(long, value_name = "LINK", requires = "connect")]
+    pub(crate) link: Option<LinkArg>,
+
+    /// Our addresses on the link, each good for 64,511 connections
+    #[arg(long, value_name = "ADDRESS[-LAST]/BITS", requires = "connect")]
+    pub(crate) address: Vec<AddressArg>,
+
     #[command(flatten)]
     pub(crate) memory: MemoryOptions,
 }
@@ -486,6 +498,10 @@ const BENCH_EXAMPLES: &str = "Examples:
   crore bench --list                                   the profiles
   crore bench echo --connections 10k,100k --seconds 2  a first look
   crore bench --html report.html --json report.json    all of them
+  crore bench echo latency --link memif:/run/memif.sock \\
+      --address 10.9.0.1-10.9.0.9/24 --connect 10.9.0.100:7
+      against `crore serve echo --link memif:/run/memif.sock --address 10.9.0.100/24 \\
+      --listen 7 --cpus 0`
 
 Exit codes: 0 all well; 1 a check failed; 2 it could not be done.";
 

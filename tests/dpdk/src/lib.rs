@@ -1,8 +1,8 @@
 //! End to end: a program that nobody here wrote at the other end of a memif link.
 //!
 //! ```text
-//!   frames <── memif ──> dpdk-testpmd                    the driver alone, every byte checked
-//!   crore serve <── memif ──> dpdk-testpmd <── tap ──> kernel     the stack, for the kernel's programs
+//!   frames <── memif ──> dpdk-testpmd                          the driver, by every byte
+//!   crore serve <── memif ──> dpdk-testpmd <── tap ──> kernel   the stack behind it
 //! ```
 //!
 //! - [`testpmd`]: `dpdk-testpmd` of Debian's package `dpdk-dev`, by its command line

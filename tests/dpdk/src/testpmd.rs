@@ -68,7 +68,8 @@ impl Setup {
             device += ",zero-copy=yes";
         }
         if !ends.secrets[1].is_empty() {
-            device += &format!(",secret={}", ends.secrets[1]);
+            device += ",secret=";
+            device += ends.secrets[1];
         }
         let (cpu, queues) = (THEIR_CPU, ends.queues[1]);
         Self { devices: vec![device], cpu, queues, huge_pages: zero_copy }

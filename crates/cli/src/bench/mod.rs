@@ -5,6 +5,7 @@
 //!   result      what a profile found; it is printed, written as JSON and drawn as HTML
 //!   machine     the state of the machine that all figures depend on; probe measures it
 //!   live        a server with N live connections, measured in windows
+//!   remote      the client's side alone, of a server elsewhere
 //!   fleet       servers on several cores, each with a generator on the same core
 //!   kernel      what `--against kernel` holds ours against
 //!   print       a result on the terminal; html: as a page with plots
@@ -38,6 +39,7 @@ mod live;
 mod machine;
 mod print;
 mod probe;
+mod remote;
 mod result;
 mod scale;
 
@@ -132,7 +134,10 @@ pub(crate) fn run(options: &BenchOptions) -> Result<bool> {
         }
         return Ok(true);
     }
-    let chosen = chosen(&options.profiles)?;
+    let mut chosen = chosen(&options.profiles)?;
+    if options.connect.is_some() && options.profiles.is_empty() {
+        chosen.retain(|profile| remote::has(profile.name));
+    }
     let mut profiles = Vec::new();
     for profile in chosen {
         profiles.push(measure(profile, options)?);
@@ -160,7 +165,11 @@ fn measure(profile: &Profile, options: &BenchOptions) -> Result<Entry> {
     println!("\n== {}: {}", profile.name, profile.about);
     let machine = Machine::look(options)?;
     // What the other profiles find is not lost with it.
-    let mut found = (profile.run)(options, &machine).unwrap_or_else(|error| {
+    let measured = match options.connect {
+        Some(server) => remote::run(profile.name, server, options, &machine),
+        None => (profile.run)(options, &machine),
+    };
+    let mut found = measured.unwrap_or_else(|error| {
         let mut found = ProfileResult::new(profile.name, profile.about);
         found.failures.push(format!("it could not be measured: {error:#}"));
         found

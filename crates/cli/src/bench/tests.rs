@@ -15,6 +15,9 @@ pub(crate) fn options(connections: &[u32]) -> BenchOptions {
         against: None,
         client: ClientChoice::Mirror,
         cpus: None,
+        connect: None,
+        link: None,
+        address: Vec::new(),
         memory: MemoryOptions { huge_pages: Some(HugePagesChoice::None) },
     }
 }

@@ -13,8 +13,8 @@ use crate::view::{Sampler, View};
 use anyhow::Result;
 use crore::driver::xdp::LocalPorts;
 use crore::mem::Memory;
-use crore::{Core, Engine, Stop};
-use crore_load::{Clock, Control, Load, LoadConfig, LocalAddresses, Pace, Phase, Protocol};
+use crore::{Core, Engine, Snapshot, Stop};
+use crore_load::{Clock, Control, Load, LoadConfig, Phase, Protocol};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,18 @@ pub(super) struct Client<P: Protocol> {
     opened: Opened,
 }
 
+/// What the core had counted at the borders of its phases.
+pub(crate) struct Led {
+    /// Ctrl-C came.
+    pub(crate) was_interrupted: bool,
+    /// All connections were open.
+    pub(crate) opened: Snapshot,
+    /// They had been held.
+    pub(crate) held: Snapshot,
+    /// The last request was sent.
+    pub(crate) asked: Snapshot,
+}
+
 impl<P: Protocol + Send + 'static> Client<P> {
     /// Opens the link, takes the memory, and starts the core; it waits for [`Client::lead`].
     pub(super) fn start(options: &LoadOptions, prepared: &Prepared, protocol: P) -> Result<Self> {
@@ -45,13 +57,14 @@ impl<P: Protocol + Send + 'static> Client<P> {
         }
         let learner = neighbours.as_mut().map(Neighbours::learner).transpose()?;
         let control = Control::new();
-        let config = config(options, prepared.locals.clone());
+        let config = config(options, prepared);
         let load = Load::new(config, protocol, Clock::measured(), control.clone());
         let mut memory = Memory::new(options.memory.huge_pages());
         let (settings, seed) = (prepared.settings.clone(), crore::random_seed());
         let mut engine = Engine::new(settings, &opened.interface, load, &mut memory, seed)?;
         Learner::learn_if(learner.as_ref(), &mut engine);
-        let place = places::for_cores(1, None)?.remove(0);
+        let place =
+            places::for_cores(1, prepared.cpu.as_ref().map(std::slice::from_ref))?.remove(0);
         let core = Core::new(engine, opened.links.remove(0), place);
         let (stop, started) = (Stop::new(), Instant::now());
         let between =
@@ -63,8 +76,8 @@ impl<P: Protocol + Send + 'static> Client<P> {
         Ok(Self { running, control, stop, started, neighbours, memory_bytes, hardware, opened })
     }
 
-    /// Through all phases; true when Ctrl-C came.
-    pub(super) fn lead(&mut self, options: &LoadOptions) -> Result<bool> {
+    /// Through all phases.
+    pub(super) fn lead(&mut self, options: &LoadOptions) -> Result<Led> {
         for note in &self.opened.notes {
             println!("{note}");
         }
@@ -81,13 +94,17 @@ impl<P: Protocol + Send + 'static> Client<P> {
         let sizes = (options.connections, Some(Duration::from_secs_f64(options.seconds)));
         let mut leader = Leader::new(self.control.clone(), sizes, sampler, &mut view, &nudge);
         leader.through(Phase::Opening)?;
+        let opened = self.running.snapshot_now();
         leader.hold(Duration::from_secs_f64(options.hold))?;
-        for phase in [Phase::Traffic, Phase::Settling, Phase::Checking, Phase::Closing] {
+        let held = self.running.snapshot_now();
+        leader.through(Phase::Traffic)?;
+        let asked = self.running.snapshot_now();
+        for phase in [Phase::Settling, Phase::Checking, Phase::Closing] {
             leader.through(phase)?;
         }
         let (was_interrupted, hardware) = (leader.was_interrupted, leader.sampler.hardware());
         self.hardware = hardware;
-        Ok(was_interrupted)
+        Ok(Led { was_interrupted, opened, held, asked })
     }
 
     /// Ends the core; says what it counted.
@@ -105,19 +122,16 @@ impl<P: Protocol + Send + 'static> Client<P> {
     }
 }
 
-fn config(options: &LoadOptions, locals: LocalAddresses) -> LoadConfig {
+fn config(options: &LoadOptions, prepared: &Prepared) -> LoadConfig {
     let seed = crore::random_seed();
     LoadConfig {
         remote: options.connect,
-        locals,
+        locals: prepared.locals.clone(),
         home: None,
         connections: options.connections,
         opens_per_second: options.open_rate,
         handshakes_max: HANDSHAKES_MAX,
-        pace: match options.rate {
-            Some(per_second) => Pace::Open { per_second },
-            None => Pace::Closed { in_flight: options.in_flight },
-        },
+        pace: prepared.pace,
         beside: None,
         traffic_time: Some(Duration::from_secs_f64(options.seconds)),
         seed: u64::from_le_bytes(seed[..8].try_into().expect("eight bytes")),

@@ -16,11 +16,12 @@ use crate::report;
 use crate::text::grouped;
 use anyhow::{Context, Result, bail};
 use client::Client;
+pub(crate) use client::Led;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use crore::StackConfig;
 use crore::driver::memif;
-use crore_load::{Asked, Echo, Http, LocalAddresses, Numbers, PORTS, Protocol};
+use crore_load::{Asked, Echo, Http, Latency, LocalAddresses, Numbers, PORTS, Pace, Protocol};
 use figures::Figures;
 
 /// Echo requests.
@@ -43,16 +44,49 @@ struct Prepared {
     planned: Plan,
     /// Where packets for the server go first.
     hop: IpAddr,
+    pace: Pace,
+    /// The processor to run on, if that was chosen.
+    cpu: Option<usize>,
+}
+
+/// What a load found that was led for its figures.
+pub(crate) struct Found {
+    pub(crate) led: Led,
+    pub(crate) numbers: Numbers,
+    pub(crate) latency: Latency,
+    pub(crate) memory_bytes: usize,
+    /// What was not as it must be, a sentence each.
+    pub(crate) complaints: Vec<String>,
+}
+
+/// Echo requests of 64 octets at any pace, for `crore bench`: nothing is printed but progress.
+pub(crate) fn measured(options: &LoadOptions, pace: Pace, cpu: usize) -> Result<Found> {
+    let prepared = Prepared { cpu: Some(cpu), ..prepare(options, pace)? };
+    let pages = options.memory.huge_pages();
+    let _reserved = Reserved::new(pages, prepared.planned.huge_pages())?;
+    let mut client = Client::start(options, &prepared, Echo::new(64))?;
+    let led = client.lead(options)?;
+    let (core, core_figures) = client.stop()?;
+    let (load, memory_bytes) = (core.engine().service(), core_figures.memory_bytes);
+    let figures = Figures::of(options, load, core_figures, led.was_interrupted);
+    let mut complaints = figures.complaints();
+    complaints.extend(why_not_all(options, load.numbers()));
+    let (numbers, latency) = (*load.numbers(), load.latency().clone());
+    Ok(Found { led, numbers, latency, memory_bytes, complaints })
 }
 
 fn run<P: Protocol + Send + 'static>(options: &LoadOptions, protocol: P) -> Result<bool> {
-    let prepared = prepare(options)?;
+    let pace = match options.rate {
+        Some(per_second) => Pace::Open { per_second },
+        None => Pace::Closed { in_flight: options.in_flight },
+    };
+    let prepared = prepare(options, pace)?;
     let connections = grouped(u64::from(options.connections));
     println!("{connections} connections: {}", prepared.planned.line());
     let pages = options.memory.huge_pages();
     let _reserved = Reserved::new(pages, prepared.planned.huge_pages())?;
     let mut client = Client::start(options, &prepared, protocol)?;
-    let was_interrupted = client.lead(options)?;
+    let was_interrupted = client.lead(options)?.was_interrupted;
     let (core, core_figures) = client.stop()?;
     let load = core.engine().service();
     let figures = Figures::of(options, load, core_figures, was_interrupted);
@@ -72,7 +106,7 @@ fn run<P: Protocol + Send + 'static>(options: &LoadOptions, protocol: P) -> Resu
     Ok(complaints.is_empty())
 }
 
-fn prepare(options: &LoadOptions) -> Result<Prepared> {
+fn prepare(options: &LoadOptions, pace: Pace) -> Result<Prepared> {
     let (role, pages) = (memif::Role::Client, options.memory.huge_pages());
     let surroundings = Surroundings::of(&options.link, &options.address, role, pages)?;
     if surroundings.queues > 1 {
@@ -86,17 +120,19 @@ fn prepare(options: &LoadOptions) -> Result<Prepared> {
     let ports = ports(options, &surroundings);
     let locals = LocalAddresses::for_remote(&surroundings.addresses, options.connect.ip());
     let locals = locals.with_ports(ports.clone());
-    check_ports(options, &locals, &ports)?;
+    let more = if let Pace::Churn(churn) = pace { churn.local_ends } else { 0 };
+    check_ports(options, more, &locals, &ports)?;
     let interface = surroundings.interface_for_planning();
     let plan_for = |connections: u32| {
         let options = LoadOptions { connections, ..options.clone() };
-        Plan::of_engine::<Asked>(&settings(&options), &interface)
+        Plan::of_engine::<Asked>(&settings(&options, pace), &interface)
     };
     let bytes_for = |connections: u32| Ok(plan_for(connections)?.total_bytes());
     memory_plan::check_fit(options.connections, options.memory.huge_pages(), bytes_for)?;
     let mut planned = plan_for(options.connections)?;
     planned.regions.append(&mut surroundings.plan().regions);
-    Ok(Prepared { surroundings, locals, ports, settings: settings(options), planned, hop })
+    let settings = settings(options, pace);
+    Ok(Prepared { surroundings, locals, ports, settings, planned, hop, pace, cpu: None })
 }
 
 /// Ports to connect from.
@@ -108,12 +144,14 @@ fn ports(options: &LoadOptions, surroundings: &Surroundings) -> RangeInclusive<u
     }
 }
 
+/// `more` are for lives that come and go beside the connections.
 fn check_ports(
     options: &LoadOptions,
+    more: u32,
     locals: &LocalAddresses,
     ports: &RangeInclusive<u16>,
 ) -> Result<()> {
-    let (wanted, capacity) = (u64::from(options.connections), locals.capacity());
+    let (wanted, capacity) = (u64::from(options.connections + more), locals.capacity());
     if wanted > capacity {
         let needed = wanted.div_ceil(ports.len() as u64);
         bail!(
@@ -128,8 +166,14 @@ fn check_ports(
     Ok(())
 }
 
-fn settings(options: &LoadOptions) -> StackConfig {
-    let mut settings = StackConfig::for_connections(options.connections);
+fn settings(options: &LoadOptions, pace: Pace) -> StackConfig {
+    let churn = if let Pace::Churn(churn) = pace { Some(churn) } else { None };
+    let at_once = churn.map_or(0, |churn| churn.at_once);
+    let mut settings = StackConfig::for_connections(options.connections + 2 * at_once);
+    if let Some(churn) = churn {
+        // An end is not used again as long as there is a record of it.
+        settings.time_wait_max = churn.local_ends / 4;
+    }
     settings.nodelay = true;
     settings.answers_for_link = options.link.has_no_kernel();
     settings.snd_buf_bytes = 128 << 10;

@@ -55,7 +55,7 @@ struct Cell {
 
 /// Two of testpmd: the one with the lower number serves.
 fn between_two(scene: &Scene, client_sends: bool, zero_copy: bool) -> Result<Cell> {
-    let socket = scene.folder().join("memif.sock");
+    let socket = scene.folder().join(format!("two-{client_sends}-{zero_copy}.sock"));
     let serving = Setup::peer(&Ends::new(&socket, false, zero_copy));
     let connecting = Setup { cpu: OUR_CPU, ..Setup::peer(&Ends::new(&socket, true, zero_copy)) };
     let _pages = zero_copy.then(|| HugePages::reserve(HUGE_PAGES)).transpose()?;
@@ -71,8 +71,8 @@ fn between_two(scene: &Scene, client_sends: bool, zero_copy: bool) -> Result<Cel
     thread::sleep(duration());
     let sent = sender.halt()?;
     until("the last frames", LIMIT, || Ok((receiver.received()? == sent.tx).then_some(())))?;
-    let received = receiver.halt()?;
-    ensure!(received.rx == sent.tx, "of {sent:?} came {received:?}");
+    let came = receiver.halt()?;
+    ensure!(came.rx == sent.tx, "of {sent:?} came {came:?}");
     client.quit()?;
     server.quit()?;
     Ok(Cell {
@@ -83,13 +83,13 @@ fn between_two(scene: &Scene, client_sends: bool, zero_copy: bool) -> Result<Cel
         frames: sent.tx,
         frames_per_second: sent.tx as f64 / sent.seconds,
         sender_cycles: sent.cycles_per_packet,
-        receiver_cycles: received.cycles_per_packet,
+        receiver_cycles: came.cycles_per_packet,
     })
 }
 
 /// One of testpmd and ours.
 fn with_us(scene: &Scene, we_send: bool, client_sends: bool, zero_copy: bool) -> Result<Cell> {
-    let socket = scene.folder().join("memif.sock");
+    let socket = scene.folder().join(format!("{we_send}-{client_sends}-{zero_copy}.sock"));
     let ends = Ends::new(&socket, we_send != client_sends, zero_copy);
     let (mut ours, mut theirs, _pages) = linked(scene, &ends)?;
     let (traffic, counts);

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let role = if of("role") == "client" { Role::Client } else { Role::Server };
     let mut options = Options::new(Address::parse(of("socket")), role);
     options.zero_copy = of("zero-copy") == "true";
-    options.secret = of("secret").to_owned();
+    of("secret").clone_into(&mut options.secret);
     options.queues = of("queues").parse().unwrap_or(1);
     let mut memory = Memory::new(HugePages::Transparent);
     let opened = memif::open(&options, &mut memory)?;
