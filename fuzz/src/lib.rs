@@ -11,6 +11,7 @@
 //! | [`stack_frames`] | frames of any kind, and time | as below |
 //! | [`stack_segments`] | segments near what a live connection expects, and time | as below |
 //! | [`stack_calls`] | the application's calls, and what a peer makes of the answers | as below |
+//! | [`memif_peer`] | what a peer says, and writes into shared memory | the next one is served |
 //!
 //! For all three of the stack: every invariant after each turn, each frame counted under one fate,
 //! octets in order and right on both sides, and nothing left in any table after the end.
@@ -24,11 +25,16 @@ mod every_parser;
 mod frames;
 mod host;
 mod lan;
+mod memif;
+#[expect(dead_code, reason = "the driver's test uses the rest")]
+#[path = "../../crates/driver/tests/memif_peer/mod.rs"]
+mod memif_peer;
 mod pattern;
 mod peer;
 mod segments;
 
 pub use calls::stack_calls;
+pub use memif::{memif_peer, memif_peer_seeds};
 pub use segments::stack_segments;
 
 use cut::Cut;

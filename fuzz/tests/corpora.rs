@@ -30,14 +30,25 @@ fn stack_frames() {
     crore_fuzz::stack_frames_seeds().iter().for_each(|input| crore_fuzz::stack_frames(input));
 }
 
+#[test]
+fn memif_peer() {
+    replay("memif_peer", crore_fuzz::memif_peer);
+}
+
 /// Not a test: puts the seeds where `run` looks for inputs.
 #[test]
 #[ignore = "writes files"]
 fn write_seeds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus/stack_frames");
-    fs::create_dir_all(&folder).unwrap();
-    for (number, input) in crore_fuzz::stack_frames_seeds().iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number}")), input).unwrap();
+    let seeds = [
+        ("stack_frames", crore_fuzz::stack_frames_seeds()),
+        ("memif_peer", crore_fuzz::memif_peer_seeds()),
+    ];
+    for (target, seeds) in seeds {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus").join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for (number, input) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{number}")), input).unwrap();
+        }
     }
 }
 

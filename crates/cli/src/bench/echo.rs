@@ -388,7 +388,7 @@ const COUNTS: [(&str, &str); 7] = [
 const TALK: &str = "the C10M talk";
 const AIM: &str = "the project's aim";
 
-const PAYLOAD_BYTES: u16 = 64;
+pub(super) const PAYLOAD_BYTES: u16 = 64;
 const IN_FLIGHT: u32 = 512;
 
 /// Windows at each point: the medians of so many are shown.

@@ -37,6 +37,7 @@ mod kernel;
 mod latency;
 mod live;
 mod machine;
+mod memif;
 mod print;
 mod probe;
 mod remote;
@@ -62,7 +63,7 @@ struct Profile {
 }
 
 /// All there are, in the order in which they run and are shown.
-const PROFILES: [Profile; 7] = [
+const PROFILES: [Profile; 8] = [
     Profile {
         name: "echo",
         about: "64-byte requests on random ones of N live connections: cycles a packet over N",
@@ -104,6 +105,12 @@ const PROFILES: [Profile; 7] = [
         about: "one core to all, each with its own shard and generator: packets a second",
         against: &[],
         run: scale::run,
+    },
+    Profile {
+        name: "memif",
+        about: "echo over memif and over a pipe in turn: what a wire between processes costs",
+        against: &[],
+        run: memif::run,
     },
 ];
 

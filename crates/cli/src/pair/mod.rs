@@ -18,4 +18,4 @@ mod sides;
 pub(crate) use client::{Client, RunningClient};
 pub(crate) use cores::Cores;
 pub(crate) use echo_client::{ClientRemains, EchoClient, EchoHost, leaked, plan_echo};
-pub(crate) use sides::{Demand, MemoryOfSides, PORT, Plans, SERVER, SLOTS, Sides, plan};
+pub(crate) use sides::{Demand, MemoryOfSides, PORT, Plans, SERVER, SLOTS, Sides, Wire, plan};

@@ -2,10 +2,9 @@
 
 use super::client::Client;
 use crate::memory_plan::Plan;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use crore::driver::pipe;
-use crore::driver::{Capabilities, Link};
+use crore::driver::{Capabilities, Link, memif, pipe};
 use crore::mem::{HugePages, Memory, Pages, PoolClass};
 use crore::{AddressRange, Engine, Interface, Service, StackConfig, Steering};
 use crore_load::{
@@ -13,7 +12,18 @@ use crore_load::{
     Pace, Protocol, StreamClient,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What joins a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Pipe,
+    /// As between two processes; `zero_copy` is the client's.
+    Memif {
+        zero_copy: bool,
+    },
+}
 
 /// What is asked of a pair.
 #[derive(Clone, Debug)]
@@ -31,6 +41,7 @@ pub(crate) struct Demand {
     /// `None`: until the load is told to hurry.
     pub(crate) traffic_time: Option<Duration>,
     pub(crate) mtu: u16,
+    pub(crate) wire: Wire,
     /// Takes how long each request is with the server; see [`pipe::Watch`].
     pub(crate) residence: Option<Arc<Mutex<Latency>>>,
     /// Settings of both stacks; they decide how much memory a pair takes.
@@ -81,6 +92,7 @@ impl Demand {
             in_flight,
             traffic_time,
             mtu: MTU,
+            wire: Wire::Pipe,
             server: server_settings(settings.clone()),
             client: client_settings(settings),
         }
@@ -242,8 +254,11 @@ impl<S: Service, C: Client> Sides<S, C> {
     }
 }
 
-/// The pipe; the client's end is watched when somebody wants to know how long the server takes.
+/// The wire; a pipe's client end is watched when somebody wants to know how long the server takes.
 fn links(demand: &Demand, memory: &mut Memory) -> Result<(Link, Link)> {
+    if let Wire::Memif { zero_copy } = demand.wire {
+        return memif_links(demand.mtu, zero_copy, memory);
+    }
     let Some(residence) = demand.residence.clone() else {
         let (server, client) = pipe::pair(memory, SLOTS, demand.mtu)?;
         return Ok((Link::Pipe(server), Link::Pipe(client)));
@@ -255,6 +270,26 @@ fn links(demand: &Demand, memory: &mut Memory) -> Result<(Link, Link)> {
         residence.record_ns(clock.ns(ticks), 1);
     };
     Ok((Link::Pipe(server), Link::Watched(pipe::Watch::new(client, Box::new(told)))))
+}
+
+/// Both ends of a memif link at a socket that nobody else knows.
+fn memif_links(mtu: u16, zero_copy: bool, memory: &mut Memory) -> Result<(Link, Link)> {
+    let options = |role| {
+        let name = format!("crore-pair-{}-{zero_copy}", std::process::id());
+        let mut options = memif::Options::new(memif::Address::Abstract(name), role);
+        (options.mtu, options.zero_copy) = (mtu, zero_copy);
+        options.ring_log2 = SLOTS.ilog2() as u8;
+        options
+    };
+    let mut server = memif::open(&options(memif::Role::Server), memory)?;
+    let mut client = memif::open(&options(memif::Role::Client), memory)?;
+    let begun = Instant::now();
+    while !(server.status.is_up() && client.status.is_up()) {
+        ensure!(begun.elapsed() < MEMIF_PATIENCE, "the two ends of a memif link did not meet");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let first = |opened: &mut memif::Opened| Link::Memif(opened.queues.remove(0));
+    Ok((first(&mut server), first(&mut client)))
 }
 
 /// An engine on its memory.
@@ -348,5 +383,8 @@ pub(crate) const SLOTS: u32 = 512;
 
 /// Connections being opened at the same time, or closed: a full ring loses answers to strangers.
 const HANDSHAKES_MAX: u32 = 384;
+
+/// Two threads of one process have nothing to wait for.
+const MEMIF_PATIENCE: Duration = Duration::from_secs(5);
 
 const _: () = assert!(HANDSHAKES_MAX < SLOTS);

@@ -78,3 +78,6 @@ unsafe fn write(to: *mut u8, at: usize, word: Word) {
 }
 
 const WORD_BYTES: usize = size_of::<Word>();
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
 static SET: Once = Once::new();
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(null_mut());
 static OLD: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
+
+#[cfg(test)]
+mod tests;

@@ -129,6 +129,9 @@ impl Queue {
         });
         self.counters.tx_busy += u64::from(free == 0);
         for _ in 0..free {
+            if let Some(Session { tx: Some(tx), in_place: false, .. }) = &self.session {
+                tx.prefetch(self.lent.tx as u16);
+            }
             let (start, capacity) = self.place_to_write();
             let token = self.lent.tx_next;
             self.lent.tx_next += 1;
@@ -367,7 +370,6 @@ impl Drop for Queue {
 /// Copies frames into the next buffers of a ring. Returns how many fitted; the others are lost.
 #[inline]
 fn send_copies(tx: &Sender, places: &[FramePlace], targets: &mut [Target]) -> Result<usize, Fault> {
-    // All targets first: their lines are on their way while the first frame is copied.
     for (i, target) in targets.iter_mut().enumerate() {
         *target = tx.target(i as u16)?;
     }

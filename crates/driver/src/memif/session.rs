@@ -269,9 +269,20 @@ impl Sender {
                 Target { start, capacity: placed.capacity, region: placed.region, offset }
             }
         };
-        prefetch_to_write(target.start);
-        prefetch_to_write(target.start.wrapping_add(64));
         Ok(target)
+    }
+
+    /// Asks for the lines of the frame that will be sent as the `ahead`th from now on, while its
+    /// bytes are still being made. They may be where the peer read them last.
+    #[inline]
+    pub(super) fn prefetch(&self, ahead: u16) {
+        let index = self.next.wrapping_add(ahead);
+        self.ring.prefetch(index.wrapping_add(DESCRIPTORS_AHEAD));
+        // What it says is only a hint here; it is read once more and checked when it counts.
+        if let Ok(target) = self.target(ahead) {
+            prefetch_to_write(target.start);
+            prefetch_to_write(target.start.wrapping_add(64));
+        }
     }
 
     /// Fills the `ahead`th buffer from now on with a copy of the first `len` bytes at `from`.
@@ -315,6 +326,9 @@ impl Sender {
         self.event.signal();
     }
 }
+
+/// Two cache lines of descriptors.
+const DESCRIPTORS_AHEAD: u16 = 8;
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug)]
