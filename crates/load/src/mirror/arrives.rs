@@ -292,14 +292,14 @@ impl Mirror {
     }
 
     #[inline]
-    fn say_ack(&self, index: u32, seq: u32, ack: u32, ts_recent: u32, tx: &mut TxBurst) {
+    fn say_ack(&mut self, index: u32, seq: u32, ack: u32, ts_recent: u32, tx: &mut TxBurst) {
         let options = self.options(ts_recent);
         let said = Said { index, seq, ack, flags: Flags::ACK, options, payload: None };
         self.link.say(&said, &self.tuples, tx);
     }
 
     /// The reset that a segment for nobody gets (RFC 9293 3.10.7.1).
-    fn reset(&self, segment: &Segment, tx: &mut TxBurst) {
+    fn reset(&mut self, segment: &Segment, tx: &mut TxBurst) {
         let ack = segment.seq.wrapping_add(segment.seq_len());
         let flags = Flags::RST | Flags::ACK;
         let options = self.options(segment.timestamps.map_or(0, |timestamps| timestamps.value));

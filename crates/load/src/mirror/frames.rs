@@ -6,16 +6,18 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use crore::mem::frames::TxBurst;
 use crore_wire::checksum::{self, Sum};
 use crore_wire::ethernet::{EtherType, MacAddr};
-use crore_wire::tcp::{Flags, Options, Timestamps};
-use crore_wire::{Protocol, arp, ethernet, ipv4, tcp};
+use crore_wire::tcp::{Flags, Timestamps};
+use crore_wire::{Protocol, arp, ethernet, ipv4, plain, tcp};
 
 /// Both sides' addresses on the link.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Link {
     pub(super) mac: MacAddr,
     /// `None` until it has answered.
     pub(super) server_mac: Option<MacAddr>,
     pub(super) server: SocketAddrV4,
+    /// Where octets are made.
+    pub(super) payload: Box<[u8]>,
 }
 
 /// What a frame is to the mirror.
@@ -53,7 +55,7 @@ pub(super) struct Said {
     pub(super) seq: u32,
     pub(super) ack: u32,
     pub(super) flags: Flags,
-    pub(super) options: Options,
+    pub(super) options: plain::Options,
     /// What its octets are, and how many.
     pub(super) payload: Option<(Pattern, usize)>,
 }
@@ -70,16 +72,45 @@ impl Link {
     /// Reads a frame. Every checksum is verified.
     #[inline]
     pub(super) fn read(&self, frame: &[u8], tuples: &Tuples) -> Frame {
+        if let Some(segment) = self.read_ipv4(frame, tuples) {
+            return Frame::Segment(segment);
+        }
         let Ok((header, packet)) = ethernet::Header::parse(frame) else { return Frame::Unusable };
         match header.ether_type {
-            EtherType::IPV4 if header.dst == self.mac => self.read_ipv4(frame, packet, tuples),
+            EtherType::IPV4 if header.dst == self.mac => self.read_any_ipv4(frame, packet, tuples),
             EtherType::ARP => self.read_arp(packet, tuples),
             _ => Frame::Unusable,
         }
     }
 
     #[inline]
-    fn read_ipv4(&self, frame: &[u8], packet: &[u8], tuples: &Tuples) -> Frame {
+    fn read_ipv4(&self, frame: &[u8], tuples: &Tuples) -> Option<Segment> {
+        let (head, payload) = plain::Frame::parse(frame)?;
+        let is_ours = head.mac == self.mac
+            && head.src == *self.server.ip()
+            && head.src_port == self.server.port();
+        let index = tuples.index_of(head.dst, head.dst_port).filter(|_| is_ours)?;
+        let mss = match head.options {
+            plain::Options::Syn(syn) => syn.mss,
+            plain::Options::None | plain::Options::Timestamps(_) => MSS_UNSAID,
+        };
+        Some(Segment {
+            index,
+            seq: head.seq,
+            ack: head.ack,
+            flags: head.flags,
+            window: head.window,
+            mss,
+            timestamps: head.options.timestamps(),
+            // A part of the frame: how far from its front, whatever headers are before it.
+            start: payload.as_ptr().addr() - frame.as_ptr().addr(),
+            len: payload.len(),
+        })
+    }
+
+    /// The same for a segment with options of other kinds.
+    #[cold]
+    fn read_any_ipv4(&self, frame: &[u8], packet: &[u8], tuples: &Tuples) -> Frame {
         let Ok((ip, segment)) = ipv4::Header::parse(packet) else { return Frame::Unusable };
         if ip.protocol != Protocol::TCP || ip.is_fragment() || ip.src != *self.server.ip() {
             return Frame::Unusable;
@@ -123,36 +154,31 @@ impl Link {
 
     /// Writes a segment; false when there is no room for it.
     #[inline]
-    pub(super) fn say(&self, said: &Said, tuples: &Tuples, tx: &mut TxBurst) -> bool {
-        let (Some(dst), Some(frame)) = (self.server_mac, tx.frame()) else { return false };
-        let (address, port) = tuples.of(said.index);
-        let header = tcp::Header {
-            src_port: port,
+    pub(super) fn say(&mut self, said: &Said, tuples: &Tuples, tx: &mut TxBurst) -> bool {
+        let (Some(mac), Some(out)) = (self.server_mac, tx.frame()) else { return false };
+        let (src, src_port) = tuples.of(said.index);
+        let payload = match said.payload {
+            Some((pattern, len)) => {
+                pattern.fill(0, &mut self.payload[..len]);
+                &self.payload[..len]
+            }
+            None => &[],
+        };
+        let frame = plain::Frame {
+            mac,
+            traffic_class: 0,
+            src,
+            dst: *self.server.ip(),
+            src_port,
             dst_port: self.server.port(),
             seq: said.seq,
             ack: said.ack,
             flags: said.flags,
             window: window_field(said.flags),
-            urgent: 0,
             options: said.options,
         };
-        let payload_len = said.payload.map_or(0, |(_, len)| len);
-        let segment_len = header.header_len() + payload_len;
-        let ethernet =
-            ethernet::Header { dst, src: self.mac, vlan: None, ether_type: EtherType::IPV4 };
-        let packet_at = ethernet.write(frame);
-        let ip =
-            ipv4::Header::atomic(address, *self.server.ip(), Protocol::TCP, segment_len as u16);
-        let segment_at = packet_at + ip.write(&mut frame[packet_at..]);
-        let mut sum = Sum::pseudo_v4(ip.src, ip.dst, Protocol::TCP, segment_len as u16);
-        if let Some((pattern, len)) = said.payload {
-            let at = segment_at + header.header_len();
-            let payload = &mut frame[at..at + len];
-            pattern.fill(0, payload);
-            sum = sum.add_bytes(payload);
-        }
-        header.write_summed(&mut frame[segment_at..], sum);
-        tx.commit(segment_at + segment_len);
+        let written = frame.write(self.mac, TTL, payload, out);
+        tx.commit(written);
         true
     }
 
@@ -195,6 +221,8 @@ impl Link {
 fn window_field(flags: Flags) -> u16 {
     if flags.contains(Flags::SYN) { u16::MAX } else { (WINDOW_BYTES >> WINDOW_SHIFT) as u16 }
 }
+
+const TTL: u8 = 64;
 
 /// The shift that the SYN offers.
 pub(super) const WINDOW_SHIFT: u8 = 2;

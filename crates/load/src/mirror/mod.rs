@@ -49,7 +49,8 @@ use crore::mem::frames::{RxBurst, TxBurst};
 use crore::mem::{Memory, MemoryError, Table};
 use crore::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crore_wire::ethernet::MacAddr;
-use crore_wire::tcp::{Flags, Options, Timestamps};
+use crore_wire::plain::Options;
+use crore_wire::tcp::{Flags, Timestamps, UsualSyn};
 use frames::{Link, Said};
 use shuffle::Shuffle;
 use std::collections::VecDeque;
@@ -183,7 +184,12 @@ impl Mirror {
         assert!((1..=MirrorConfig::PAYLOAD_MAX).contains(&config.payload_bytes));
         let lives = config.lives.map_or(0, |lives| lives.at_once);
         let most = (config.in_flight + lives).max(config.handshakes_max);
-        let link = Link { mac: MacAddr(config.mac), server_mac: None, server: config.server };
+        let link = Link {
+            mac: MacAddr(config.mac),
+            server_mac: None,
+            server: config.server,
+            payload: vec![0; usize::from(config.payload_bytes)].into_boxed_slice(),
+        };
         Ok(Self {
             link,
             tuples: Tuples::new(config.first_address, config.numbers()),
@@ -283,7 +289,7 @@ impl Mirror {
 
     /// Sends what an exchange is about; false when there is no room.
     #[inline]
-    fn say(&self, index: u32, exchange: &Exchange, tx: &mut TxBurst) -> bool {
+    fn say(&mut self, index: u32, exchange: &Exchange, tx: &mut TxBurst) -> bool {
         let (seq, _) = self.numbers_of(index, exchange);
         let heard = self.heard[index];
         let (flags, options, payload) = match exchange.kind {
@@ -300,18 +306,18 @@ impl Mirror {
     }
 
     fn options_of_syn(&self) -> Options {
-        Options {
-            mss: Some(MSS),
-            window_scale: Some(frames::WINDOW_SHIFT),
-            sack_permitted: true,
-            ..self.options(0)
-        }
+        let timestamps = self.timestamps(0);
+        Options::Syn(UsualSyn { mss: MSS, timestamps, window_scale: frames::WINDOW_SHIFT })
     }
 
     #[inline]
     fn options(&self, ts_recent: u32) -> Options {
-        let timestamps = Timestamps { value: self.now_ms() as u32, echo: ts_recent };
-        Options { timestamps: Some(timestamps), ..Options::NONE }
+        Options::Timestamps(self.timestamps(ts_recent))
+    }
+
+    #[inline]
+    fn timestamps(&self, echo: u32) -> Timestamps {
+        Timestamps { value: self.now_ms() as u32, echo }
     }
 
     /// True for the number of a short life.
