@@ -77,7 +77,7 @@ impl Network {
     }
 
     /// The server's interface is a real one.
-    pub fn is_real(&self) -> bool {
+    pub(crate) fn is_real(&self) -> bool {
         !self.nics.is_empty()
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::namespace::Namespace;
 use crate::network::Network;
-use crate::program::{Conversation, Program};
+use crate::program::{Conversation, Program, until};
 use crate::scene::Scene;
 
 /// A `kernel-peer` that converses.
@@ -17,7 +17,7 @@ pub struct Peer {
     _program: Program,
 }
 
-/// What a `kernel-peer traffic` has seen. The last three count connections.
+/// What a `kernel-peer` whose streams go on has seen. The last three count connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Bytes that came back.
@@ -49,6 +49,17 @@ impl Peer {
         Ok(Self { conversation, _program: program })
     }
 
+    /// Starts streams through an echo service, every byte of which is checked.
+    pub fn traffic(
+        scene: &Scene,
+        host: &Namespace,
+        server: SocketAddr,
+        streams: u64,
+    ) -> Result<Self> {
+        let words = ["traffic", &server.to_string(), &streams.to_string()];
+        Self::start(scene, host, &words, &format!("open {streams}"))
+    }
+
     /// Waits for the next line and insists on its text.
     pub fn expect(&self, line: &str) -> Result<()> {
         let said = self.conversation.hear(LIMIT).with_context(|| format!("waiting for {line}"))?;
@@ -63,7 +74,18 @@ impl Peer {
         Ok(())
     }
 
-    /// What the connections of `kernel-peer traffic` have seen so far.
+    /// Waits until the streams have brought so many bytes more, and insists that all are well.
+    pub fn flows(&mut self, bytes: u64) -> Result<()> {
+        let start = self.status()?.bytes;
+        let status = until("traffic to flow", FLOW_LIMIT, || {
+            let status = self.status()?;
+            Ok((status.bytes > start + bytes).then_some(status))
+        })?;
+        ensure!(status.bad + status.over() == 0, "traffic does not flow well: {status:?}");
+        Ok(())
+    }
+
+    /// What the streams have seen so far.
     pub fn status(&mut self) -> Result<Status> {
         let said = self.conversation.ask("status", LIMIT)?;
         let figure = |name: &str| -> Result<u64> {
@@ -78,6 +100,13 @@ impl Peer {
             ends: figure("ends")?,
             failures: figure("failures")?,
         })
+    }
+}
+
+impl Status {
+    /// Connections that are over, for any reason.
+    pub fn over(&self) -> u64 {
+        self.resets + self.ends + self.failures
     }
 }
 
@@ -115,6 +144,9 @@ impl Ping {
         Ok(())
     }
 }
+
+/// A watchdog: retransmission timers back off while a link is down.
+const FLOW_LIMIT: Duration = Duration::from_mins(4);
 
 /// A watchdog: opening tens of thousands of connections on a machine that does much else.
 const LIMIT: Duration = Duration::from_mins(5);

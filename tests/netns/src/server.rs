@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::binary;
 use crate::network::Network;
-use crate::peer;
+use crate::peer::{self, Peer};
 use crate::program::{Program, until};
 use crate::scene::Scene;
 
@@ -74,6 +74,36 @@ impl Server {
         self.program.kill()
     }
 
+    /// The same under this traffic. The client's kernel asks again and again, and nobody may tell
+    /// it that the port is closed.
+    pub fn kill_unheard(
+        self,
+        scene: &Scene,
+        network: &Network,
+        traffic: &mut Peer,
+        repeats: u64,
+    ) -> Result<()> {
+        let (address, resets_before) = (self.address, network.server.tcp_counter("OutRsts")?);
+        self.kill()?;
+        ensure!(network.server.has_xdp("eth0")?, "the kernel's TCP has the port now");
+        if network.is_real() {
+            // A driver that lets go of a queue may restart the link.
+            network.await_pings()?;
+        }
+        let repeated_before = network.client.tcp_counter("RetransSegs")?;
+        until("the client to repeat itself", REPEAT_LIMIT, || {
+            let silence = traffic.status()?;
+            ensure!(silence.over() == 0, "the client heard something: {silence:?}");
+            let repeated = network.client.tcp_counter("RetransSegs")?;
+            Ok((repeated >= repeated_before + repeats).then_some(()))
+        })?;
+        let probe = peer::probe(scene, network, address)?;
+        ensure!(probe == "timed out", "a new connection to the dead server: {probe}");
+        let resets = network.server.tcp_counter("OutRsts")? - resets_before;
+        ensure!(resets == 0, "the server's kernel sent {resets} resets");
+        Ok(())
+    }
+
     /// Stops it as Ctrl-C does. It must end without an error and leave nothing on the interface.
     pub fn stop(mut self, network: &Network) -> Result<()> {
         let status = self.program.interrupt(STOP_LIMIT).context("after Ctrl-C")?;
@@ -84,4 +114,6 @@ impl Server {
 }
 
 const START_LIMIT: Duration = Duration::from_mins(3);
+/// Retransmission timers back off.
+const REPEAT_LIMIT: Duration = Duration::from_mins(4);
 const STOP_LIMIT: Duration = Duration::from_mins(1);

@@ -20,8 +20,7 @@ fn storms_of_hping3_leave_the_honest_client_as_it_was() {
         network.server.ip("route add default via 10.77.0.1")?;
         let target = Target::start(scene, &network, &["echo"], 7)?;
         let address = target.server.address();
-        let words = ["traffic", &address.to_string(), "8"];
-        let mut honest = Peer::start(scene, &network.client, &words, "open 8")?;
+        let mut honest = Peer::traffic(scene, &network.client, address, 8)?;
         let host = network.server_v4().to_string();
         for flags in STORMS {
             let before = honest.status()?.bytes;
@@ -36,8 +35,7 @@ fn storms_of_hping3_leave_the_honest_client_as_it_was() {
                 let status = honest.status()?;
                 Ok((status.bytes > before + FLOW_BYTES).then_some(status))
             })?;
-            let troubles = status.bad + status.resets + status.ends + status.failures;
-            ensure!(troubles == 0, "{flags}: {status:?}");
+            ensure!(status.bad + status.over() == 0, "{flags}: {status:?}");
             let probe = peer::probe(scene, &network, address)?;
             ensure!(probe == "connected", "{flags}: a newcomer was {probe}");
         }

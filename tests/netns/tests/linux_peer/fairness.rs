@@ -176,8 +176,7 @@ fn bytes(peers: &mut [Peer]) -> Result<Vec<u64>> {
     let mut all = Vec::new();
     for peer in peers {
         let status = peer.status()?;
-        let over = status.resets + status.ends + status.failures;
-        ensure!(over == 0, "a flow ended: {status:?}");
+        ensure!(status.over() == 0, "a flow ended: {status:?}");
         all.push(status.bytes);
     }
     Ok(all)

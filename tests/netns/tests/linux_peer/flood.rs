@@ -120,8 +120,7 @@ fn goodput(flows: &mut [Peer], length: Duration) -> Result<f64> {
         let mut sum = 0;
         for flow in flows.iter_mut() {
             let status = flow.status()?;
-            let over = status.resets + status.ends + status.failures;
-            ensure!(over == 0, "a connection ended: {status:?}");
+            ensure!(status.over() == 0, "a connection ended: {status:?}");
             sum += status.bytes;
         }
         Ok(sum)

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use crore_netns_tests::binary;
 use crore_netns_tests::namespace::{Namespace, join};
 use crore_netns_tests::network::Network;
-use crore_netns_tests::peer::{Peer, Status};
+use crore_netns_tests::peer::Peer;
 use crore_netns_tests::program::{Program, until};
 use crore_netns_tests::scene::Scene;
 use serde_json::Value;
@@ -31,40 +31,40 @@ fn links_go_away_and_come_back_and_the_others_do_not_notice() {
         let mut near = traffic(scene, &network.server, "10.9.0.2:7")?;
         let mut other = traffic(scene, &network.server, "10.9.1.2:7")?;
         for peer in [&mut wire, &mut near, &mut other] {
-            flows(peer)?;
+            peer.flows(FLOW_BYTES)?;
         }
 
         // A tap is taken away and made again: its connections go on, with the other end's address.
         network.server.ip("link del tap0")?;
         heard(&mut server, "tap:tap0 is gone")?;
-        flows(&mut wire)?;
-        flows(&mut other)?;
+        wire.flows(FLOW_BYTES)?;
+        other.flows(FLOW_BYTES)?;
         heard(&mut server, "tap:tap0 is back")?;
         give_address(&network.server, "tap0")?;
-        flows(&mut near)?;
+        near.flows(FLOW_BYTES)?;
 
         // The wire's end goes with the interface at the other end of it, and comes back as another
         // interface with another hardware address.
         network.client.ip("link del eth0")?;
         heard(&mut server, "xdp:eth0 is gone")?;
         heard(&mut server, "xdp:eth0 cannot be opened anew: there is no interface `eth0`")?;
-        flows(&mut near)?;
-        flows(&mut other)?;
+        near.flows(FLOW_BYTES)?;
+        other.flows(FLOW_BYTES)?;
         join((&network.client, "eth0"), (&network.server, "eth0"))?;
         network.server.ip("address add 10.77.0.2/16 dev eth0")?;
         network.server.ip("address add fd77::2/64 dev eth0 nodad")?;
         heard(&mut server, "xdp:eth0 is back")?;
         // Not before: until the filter is there the kernel answers, that the port is closed.
         network.client.ip("address add 10.77.0.1/16 dev eth0")?;
-        flows(&mut wire)?;
+        wire.flows(FLOW_BYTES)?;
 
         // Down is not gone.
         network.server.ip("link set tap1 down")?;
         heard(&mut server, "tap:tap1 is down")?;
-        flows(&mut wire)?;
+        wire.flows(FLOW_BYTES)?;
         network.server.ip("link set tap1 up")?;
         heard(&mut server, "tap:tap1 is up again")?;
-        flows(&mut other)?;
+        other.flows(FLOW_BYTES)?;
 
         let status = server.interrupt(LIMIT)?;
         ensure!(status.success(), "the server ended with {status}\n{}", server.said());
@@ -112,20 +112,7 @@ fn give_address(host: &Namespace, tap: &str) -> Result<()> {
 }
 
 fn traffic(scene: &Scene, host: &Namespace, server: &str) -> Result<Peer> {
-    let words = ["traffic", server, &STREAMS.to_string()];
-    Peer::start(scene, host, &words, &format!("open {STREAMS}"))
-}
-
-/// Waits until more has come back, and insists that it came back right.
-fn flows(peer: &mut Peer) -> Result<()> {
-    let start = peer.status()?.bytes;
-    let status = until("traffic to flow", LIMIT, || {
-        let status = peer.status()?;
-        Ok((status.bytes > start + FLOW_BYTES).then_some(status))
-    })?;
-    let Status { bad, resets, ends, failures, .. } = status;
-    ensure!(bad + resets + ends + failures == 0, "traffic does not flow well: {status:?}");
-    Ok(())
+    Peer::traffic(scene, host, server.parse()?, STREAMS)
 }
 
 /// Waits until the server has said this.

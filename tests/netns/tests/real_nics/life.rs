@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use crore_netns_tests::network::Network;
-use crore_netns_tests::peer::{self, Peer, Ping};
-use crore_netns_tests::program::until;
+use crore_netns_tests::peer::{Peer, Ping};
 use crore_netns_tests::scene::Scene;
 
-use crate::{LIMIT, all_in, flows, granted, is_full, play, serve, stop, traffic};
+use crate::{FLOW_BYTES, all_in, granted, is_full, play, serve, stop, traffic};
 
 #[test]
 #[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
@@ -40,13 +39,13 @@ fn connections_outlive_a_link_that_goes_down_and_comes_back() {
     play("nic-flap", &["ping"], |scene| {
         let network = Network::on_nics()?;
         let server = serve(scene, &network, "", &["echo"])?;
-        let mut traffic = traffic(scene, &network, server.address())?;
-        flows(&mut traffic)?;
+        let mut traffic = traffic(scene, &network, &server)?;
+        traffic.flows(FLOW_BYTES)?;
         for _ in 0..2 {
             network.server.ip("link set eth0 down")?;
             network.server.ip("link set eth0 up")?;
             network.await_pings()?;
-            flows(&mut traffic)?;
+            traffic.flows(FLOW_BYTES)?;
         }
         drop(traffic);
         all_in(&granted(), &stop(scene, &network, server)?)
@@ -81,32 +80,15 @@ fn hold(scene: &Scene, options: &str, mode: &str) -> Result<()> {
 fn kill(scene: &Scene, options: &str, mode: &str) -> Result<()> {
     let network = Network::on_nics()?;
     let server = serve(scene, &network, options, &["echo"])?;
-    let address = server.address();
-    let mut before = traffic(scene, &network, address)?;
-    flows(&mut before)?;
+    let mut before = traffic(scene, &network, &server)?;
+    before.flows(FLOW_BYTES)?;
 
-    let resets_before = network.server.tcp_counter("OutRsts")?;
-    server.kill()?;
-    ensure!(network.server.has_xdp("eth0")?, "the kernel's TCP has the port now");
-    // A driver that lets go of a queue may restart the link.
-    network.await_pings()?;
-    let repeated_before = network.client.tcp_counter("RetransSegs")?;
-    until("the client to repeat itself", LIMIT, || {
-        let silence = before.status()?;
-        let heard = silence.resets + silence.ends + silence.failures;
-        ensure!(heard == 0, "the client heard something: {silence:?}");
-        let repeated = network.client.tcp_counter("RetransSegs")?;
-        Ok((repeated >= repeated_before + REPEATS).then_some(()))
-    })?;
-    let probe = peer::probe(scene, &network, address)?;
-    ensure!(probe == "timed out", "a new connection to the dead server: {probe}");
-    let resets = network.server.tcp_counter("OutRsts")? - resets_before;
-    ensure!(resets == 0, "the server's kernel sent {resets} resets");
+    server.kill_unheard(scene, &network, &mut before, REPEATS)?;
     drop(before);
 
     let server = serve(scene, &network, options, &["echo"])?;
-    let mut after = traffic(scene, &network, address)?;
-    flows(&mut after)?;
+    let mut after = traffic(scene, &network, &server)?;
+    after.flows(FLOW_BYTES)?;
     drop(after);
     all_in(mode, &stop(scene, &network, server)?)
 }

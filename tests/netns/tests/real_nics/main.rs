@@ -15,13 +15,10 @@ mod life;
 mod paths;
 
 use std::fs;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crore_netns_tests::network::Network;
 use crore_netns_tests::peer::Peer;
-use crore_netns_tests::program::until;
 use crore_netns_tests::scene::{self, Scene};
 use crore_netns_tests::server::Server;
 use serde_json::Value;
@@ -64,22 +61,9 @@ fn all_in(mode: &str, paths: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Streams of segments of full size through an echo service, every byte checked.
-fn traffic(scene: &Scene, network: &Network, server: SocketAddr) -> Result<Peer> {
-    let words = ["traffic", &server.to_string(), STREAMS];
-    Peer::start(scene, &network.client, &words, &format!("open {STREAMS}"))
-}
-
-/// Waits until a good deal has come back, and insists that it came back right.
-fn flows(peer: &mut Peer) -> Result<()> {
-    let start = peer.status()?.bytes;
-    let status = until("traffic to flow", LIMIT, || {
-        let status = peer.status()?;
-        Ok((status.bytes > start + FLOW_BYTES).then_some(status))
-    })?;
-    let troubles = status.bad + status.resets + status.ends + status.failures;
-    ensure!(troubles == 0, "traffic does not flow well: {status:?}");
-    Ok(())
+/// Streams of segments of full size through an echo service.
+fn traffic(scene: &Scene, network: &Network, server: &Server) -> Result<Peer> {
+    Peer::traffic(scene, &network.client, server.address(), STREAMS)
 }
 
 /// What the driver grants here.
@@ -95,8 +79,5 @@ fn is_full() -> bool {
     is_set("CRORE_FULL")
 }
 
-const STREAMS: &str = "4";
+const STREAMS: u64 = 4;
 const FLOW_BYTES: u64 = 500_000;
-
-/// A watchdog: retransmission timers back off while a link is down.
-const LIMIT: Duration = Duration::from_mins(4);

@@ -11,7 +11,7 @@ use crore_netns_tests::scene::Scene;
 use crore_netns_tests::server::Server;
 use serde_json::Value;
 
-use crate::{all_in, flows, granted, is_full, is_set, play, serve, stop, traffic};
+use crate::{FLOW_BYTES, all_in, granted, is_full, is_set, play, serve, stop, traffic};
 
 #[test]
 #[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
@@ -68,7 +68,7 @@ fn where_nobody_answers_pings_traffic_is_the_proof() {
         if granted() == "zero-copy" {
             said(&server, "without copies, not proven yet")?;
         }
-        flows(&mut traffic(scene, &network, server.address())?)?;
+        traffic(scene, &network, &server)?.flows(FLOW_BYTES)?;
         if granted() == "zero-copy" {
             said(&server, "without copies, proven: a frame of")?;
         }
@@ -85,7 +85,7 @@ fn a_driver_that_cuts_frames_is_found_out_by_a_ping_or_else_by_traffic() {
             network.client.set("ipv4/icmp_echo_ignore_all", ignored)?;
             // Too little for some drivers: whole KiB of what is left of 2,048 bytes is 1,024.
             let server = serve(scene, &network, ",frame-room=2048", &["echo"])?;
-            flows(&mut traffic(scene, &network, server.address())?)?;
+            traffic(scene, &network, &server)?.flows(FLOW_BYTES)?;
             let paths = stop(scene, &network, server)?;
             if is_set("CRORE_CUTS") {
                 let cut = |path: &Value| path["mode"] == "copy" && why(path).contains(" cut: 1");
