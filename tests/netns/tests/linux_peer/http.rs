@@ -66,16 +66,9 @@ fn wrk_sees_no_error_on_a_thousand_connections() {
 fn fetch(scene: &Scene, network: &Network, address: IpAddr, len_bytes: u64) -> Result<()> {
     let root = page_folder(scene)?;
     let original = scene.folder().join("root/large.bin");
-    let copy = scene.folder().join("copy.bin");
     content::write_file(&original, len_bytes)?;
     let server = Server::start(scene, network, &["http", "--root", &root], (address, 80))?;
-    let url = format!("http://{}/large.bin", server.address());
-    let copy_path = copy.to_string_lossy();
-    let words =
-        ["--fail", "--silent", "--show-error", "--max-time", "600", "--output", &copy_path, &url];
-    network.client.run("curl", &words)?;
-    ensure!(fs::metadata(&copy)?.len() == len_bytes, "the copy has another length");
-    ensure!(content::sha256(&copy)? == content::sha256(&original)?, "another SHA-256");
+    content::fetch(scene, network, server.address(), &original)?;
     server.stop(network)
 }
 

@@ -102,17 +102,11 @@ fn a_driver_that_cuts_frames_is_found_out_by_a_ping_or_else_by_traffic() {
 fn fetch(scene: &Scene, network: &Network, options: &str, len_bytes: u64) -> Result<Vec<Value>> {
     let root = scene.folder().join("root");
     fs::create_dir_all(&root)?;
-    content::write_file(&root.join("large.bin"), len_bytes)?;
+    let large = root.join("large.bin");
+    content::write_file(&large, len_bytes)?;
     let root_text = root.to_string_lossy();
     let server = serve(scene, network, options, &["http", "--root", &root_text])?;
-    let copy = scene.folder().join("copy.bin");
-    let (url, to) = (format!("http://{}/large.bin", server.address()), copy.to_string_lossy());
-    let words = ["--fail", "--silent", "--show-error", "--max-time", CURL_SECONDS, "-o", &to, &url];
-    network.client.run("curl", &words)?;
-    ensure!(fs::metadata(&copy)?.len() == len_bytes, "the copy has another length");
-    let sums = (content::sha256(&copy)?, content::sha256(&root.join("large.bin"))?);
-    ensure!(sums.0 == sums.1, "another SHA-256");
-    fs::remove_file(&copy)?;
+    content::fetch(scene, network, server.address(), &large)?;
     stop(scene, network, server)
 }
 
@@ -132,6 +126,5 @@ fn small_bytes() -> u64 {
     if is_full() { 2_000_000 } else { 200_000 }
 }
 
-/// Watchdogs, for an emulated machine on a machine that does much else.
-const CURL_SECONDS: &str = "600";
+/// A watchdog, for an emulated machine on a machine that does much else.
 const SAID_LIMIT: Duration = Duration::from_mins(2);
