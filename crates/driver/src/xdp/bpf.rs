@@ -51,46 +51,35 @@ pub(super) fn map_create(
 
 /// Sets the value of one key. The lengths must be those that the map was created with.
 pub(super) fn map_update(map: &OwnedFd, key: &[u8], value: &[u8]) -> io::Result<()> {
-    #[repr(C)]
-    struct Attr {
-        map: u32,
-        padding: u32,
-        key: u64,
-        value: u64,
-        flags: u64,
-    }
-    let mut attr = Attr {
-        map: map.as_raw_fd() as u32,
-        padding: 0,
-        key: key.as_ptr() as u64,
-        value: value.as_ptr() as u64,
-        flags: 0,
-    };
+    let mut attr = Element::of(map, key, value.as_ptr() as u64);
     // SAFETY: key and value are readable over the call, and as long as the map's (by contract).
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 
 /// The value of one key of a map whose values have eight bytes.
 pub(super) fn map_look_up_u64(map: &OwnedFd, key: &[u8]) -> io::Result<u64> {
-    #[repr(C)]
-    struct Attr {
-        map: u32,
-        padding: u32,
-        key: u64,
-        value: u64,
-        flags: u64,
-    }
     let mut value = 0u64;
-    let mut attr = Attr {
-        map: map.as_raw_fd() as u32,
-        padding: 0,
-        key: key.as_ptr() as u64,
-        value: (&raw mut value) as u64,
-        flags: 0,
-    };
+    let mut attr = Element::of(map, key, (&raw mut value) as u64);
     // SAFETY: the key is readable and the value writable over the call, as long as the map's (by
     // contract).
     unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) }.map(|_| value)
+}
+
+/// One key of a map, and where its value is.
+#[repr(C)]
+struct Element {
+    map: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl Element {
+    fn of(map: &OwnedFd, key: &[u8], value: u64) -> Self {
+        let map = map.as_raw_fd() as u32;
+        Self { map, padding: 0, key: key.as_ptr() as u64, value, flags: 0 }
+    }
 }
 
 /// Loads an XDP program. An error from the verifier comes with its whole text.
