@@ -7,6 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use crore_wire::ethernet::{self, EtherType};
+use crore_wire::ipv6;
+
 /// What is known of one queue so far.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -74,21 +77,16 @@ impl Watch {
 
 /// The bytes that a frame must have by its IP header; `None` when it is not IP.
 pub(super) fn said_bytes(frame: &[u8]) -> Option<usize> {
-    let word = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
-    let (kind, ip) = match word(12)? {
-        ETHER_TYPE_VLAN => (word(16)?, 18),
-        kind => (kind, 14),
+    let (header, packet) = ethernet::Header::parse(frame).ok()?;
+    // Only the field: the packet of a frame that was cut is none.
+    let field = |at: usize| Some(u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]));
+    let packet_bytes = match header.ether_type {
+        EtherType::IPV4 => usize::from(field(2)?),
+        EtherType::IPV6 => ipv6::HEADER_LEN + usize::from(field(4)?),
+        _ => return None,
     };
-    match kind {
-        ETHER_TYPE_IPV4 => Some(ip + usize::from(word(ip + 2)?)),
-        ETHER_TYPE_IPV6 => Some(ip + 40 + usize::from(word(ip + 4)?)),
-        _ => None,
-    }
+    Some(header.header_len() + packet_bytes)
 }
-
-const ETHER_TYPE_IPV4: u16 = 0x0800;
-const ETHER_TYPE_IPV6: u16 = 0x86dd;
-const ETHER_TYPE_VLAN: u16 = 0x8100;
 
 /// So many cut frames are no accident.
 const CUT_MAX: u32 = 4;
