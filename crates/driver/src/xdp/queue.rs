@@ -200,7 +200,7 @@ impl Queue {
         if self.socket.rx.has_more() {
             return;
         }
-        if self.watch.is_some() {
+        if self.watch.as_ref().is_some_and(|watch| watch.has_got_nothing()) {
             self.watch_silence();
             timeout = timeout.min(WATCH_INTERVAL);
         }
@@ -297,8 +297,11 @@ impl Queue {
     /// Asks whether frames are missing.
     #[cold]
     fn watch_silence(&mut self) {
-        let place = &self.place;
-        let ours = || place.queues.ours(place.queue).ok();
+        let (place, system_calls) = (&self.place, &mut self.counters.system_calls);
+        let ours = || {
+            *system_calls += 1;
+            place.queues.ours(place.queue).ok()
+        };
         if let Some(watch) = &mut self.watch {
             let sight = watch.idle(Instant::now(), ours);
             self.draw_conclusion(sight);
@@ -388,7 +391,7 @@ pub struct KernelCounters {
     pub tx_bad: u64,
 }
 
-/// How long to sleep at most while the path is watched.
+/// How long to sleep at most while it is watched whether frames are missing.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long to wait before an interface that had no room is tried again.

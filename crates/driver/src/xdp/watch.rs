@@ -58,11 +58,16 @@ impl Watch {
         if self.cut < CUT_MAX { Sight::Nothing } else { Sight::Cut { bytes: frame.len(), said } }
     }
 
+    /// Nothing has arrived so far: it is worth asking whether frames are missing.
+    pub(super) fn has_got_nothing(&self) -> bool {
+        self.received == 0
+    }
+
     /// Nothing has arrived just now. `ours` asks how many frames the filter has sent to the socket;
     /// it is asked seldom.
     pub(super) fn idle(&mut self, now: Instant, ours: impl FnOnce() -> Option<u64>) -> Sight {
         let looked = self.looked.is_some_and(|looked| now < looked + LOOK_INTERVAL);
-        if looked || self.received > 0 {
+        if looked || !self.has_got_nothing() {
             return Sight::Nothing;
         }
         self.looked = Some(now);
