@@ -4,6 +4,7 @@
 
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crore_mem::Memory;
 use crore_mem::frames::{RxBurst, TxBurst};
@@ -14,7 +15,8 @@ use super::link::{Attachment, find};
 use super::path::Path;
 use super::socket::Bind;
 use super::{
-    Mode, ModeChoice, Options, XdpError, ZeroCopy, attached, bpf, detach, netlink, open, program,
+    Mode, ModeChoice, Options, Queue, XdpError, ZeroCopy, attached, bpf, detach, netlink, open,
+    program,
 };
 use crate::{Link, RxChecksum};
 
@@ -90,7 +92,7 @@ fn a_wrong_number_of_queues_is_said_with_the_right_one() {
         }
         let options = Options { queues: Some(2), ..Options::new("v0") };
         let opened = open(&options, &mut Memory::heap()).unwrap();
-        assert_eq!(opened.queues.iter().map(super::Queue::number).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(opened.queues.iter().map(Queue::number).collect::<Vec<_>>(), [0, 1]);
     });
 }
 
@@ -219,6 +221,23 @@ fn write_ours(frame: &mut [u8]) -> usize {
     60
 }
 
+/// Sends one frame for our port, and keeps room for more.
+fn send_ours(queue: &mut Queue, tx: &mut TxBurst) {
+    queue.tx_reserve(tx, 4);
+    let len = write_ours(tx.frame().expect("room to send"));
+    tx.commit(len);
+    queue.tx_burst(tx);
+}
+
+/// Waits until frames arrive, at most `max`.
+fn await_frames(queue: &mut Queue, rx: &mut RxBurst, max: usize) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while queue.rx_burst(rx, max) == 0 {
+        assert!(Instant::now() < end, "a frame did not arrive");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_queue_whose_socket_is_changed_under_way_goes_on_and_keeps_what_is_lent() {
     in_namespace(|| {
@@ -230,24 +249,14 @@ fn a_queue_whose_socket_is_changed_under_way_goes_on_and_keeps_what_is_lent() {
         let mut held = RxBurst::new();
         for round in 0..3 {
             for _ in 0..200 {
-                near.queues[0].tx_reserve(&mut tx, 4);
-                let len = write_ours(tx.frame().expect("room to send"));
-                tx.commit(len);
-                near.queues[0].tx_burst(&mut tx);
-                while far.queues[0].rx_burst(&mut rx, 64) == 0 {
-                    std::thread::yield_now();
-                }
+                send_ours(&mut near.queues[0], &mut tx);
+                await_frames(&mut far.queues[0], &mut rx, 64);
                 assert_eq!(rx.frame(0).len(), 60);
                 far.queues[0].rx_release(&mut rx);
             }
             // One frame is lent while the sockets change; so is room to send.
-            near.queues[0].tx_reserve(&mut tx, 4);
-            let len = write_ours(tx.frame().expect("room to send"));
-            tx.commit(len);
-            near.queues[0].tx_burst(&mut tx);
-            while far.queues[0].rx_burst(&mut held, 1) == 0 {
-                std::thread::yield_now();
-            }
+            send_ours(&mut near.queues[0], &mut tx);
+            await_frames(&mut far.queues[0], &mut held, 1);
             near.queues[0].rebind(Bind::Copy).unwrap();
             far.queues[0].rebind(Bind::Copy).unwrap();
             assert_eq!(held.frame(0)[12..16], [0x08, 0x00, 0x45, 0], "round {round}");
@@ -286,9 +295,7 @@ fn send(near: &mut super::Opened, bytes: usize, said: usize) {
 
 fn receive(far: &mut super::Opened) {
     let mut rx = RxBurst::new();
-    while far.queues[0].rx_burst(&mut rx, 64) == 0 {
-        std::thread::yield_now();
-    }
+    await_frames(&mut far.queues[0], &mut rx, 64);
     far.queues[0].rx_release(&mut rx);
 }
 
@@ -333,10 +340,10 @@ fn a_path_in_use_on_which_nothing_arrives_is_replaced_by_copies() {
         for _ in 0..6 {
             send(&mut near, 60, 60);
         }
-        let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        let end = Instant::now() + Duration::from_mins(1);
         while view.path().zero_copy {
-            assert!(std::time::Instant::now() < end, "nobody noticed");
-            far.queues[0].wait(std::time::Duration::from_millis(50));
+            assert!(Instant::now() < end, "nobody noticed");
+            far.queues[0].wait(Duration::from_millis(50));
         }
         let path = view.path();
         assert!(path.why.contains("none of 6 frames arrived"), "{path:?}");
