@@ -143,11 +143,13 @@ impl Surroundings {
         self.addresses.iter().flat_map(|range| (0..range.count).map(|n| plus(range.first, n)))
     }
 
-    /// Opens the link. `ours` is what the kernel is to leave to us.
+    /// Opens the link. `ours` is what the kernel is to leave to us, `peer` a host on it that is
+    /// known to us.
     pub(crate) fn open(
         &self,
         link: &LinkArg,
         ours: Vec<LocalPorts>,
+        peer: Option<IpAddr>,
         memory: &mut Memory,
     ) -> Result<Opened> {
         match link {
@@ -159,7 +161,7 @@ impl Surroundings {
                 options.zero_copy = arg.zero_copy;
                 options.busy_poll = arg.busy_poll;
                 options.frame_room = arg.frame_room;
-                options.peers = self.peers();
+                options.peers = self.peers(peer);
                 options.ours = ours;
                 self.open_xdp(&options, memory)
             }
@@ -216,17 +218,13 @@ impl Surroundings {
         Ok(Opened { links, interface, attachment, paths, notes, peer: None })
     }
 
-    /// Whom the path through an interface may be proven with: gateways, and whom the kernel has
-    /// talked to.
-    fn peers(&self) -> Vec<Ipv4Addr> {
+    /// Whom the path through an interface may be proven with: whom we know, gateways, and whom the
+    /// kernel has talked to.
+    fn peers(&self, peer: Option<IpAddr>) -> Vec<Ipv4Addr> {
         let Some(info) = &self.info else { return Vec::new() };
         let neighbours = crore_ctl::neighbours(info.index).unwrap_or_default();
         let known = neighbours.into_iter().filter(|one| one.mac.is_some()).map(|one| one.address);
-        let v4 = |address| match address {
-            IpAddr::V4(v4) => Some(v4),
-            IpAddr::V6(_) => None,
-        };
-        info.gateways.iter().copied().chain(known).filter_map(v4).take(PEERS_MAX).collect()
+        hosts_to_ask(peer.into_iter().chain(info.gateways.iter().copied()).chain(known))
     }
 
     /// The stack's view of the link.
@@ -289,6 +287,21 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// The first of these that may answer a ping over IPv4, each once: the kernel's table of neighbours
+/// has groups as well.
+fn hosts_to_ask(candidates: impl Iterator<Item = IpAddr>) -> Vec<Ipv4Addr> {
+    let mut hosts = Vec::new();
+    for candidate in candidates {
+        if let IpAddr::V4(v4) = candidate
+            && !(v4.is_multicast() || v4.is_broadcast() || hosts.contains(&v4))
+            && hosts.len() < PEERS_MAX
+        {
+            hosts.push(v4);
+        }
+    }
+    hosts
 }
 
 /// The interface's own addresses.

@@ -59,3 +59,12 @@ fn what_is_not_on_the_link_needs_a_gateway() {
     let error = here.next_hop(ip("192.0.2.1")).unwrap_err().to_string();
     assert!(error.contains("no way to 192.0.2.1"), "{error}");
 }
+
+#[test]
+fn a_path_is_proven_with_hosts_and_not_with_groups_each_asked_once() {
+    let known = ["10.0.0.9", "224.0.0.22", "10.0.0.1", "fe80::1", "10.0.0.9", "255.255.255.255"];
+    let hosts = hosts_to_ask(known.iter().map(|text| ip(text)));
+    assert_eq!(hosts, [Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1)]);
+    let many = (1..=9).map(|number| IpAddr::from([10, 0, 0, number]));
+    assert_eq!(hosts_to_ask(many).len(), PEERS_MAX);
+}

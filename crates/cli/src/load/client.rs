@@ -50,7 +50,7 @@ impl<P: Protocol + Send + 'static> Client<P> {
         let ours = surroundings.each_address();
         let ours = ours.map(|address| LocalPorts { address, ports: ports.clone() }).collect();
         let mut frames = Memory::new(surroundings.frame_pages());
-        let mut opened = surroundings.open(&options.link, ours, &mut frames)?;
+        let mut opened = surroundings.open(&options.link, ours, Some(prepared.hop), &mut frames)?;
         let mut neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
         if let Some(neighbours) = &mut neighbours {
             neighbours.resolve(prepared.hop)?;

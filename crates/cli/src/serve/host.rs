@@ -274,7 +274,7 @@ impl<S: Service> Host<S> {
 fn open(asked: &ServedLink, surroundings: &Surroundings, port: u16) -> Result<(Opened, usize)> {
     let ours = surroundings.each_address().map(|address| LocalPorts::one(address, port));
     let mut frames = Memory::new(surroundings.frame_pages());
-    let opened = surroundings.open(&asked.link, ours.collect(), &mut frames)?;
+    let opened = surroundings.open(&asked.link, ours.collect(), None, &mut frames)?;
     Ok((opened, frames.total_bytes()))
 }
 
