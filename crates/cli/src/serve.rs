@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   host      one link: its cores, and what becomes of them when it goes away and comes back
-//!   presence  whether the interface under a link is there
+//!   attempt   to open it anew, while the others go on
+//!   presence  whether the interface under a link is there, or the peer at its other end
 //!   figures   the report, and its JSON
 //! ```
 //!
 //! Links share nothing but the port and the service's settings: what happens on one is not seen on
 //! another.
 
+mod attempt;
 mod figures;
 mod host;
 mod presence;

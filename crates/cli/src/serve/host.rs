@@ -1,10 +1,12 @@
 //! One link of a server: an interface, its addresses and its cores.
 //!
 //! When the interface goes away its cores rest, with all their connections, and every second it is
-//! tried to open it anew. A peer that is still there then finds its connections as they were, as
-//! after a cable that was out; what was under way is sent again by the timers.
+//! tried to open it anew, beside the other links, since a driver may take long over it. A peer that
+//! is still there then finds its connections as they were, as after a cable that was out; what was
+//! under way is sent again by the timers.
 
 use super::Prepared;
+use super::attempt::Attempt;
 use super::presence::{LinkState, Presence};
 use crate::args::{ServeOptions, ServedLink};
 use crate::link::{Opened, Paths, Surroundings};
@@ -36,6 +38,8 @@ pub(super) struct Host<S: Service> {
     state: LinkState,
     losses: u64,
     tried_at: Instant,
+    /// To open it anew.
+    attempt: Option<Attempt<Result<Reopened>>>,
     /// Why it could not be opened anew the last time.
     refusal: String,
     presence: Presence,
@@ -47,6 +51,9 @@ pub(super) struct Host<S: Service> {
     /// Last, because its end gives the ports back to the kernel.
     attachment: Option<Attachment>,
 }
+
+/// A link that came back, and what is known of it now.
+type Reopened = (Surroundings, Opened);
 
 /// What is left of it at the end.
 pub(super) struct Ended<S: Service> {
@@ -101,6 +108,7 @@ where
             stop: Stop::new(),
             losses: 0,
             tried_at: Instant::now(),
+            attempt: None,
             refusal: String::new(),
             notes,
             paths,
@@ -172,11 +180,17 @@ where
 
     /// Opens the link anew, if it is time and it can be done. Why it cannot be is said once.
     fn try_again(&mut self) -> Result<Option<String>> {
-        if self.tried_at.elapsed() < RETRY_EVERY {
+        let Some(attempt) = self.attempt.take_if(|attempt| attempt.is_over()) else {
+            if self.attempt.is_none() && self.tried_at.elapsed() >= RETRY_EVERY {
+                self.tried_at = Instant::now();
+                let (asked, before) = (self.asked.clone(), self.surroundings.clone());
+                let (name, port) = (format!("open {}", self.asked.name), self.port);
+                let work = move || reopen(&asked, &before, port);
+                self.attempt = Some(Attempt::start(&name, work)?);
+            }
             return Ok(None);
-        }
-        self.tried_at = Instant::now();
-        if let Err(error) = self.reopen() {
+        };
+        if let Err(error) = attempt.outcome()?.and_then(|reopened| self.take_up(reopened)) {
             let why = format!("{error:#}");
             let is_news = why != self.refusal;
             let news = format!("{} cannot be opened anew: {why}", self.asked.name);
@@ -189,26 +203,14 @@ where
         Ok(Some(format!("{} is back", self.asked.name)))
     }
 
-    fn reopen(&mut self) -> Result<()> {
-        let found = self.surroundings.again(&self.asked)?;
-        let missing = self.surroundings.addresses.iter().find(|one| {
-            // Link-local ones follow the hardware address, and nobody is told of them.
-            !is_link_local(one.first) && !found.addresses.contains(one)
-        });
-        if let Some(missing) = missing {
-            bail!("the address {} is not there", missing.first);
-        }
-        let (queues, now) = (self.surroundings.queues, found.queues);
-        ensure!(now == queues, "it had {queues} queue(s), and now has {now}");
-        // The addresses stay what they were: one of several may have been asked for.
-        let addresses = self.surroundings.addresses.clone();
-        let surroundings = Surroundings { addresses, ..found };
-        let (opened, mut frame_bytes) = open(&self.asked, &surroundings, self.port)?;
+    /// Puts the cores on the link that was opened.
+    fn take_up(&mut self, (surroundings, opened): Reopened) -> Result<()> {
         let (mtu, now) = (self.mtu, opened.interface.mtu);
         ensure!(now >= mtu, "it had an MTU of {mtu}, and now has {now}");
         let presence = Presence::of(&self.asked.link, opened.peer)?;
         let neighbours = surroundings.info.as_ref().map(Neighbours::watch).transpose()?;
-        let siblings = joined(&opened.links, &mut frame_bytes)?;
+        // In the place of as many: the account of memory stays what it was.
+        let siblings = joined(&opened.links, &mut 0)?;
         let cores = std::mem::take(&mut self.resting).into_iter();
         for ((mut core, link), siblings) in cores.zip(opened.links).zip(siblings) {
             core.replace_link(link);
@@ -276,6 +278,24 @@ fn open(asked: &ServedLink, surroundings: &Surroundings, port: u16) -> Result<(O
     let mut frames = Memory::new(surroundings.frame_pages());
     let opened = surroundings.open(&asked.link, ours.collect(), None, &mut frames)?;
     Ok((opened, frames.total_bytes()))
+}
+
+/// Opens a link that went away, if it is what it was before.
+fn reopen(asked: &ServedLink, before: &Surroundings, port: u16) -> Result<Reopened> {
+    let found = before.again(asked)?;
+    let missing = before.addresses.iter().find(|one| {
+        // Link-local ones follow the hardware address, and nobody is told of them.
+        !is_link_local(one.first) && !found.addresses.contains(one)
+    });
+    if let Some(missing) = missing {
+        bail!("the address {} is not there", missing.first);
+    }
+    let (queues, now) = (before.queues, found.queues);
+    ensure!(now == queues, "it had {queues} queue(s), and now has {now}");
+    // The addresses stay what they were: one of several may have been asked for.
+    let surroundings = Surroundings { addresses: before.addresses.clone(), ..found };
+    let (opened, _) = open(asked, &surroundings, port)?;
+    Ok((surroundings, opened))
 }
 
 fn is_link_local(address: IpAddr) -> bool {
