@@ -157,7 +157,8 @@ impl Surroundings {
             LinkArg::Memif(_) => self.open_memif(memory),
             LinkArg::Xdp(arg) => {
                 let mut options = xdp::Options::new(&arg.interface);
-                options.queues = arg.queues;
+                // As many as there are cores for: it may have got others since it was looked at.
+                options.queues = Some(self.queues);
                 options.zero_copy = arg.zero_copy;
                 options.busy_poll = arg.busy_poll;
                 options.frame_room = arg.frame_room;
