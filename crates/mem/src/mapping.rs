@@ -51,6 +51,24 @@ impl Mapping {
         bytes: usize,
         wish: HugePages,
     ) -> Result<Self, MemoryError> {
+        Self::best(name, bytes, wish, Self::transparent)
+    }
+
+    /// The same, and always with a file, which another process can map.
+    pub(crate) fn shareable(
+        name: &'static str,
+        bytes: usize,
+        wish: HugePages,
+    ) -> Result<Self, MemoryError> {
+        Self::best(name, bytes, wish, Self::transparent_file)
+    }
+
+    fn best(
+        name: &'static str,
+        bytes: usize,
+        wish: HugePages,
+        transparent: fn(&str, usize) -> Option<Self>,
+    ) -> Result<Self, MemoryError> {
         let big = bytes >= HUGE_PAGE_BYTES;
         // Reserved pages are not part of what is available: they were set aside before.
         if big
@@ -66,34 +84,7 @@ impl Mapping {
         }
         if big
             && wish != HugePages::None
-            && let Some(mapping) = Self::transparent(name, bytes)
-        {
-            return Ok(mapping);
-        }
-        Self::small(name, bytes).map_err(|failure| failure.of(name, bytes))
-    }
-
-    /// The same, and always with a file, which another process can map.
-    pub(crate) fn shareable(
-        name: &'static str,
-        bytes: usize,
-        wish: HugePages,
-    ) -> Result<Self, MemoryError> {
-        let big = bytes >= HUGE_PAGE_BYTES;
-        if big
-            && wish == HugePages::Reserve
-            && let Ok(mapping) = Self::reserved(name, bytes)
-        {
-            return Ok(mapping);
-        }
-        let available_bytes = available_bytes();
-        if bytes > available_bytes {
-            return Err(MemoryError::NotEnough { name, asked_bytes: bytes, available_bytes });
-        }
-        if big
-            && wish != HugePages::None
-            && setting_allows(SHARED_TRANSPARENT)
-            && let Ok(mapping) = Self::transparent_file(name, bytes)
+            && let Some(mapping) = transparent(name, bytes)
         {
             return Ok(mapping);
         }
@@ -120,10 +111,8 @@ impl Mapping {
     /// Transparent pages: with a file where the system allows that, else private. `None` when the
     /// system has them switched off.
     fn transparent(name: &str, bytes: usize) -> Option<Self> {
-        if setting_allows(SHARED_TRANSPARENT)
-            && let Ok(mapping) = Self::transparent_file(name, bytes)
-            && mapping.pages == Pages::Transparent
-        {
+        let with_file = Self::transparent_file(name, bytes);
+        if let Some(mapping) = with_file.filter(|mapping| mapping.pages == Pages::Transparent) {
             return Some(mapping);
         }
         if !setting_allows("/sys/kernel/mm/transparent_hugepage/enabled") {
@@ -132,14 +121,22 @@ impl Mapping {
         Self::transparent_private(bytes).ok()
     }
 
-    fn transparent_file(name: &str, bytes: usize) -> Result<Self, Failure> {
-        let file = memory_file(name, bytes, 0)?;
-        let range = AddressRange::reserve(bytes, HUGE_PAGE_BYTES)?;
-        range.map_file(&file, bytes)?;
-        range.advise(bytes, libc::MADV_HUGEPAGE)?;
-        range.populate(bytes)?;
-        let pages = range.pages_got(bytes);
-        Ok(Self { range, bytes, file: Some(file), pages })
+    /// A file on transparent pages, or what the kernel makes of that wish. `None` when the system
+    /// has them switched off for files in memory.
+    fn transparent_file(name: &str, bytes: usize) -> Option<Self> {
+        if !setting_allows("/sys/kernel/mm/transparent_hugepage/shmem_enabled") {
+            return None;
+        }
+        let map = || {
+            let file = memory_file(name, bytes, 0)?;
+            let range = AddressRange::reserve(bytes, HUGE_PAGE_BYTES)?;
+            range.map_file(&file, bytes)?;
+            range.advise(bytes, libc::MADV_HUGEPAGE)?;
+            range.populate(bytes)?;
+            let pages = range.pages_got(bytes);
+            Ok::<_, Failure>(Self { range, bytes, file: Some(file), pages })
+        };
+        map().ok()
     }
 
     fn transparent_private(bytes: usize) -> Result<Self, Failure> {
@@ -340,9 +337,6 @@ fn huge_bytes(report: &str, start: usize) -> usize {
 fn check(call: &'static str, status: c_int) -> Result<(), Failure> {
     if status < 0 { Err(Failure::last(call)) } else { Ok(()) }
 }
-
-/// Whether files in memory may have transparent pages.
-const SHARED_TRANSPARENT: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
 #[cfg(all(test, not(loom)))]
 mod tests;
