@@ -518,3 +518,20 @@ fn a_server_that_scribbles_is_left_and_another_is_found() {
         assert!(victim.status.is_up());
     }
 }
+
+#[test]
+fn a_tail_that_is_taken_back_while_frames_are_lent_ends_the_connection() {
+    let (mut victim, ear) = client(true);
+    let server = Server::connected(&mut victim, &ear);
+    let (memory, down) = (&server.memory, server.down);
+    for place in 0..4 {
+        let frame = Descriptor { len: 60, ..down.descriptor(memory, place) };
+        down.set_descriptor(memory, place, frame);
+    }
+    down.set_tail(memory, 4);
+    assert_eq!(victim.queue.rx_burst(&mut victim.rx, 8), 4);
+    down.set_tail(memory, 3);
+    assert_eq!(victim.queue.rx_burst(&mut victim.rx, 8), 0, "there were never so many");
+    victim.queue.rx_release(&mut victim.rx);
+    assert!(server.sent_away(&mut victim).contains("index"));
+}

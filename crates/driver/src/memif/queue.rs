@@ -224,11 +224,6 @@ impl Queue {
         self.counters
     }
 
-    /// Bytes of memory that our own frames take.
-    pub fn memory_bytes(&self) -> usize {
-        self.frames.region().total_bytes()
-    }
-
     #[inline]
     fn receive(&mut self, burst: &mut RxBurst, max: usize) -> Result<(), Fault> {
         let Self { session, frames, pieces, lent, counters, .. } = self;

@@ -146,18 +146,9 @@ impl Receiver {
     /// How many buffers with frames there are, `want` of them at least if there are so many.
     #[inline]
     pub(super) fn available(&mut self, want: u16) -> Result<u16, Fault> {
-        let before = self.seen.wrapping_sub(self.cursor);
-        if before >= want {
-            return Ok(before);
-        }
-        let theirs = self.ring.theirs(self.buffers.role());
-        let now = theirs.wrapping_sub(self.cursor);
-        let all = theirs.wrapping_sub(self.released);
-        if all > self.ring.size() || now < before {
-            return Err(Fault::Index);
-        }
-        self.seen = theirs;
-        Ok(now)
+        let Self { ring, buffers, seen, .. } = self;
+        let look = || ring.theirs(buffers.role());
+        reach(seen, (self.released, self.cursor), want, ring.size(), look)
     }
 
     /// Takes the next buffer; [`Receiver::available`] has said that it is there.
@@ -230,18 +221,9 @@ impl Sender {
     /// Buffers that can be filled, `want` of them at least if there are so many.
     #[inline]
     pub(super) fn room(&mut self, want: u16) -> Result<u16, Fault> {
-        let before = self.limit.wrapping_sub(self.next);
-        if before >= want {
-            return Ok(before);
-        }
-        let theirs = self.ring.theirs(self.buffers.role());
-        let limit = theirs.wrapping_add(self.buffers.ahead());
-        let now = limit.wrapping_sub(self.next);
-        if now > self.ring.size() || now < before {
-            return Err(Fault::Index);
-        }
-        self.limit = limit;
-        Ok(now)
+        let Self { ring, buffers, limit, .. } = self;
+        let look = || ring.theirs(buffers.role()).wrapping_add(buffers.ahead());
+        reach(limit, (self.next, self.next), want, ring.size(), look)
     }
 
     /// The client's own buffer, `ahead` places behind the next one, to be lent, and its size.
@@ -325,6 +307,30 @@ impl Sender {
     pub(super) fn signal(&self) {
         self.event.signal();
     }
+}
+
+/// How many places there are from `at` on to where the peer lets us go: to `seen`, or, when those
+/// are fewer than wanted, to where it is by another look. It can give no more than the ring has,
+/// counted from `first` on, which it has not got back yet, and cannot take any back.
+#[inline]
+fn reach(
+    seen: &mut u16,
+    (first, at): (u16, u16),
+    want: u16,
+    size: u16,
+    look: impl FnOnce() -> u16,
+) -> Result<u16, Fault> {
+    let before = seen.wrapping_sub(at);
+    if before >= want {
+        return Ok(before);
+    }
+    let theirs = look();
+    let (all, now) = (theirs.wrapping_sub(first), theirs.wrapping_sub(at));
+    if all > size || now > all || now < before {
+        return Err(Fault::Index);
+    }
+    *seen = theirs;
+    Ok(now)
 }
 
 /// Two cache lines of descriptors.
