@@ -33,15 +33,17 @@ pub(super) struct Ring {
 // SAFETY: the ring is atomics in memory that whoever has the ring keeps mapped.
 unsafe impl Send for Ring {}
 
+/// Atomics to its end: a peer writes where it likes, and a reference to anything else would promise
+/// that it does not.
 #[derive(Debug)]
 #[repr(C)]
 struct Header {
     cookie: AtomicU32,
     flags: AtomicU16,
     head: AtomicU16,
-    _first: [u8; 56],
+    _first: [AtomicU16; 28],
     tail: AtomicU16,
-    _second: [u8; 62],
+    _second: [AtomicU16; 31],
 }
 
 /// What a descriptor says.
