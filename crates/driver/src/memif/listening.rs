@@ -1,5 +1,6 @@
 //! A listening socket and the clients at it: several links share it, one client each.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,8 +107,12 @@ impl ServerSocket {
         if now < self.accept_at || !self.accepts() {
             return;
         }
-        let Ok(socket) = self.listener.accept() else { return };
-        self.accept_at = now + ACCEPT_EVERY;
+        let accepted = self.listener.accept();
+        // Without a descriptor for whoever waits this would else be tried over and over.
+        if !accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.accept_at = now + ACCEPT_EVERY;
+        }
+        let Ok(socket) = accepted else { return };
         let queues = self.interfaces.iter().map(|interface| interface.options.queues).max();
         if socket.send(&hello(queues.unwrap_or(1)).encode(), None).is_ok() {
             let (since, handshake) = (now, Handshake::default());
