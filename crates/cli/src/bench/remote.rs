@@ -51,32 +51,37 @@ pub(super) fn run(
 impl Remote<'_> {
     /// As many requests as the server answers.
     fn echo(&self, found: &mut ProfileResult) -> Result<()> {
-        let mut table = Table::new("client", "The client's core while it asks", &CLIENT);
-        for connections in self.options.connections_or(&[10_000]) {
-            let load = self.load(connections, FULL, (0.0, self.options.seconds), found)?;
-            let rate = reply_rate(&load);
-            table.row(client_row(connections, &load, rate));
-            let name = format!("requests a second, {}", live(connections));
-            found.figures.push(Figure::of(name, "/s", rate));
-        }
-        found.tables.push(table);
-        Ok(())
+        let title = "The client's core while it asks";
+        let words = |live: &str| format!("requests a second, {live}");
+        self.rates(found, title, (10_000, FULL), words, reply_rate)
     }
 
     /// Connections of one request.
     fn churn(&self, found: &mut ProfileResult) -> Result<()> {
-        let mut table = Table::new("client", "The client's core, by whole lives", &CLIENT);
+        let title = "The client's core, by whole lives";
         let churn = Churn { at_once: LIVES, server_closes: false, local_ends: LOCAL_ENDS };
-        for connections in self.options.connections_or(&[1_000]) {
-            let window = (0.0, self.options.seconds);
-            let load = self.load(connections, Pace::Churn(churn), window, found)?;
-            let rate = load.numbers.lives as f64 / load.numbers.traffic_seconds.max(1e-9);
+        let words = |live: &str| format!("complete connections a second, {live} beside");
+        self.rates(found, title, (1_000, Pace::Churn(churn)), words, life_rate)
+    }
+
+    /// What is done at this pace, a second, beside so many connections unless told otherwise.
+    fn rates(
+        &self,
+        found: &mut ProfileResult,
+        title: &str,
+        (connections, pace): (u32, Pace),
+        words: fn(&str) -> String,
+        rate: fn(&Found) -> f64,
+    ) -> Result<()> {
+        let mut table = Table::new("client", title, &CLIENT);
+        for connections in self.options.connections_or(&[connections]) {
+            let load = self.load(connections, pace, (0.0, self.options.seconds), found)?;
+            let rate = rate(&load);
             table.row(client_row(connections, &load, rate));
             found.check(load.numbers.lives_failed == 0, || {
                 format!("{} lives were not whole", grouped(load.numbers.lives_failed))
             });
-            let name = format!("complete connections a second, {} beside", live(connections));
-            found.figures.push(Figure::of(name, "/s", rate));
+            found.figures.push(Figure::of(words(&live(connections)), "/s", rate));
         }
         found.tables.push(table);
         Ok(())
@@ -165,6 +170,10 @@ impl Remote<'_> {
 
 fn reply_rate(load: &Found) -> f64 {
     load.numbers.replies as f64 / load.numbers.traffic_seconds.max(1e-9)
+}
+
+fn life_rate(load: &Found) -> f64 {
+    load.numbers.lives as f64 / load.numbers.traffic_seconds.max(1e-9)
 }
 
 fn seconds_between(earlier: &Snapshot, later: &Snapshot) -> f64 {
