@@ -1,5 +1,6 @@
 //! Several links of one server: what happens to one does not happen to the others.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -75,6 +76,37 @@ fn links_go_away_and_come_back_and_the_others_do_not_notice() {
 
 #[test]
 #[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
+fn a_wire_and_a_process_beside_it_come_and_go_and_do_not_notice_each_other() {
+    play("links-memif", &[], |scene| {
+        let network = Network::direct()?;
+        let link = format!("memif:{}", scene.folder().join("memif.sock").display());
+        let with_address = format!("{link},address=10.9.0.2/24");
+        let words = ["serve", "echo", "--plain", "--listen", "7", "--connections=1000"];
+        let words = [&words[..], &["--link", "xdp:eth0", "--link", &with_address]].concat();
+        let mut command = network.server.command(binary::crore()?, &words);
+        let mut server = Program::start("crore serve", &mut command, &scene.log("server"))?;
+        heard(&mut server, "serving on")?;
+        let mut wire = traffic(scene, &network.client, "10.77.0.2:7")?;
+
+        let mut killed = load(scene, &link, "60")?;
+        heard(&mut server, "is connected")?;
+        wire.flows(FLOW_BYTES)?;
+        killed.kill()?;
+        heard(&mut server, "client gone")?;
+        wire.flows(FLOW_BYTES)?;
+        is_served(load(scene, &link, "1")?)?;
+
+        network.client.ip("link del eth0")?;
+        heard(&mut server, "xdp:eth0 is gone")?;
+        is_served(load(scene, &link, "1")?)?;
+        let status = server.interrupt(LIMIT)?;
+        ensure!(status.success(), "the server ended with {status}\n{}", server.said());
+        Ok(())
+    });
+}
+
+#[test]
+#[ignore = "needs root and the release binary, see CONTRIBUTING.md"]
 fn a_link_that_cannot_be_opened_is_named_and_nothing_is_left_of_the_others() {
     play("links-refused", &[], |scene| {
         let network = Network::direct()?;
@@ -88,6 +120,22 @@ fn a_link_that_cannot_be_opened_is_named_and_nothing_is_left_of_the_others() {
         ensure!(!network.server.has_xdp("eth0")?, "an XDP program is left on the interface");
         Ok(())
     });
+}
+
+/// A process at the other end of a memif link.
+fn load(scene: &Scene, link: &str, seconds: &str) -> Result<Program> {
+    let mut command = Command::new(binary::crore()?);
+    command.args(["load", "echo", "--plain", "--link", link, "--address", "10.9.0.3/24"]);
+    command.args(["--connect", "10.9.0.2:7", "--connections", "500", "--seconds", seconds]);
+    command.args(["--huge-pages", "none"]);
+    Program::start("crore load", &mut command, &scene.log("load"))
+}
+
+/// All was opened, answered right and closed.
+fn is_served(mut load: Program) -> Result<()> {
+    let status = load.wait(LIMIT)?;
+    ensure!(status.success(), "the load ended with {status}\n{}", load.said());
+    Ok(())
 }
 
 /// Each link by itself, and together they are the whole.
