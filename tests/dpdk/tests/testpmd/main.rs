@@ -1,4 +1,4 @@
-//! `dpdk-testpmd` as the peer: what issue by issue must keep working against DPDK's memif.
+//! `dpdk-testpmd` as the peer: what must keep working against DPDK's memif.
 //!
 //! `cargo test -p crore-dpdk-tests -- --ignored` as root; see CONTRIBUTING.md.
 
