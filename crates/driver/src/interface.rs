@@ -20,6 +20,8 @@ pub struct Interface {
     pub driver: String,
     /// Receive queues in use, at least 1.
     pub rx_queues: u16,
+    /// Transmit queues in use, at least 1.
+    pub tx_queues: u16,
     /// Set up by `ip link set up`.
     pub up: bool,
     /// The loopback interface.
@@ -35,13 +37,16 @@ impl Interface {
         let control = Control::open()?;
         let index = control.index(name)?;
         let flags = control.flags(name)?;
+        let channels = control.channels(name).unwrap_or_default();
+        let queues = |own: u32| (own + channels.combined).clamp(1, u16::MAX.into()) as u16;
         Ok(Self {
             name: name.to_owned(),
             index,
             mtu: control.mtu(name)?,
             mac: control.mac(name)?,
             driver: control.driver(name).unwrap_or_default(),
-            rx_queues: control.rx_queues(name).unwrap_or(1).max(1),
+            rx_queues: queues(channels.rx),
+            tx_queues: queues(channels.tx),
             up: flags & libc::IFF_UP != 0,
             loopback: flags & libc::IFF_LOOPBACK != 0,
         })
@@ -141,10 +146,10 @@ impl Control {
         Ok(text.to_string_lossy().into_owned())
     }
 
-    fn rx_queues(&self, name: &str) -> io::Result<u16> {
+    fn channels(&self, name: &str) -> io::Result<Channels> {
         let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
         self.ethtool(name, &mut channels)?;
-        Ok((channels.rx + channels.combined).min(u16::MAX.into()) as u16)
+        Ok(channels)
     }
 
     /// `T` is the structure that ethtool's command (its first word) fills.

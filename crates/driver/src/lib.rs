@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A driver lends its frames: `rx_burst` lends what arrived until `rx_release`, and `tx_reserve`
-//! lends room that `tx_burst` sends. It neither reads frames nor knows what is in them; checksums,
-//! addresses and resolution are the stack's. All configuration of interfaces beyond what a driver
+//! lends room that `tx_burst` sends. It changes no frame, and reads them only to find out whether a
+//! path works (`xdp`'s `watch`) and what goes as one (`xdp`'s `run`); checksums, addresses and
+//! resolution are the stack's. All configuration of interfaces beyond what a driver
 //! itself needs (addresses, routes, neighbours) is `crore-ctl`'s.
 //!
 //! Linux only. `pipe` and `memif` run as any user; `xdp` and `tap` need privileges, and say so in

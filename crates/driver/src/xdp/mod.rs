@@ -9,6 +9,8 @@
 //! |-----------|-------------------------------------------------------------------|
 //! | `open`    | an interface brought into use: bound, proven, or by copies        |
 //! | `queue`   | one queue: bursts in and out                                      |
+//! | `run`     | segments that follow one another, as one packet                   |
+//! | `joined`  | sends them so, where the kernel copies                            |
 //! | `path`    | whether frames are copied, and how that is known                  |
 //! | `peer`    | a host that answers pings                                         |
 //! | `probe`   | proves a path with a ping of full size                            |
@@ -39,6 +41,7 @@ mod asm;
 mod bpf;
 mod error;
 mod filter;
+mod joined;
 mod link;
 mod netlink;
 mod open;
@@ -48,6 +51,7 @@ mod probe;
 mod program;
 mod queue;
 mod rings;
+mod run;
 mod socket;
 mod watch;
 

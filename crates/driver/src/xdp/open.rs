@@ -45,6 +45,7 @@ pub fn open(options: &Options, memory: &mut Memory) -> Result<Opened, XdpError> 
         interface: interface.index,
         queue,
         queues: Arc::clone(filter.queues()),
+        in_order: is_local(&interface) || interface.tx_queues == 1,
         busy_poll: options.busy_poll,
     };
     let places: Vec<_> = (0..interface.rx_queues.into()).map(place).collect();

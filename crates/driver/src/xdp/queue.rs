@@ -5,10 +5,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crore_mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
+use crore_mem::frames::{FramePlace, RX_BURST_MAX, RxBurst, TxBurst};
 
 use super::filter::Queues;
+use super::joined::Joined;
 use super::path::{Path, PathView};
+use super::run::Run;
 use super::socket::{Bind, Socket};
 use super::watch::{Sight, Watch};
 use crate::chunks::Chunks;
@@ -24,6 +26,8 @@ pub struct Queue {
     event: Arc<Event>,
     capabilities: Capabilities,
     place: Place,
+    /// The way out for runs of segments, where frames are copied.
+    joined: Option<Joined>,
     path: PathView,
     /// Until the path is proven.
     watch: Option<Box<Watch>>,
@@ -41,6 +45,8 @@ pub(super) struct Place {
     pub(super) queue: u32,
     /// Where the filter looks up the queue's socket.
     pub(super) queues: Arc<Queues>,
+    /// What is handed to the interface at any of its queues goes out in the order of the calls.
+    pub(super) in_order: bool,
     /// How many frames the interface's work may take inside one of our calls, if it is done there.
     pub(super) busy_poll: Option<u16>,
 }
@@ -74,6 +80,7 @@ impl Queue {
             event: Arc::new(Event::new()?),
             capabilities,
             place,
+            joined: None,
             path: PathView::new(Path::unproven("nothing was sent yet")),
             watch: None,
             early: 0,
@@ -86,6 +93,7 @@ impl Queue {
         let watched = path.zero_copy && !path.proven;
         let (mtu, ours) = (self.capabilities.mtu, self.ours().unwrap_or(0));
         self.watch = watched.then(|| Box::new(Watch::new(mtu, ours)));
+        self.joined = (!path.zero_copy).then(|| self.way_for_runs()).flatten();
         self.path.set(path);
     }
 
@@ -162,20 +170,69 @@ impl Queue {
     /// Sends the committed frames of the burst; returns how many.
     pub fn tx_burst(&mut self, burst: &mut TxBurst) -> usize {
         let count = burst.len();
-        for place in burst.places() {
-            let addr = self.chunks.send(place);
-            let taken = self.socket.tx.push(libc::xdp_desc { addr, len: place.len, options: 0 });
-            debug_assert!(taken, "the tx ring has room for each frame that is sent");
+        let mut sent = 0;
+        while sent < count {
+            sent += self.send_run(burst, sent).unwrap_or_else(|| self.send_one(burst, sent));
         }
         burst.take_back(count);
-        if count > 0 {
-            self.socket.tx.publish();
-            self.counters.tx_frames += count as u64;
-        }
+        self.counters.tx_frames += count as u64;
         if count > 0 || self.socket.tx.pending() > 0 {
+            self.socket.tx.publish();
             self.kick();
         }
         count
+    }
+
+    /// Puts a frame into the tx ring.
+    #[inline]
+    fn send_one(&mut self, burst: &TxBurst, at: usize) -> usize {
+        let place = &burst.places()[at];
+        let addr = self.chunks.send(place);
+        let taken = self.socket.tx.push(libc::xdp_desc { addr, len: place.len, options: 0 });
+        debug_assert!(taken, "the tx ring has room for each frame that is sent");
+        1
+    }
+
+    /// Sends the run of segments that begins with this frame as one, if there is one, and says how
+    /// many they are.
+    #[inline]
+    fn send_run(&mut self, burst: &TxBurst, at: usize) -> Option<usize> {
+        let pair = burst.places().get(at..at + 2)?;
+        if self.joined.is_none() || pair[0].len < RUN_FRAME_BYTES_MIN {
+            return None;
+        }
+        let first = burst.committed(at);
+        let mut run = Run::from(first)?;
+        let mut end = at + 1;
+        while end < burst.len() && run.take(first, burst.committed(end)) {
+            end += 1;
+        }
+        let frames = &burst.places()[at..end];
+        (frames.len() > 1 && self.send_joined(&run, first, frames)).then_some(frames.len())
+    }
+
+    /// The kernel takes the run as one; false: it takes none of it.
+    fn send_joined(&mut self, run: &Run, first: &[u8], frames: &[FramePlace]) -> bool {
+        // What is in the ring goes first.
+        if self.socket.tx.pending() > 0 {
+            self.socket.tx.publish();
+            self.kick();
+        }
+        let waiting = self.socket.tx.pending() > 0;
+        let Some(joined) = self.joined.as_mut().filter(|_| !waiting) else { return false };
+        if !joined.is_open() {
+            return false;
+        }
+        self.counters.system_calls += 1;
+        if joined.send(run, first, frames).is_err() {
+            self.counters.tx_busy += 1;
+            return false;
+        }
+        // The kernel has its copy.
+        for place in frames {
+            self.chunks.take_back(place);
+        }
+        true
     }
 
     /// Takes all room of a burst back, unsent: for the end of its life.
@@ -308,6 +365,13 @@ impl Queue {
         }
     }
 
+    /// A way out for runs, where the kernel may make packets of them. Without one all is sent
+    /// frame by frame.
+    fn way_for_runs(&self) -> Option<Joined> {
+        let open = || Joined::open(self.place.interface, self.chunks.bytes()).ok();
+        self.place.in_order.then(open).flatten()
+    }
+
     fn draw_conclusion(&mut self, sight: Sight) {
         let fault = match sight {
             Sight::Nothing => return,
@@ -390,6 +454,9 @@ pub struct KernelCounters {
     /// Places we gave that the kernel refused to send from: a fault of this driver.
     pub tx_bad: u64,
 }
+
+/// No run begins with a shorter frame: small segments have other ones after them.
+const RUN_FRAME_BYTES_MIN: u32 = 512;
 
 /// How long to sleep at most while it is watched whether frames are missing.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);

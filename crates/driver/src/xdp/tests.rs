@@ -351,3 +351,109 @@ fn a_path_in_use_on_which_nothing_arrives_is_replaced_by_copies() {
         receive(&mut far);
     });
 }
+
+/// A socket of the kernel's that sees what arrives at this interface.
+fn tap_on(interface: &str) -> std::os::fd::OwnedFd {
+    use std::os::fd::FromRawFd as _;
+    let all = libc::c_int::from((libc::ETH_P_ALL as u16).to_be());
+    // SAFETY: no pointers but a whole address with its size; the descriptor is new and ours.
+    unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, all);
+        assert!(fd >= 0, "a packet socket needs root");
+        let mut address: libc::sockaddr_ll = std::mem::zeroed();
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = all as u16;
+        address.sll_ifindex = find(interface).unwrap().index as libc::c_int;
+        let size = size_of_val(&address) as libc::socklen_t;
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), size), 0);
+        std::os::fd::OwnedFd::from_raw_fd(fd)
+    }
+}
+
+/// The next packet of TCP that it sees.
+fn next_on(tap: &std::os::fd::OwnedFd) -> Vec<u8> {
+    let end = Instant::now() + Duration::from_mins(1);
+    let mut bytes = vec![0; 70_000];
+    loop {
+        // SAFETY: the buffer is writable over its length.
+        let len = unsafe {
+            let start = bytes.as_mut_ptr().cast();
+            libc::recv(tap.as_raw_fd(), start, bytes.len(), libc::MSG_DONTWAIT)
+        };
+        if len > 54 && bytes[12..14] == [8, 0] && bytes[23] == 6 {
+            bytes.truncate(len as usize);
+            return bytes;
+        }
+        assert!(Instant::now() < end, "a packet did not arrive");
+    }
+}
+
+/// Writes a segment for our port with 1,000 octets of `number` behind those of the numbers before
+/// it.
+fn write_segment(frame: &mut [u8], number: u8) -> usize {
+    write_ours(frame);
+    frame[16..18].copy_from_slice(&1040u16.to_be_bytes());
+    frame[38..42].copy_from_slice(&(u32::from(number) * 1000).to_be_bytes());
+    frame[46..54].copy_from_slice(&[0x50, 0x10, 0, 1, 0, 0, 0, 0]);
+    frame[24..26].fill(0);
+    let sum = crore_wire::checksum::Sum::ZERO.add_bytes(&frame[14..34]).finish();
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame[54..1054].fill(number);
+    1054
+}
+
+fn send_segments(queue: &mut Queue, tx: &mut TxBurst, numbers: std::ops::Range<u8>) {
+    queue.tx_reserve(tx, numbers.len());
+    for number in numbers {
+        let len = write_segment(tx.frame().expect("room to send"), number);
+        tx.commit(len);
+    }
+    queue.tx_burst(tx);
+}
+
+#[test]
+fn a_run_of_segments_crosses_as_one_packet_where_the_kernel_copies() {
+    in_namespace(|| {
+        let mut near = open(&Options::new("v0"), &mut Memory::heap()).unwrap();
+        let (tap, queue) = (tap_on("v1"), &mut near.queues[0]);
+        let mut tx = TxBurst::new();
+        let calls = queue.counters().system_calls;
+        send_segments(queue, &mut tx, 0..5);
+        assert_eq!(queue.counters().system_calls - calls, 1);
+        let packet = next_on(&tap);
+        assert_eq!((packet.len(), &packet[16..18]), (5054, &5040u16.to_be_bytes()[..]));
+        let numbers: Vec<u8> = packet[54..].iter().step_by(1000).copied().collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+        // Before, between and behind runs all keep their order.
+        for part in [5..6, 7..9, 10..13, 14..15] {
+            send_segments(queue, &mut tx, part.clone());
+            let packet = next_on(&tap);
+            assert_eq!(packet.len(), 54 + 1000 * part.len());
+            assert_eq!(packet[54], part.start);
+        }
+        queue.tx_cancel(&mut tx);
+        assert_eq!(queue.unsent(), 0, "each chunk is free again");
+        assert_eq!((queue.counters().tx_frames, queue.counters().tx_busy), (12, 0));
+    });
+}
+
+#[test]
+fn what_the_interface_does_not_take_as_one_goes_frame_by_frame() {
+    in_namespace(|| {
+        let mut near = open(&Options::new("v0"), &mut Memory::heap()).unwrap();
+        ip("link set v0 gso_max_size 2048");
+        let (tap, queue) = (tap_on("v1"), &mut near.queues[0]);
+        let mut tx = TxBurst::new();
+        for number in (0..60).step_by(3) {
+            send_segments(queue, &mut tx, number..number + 3);
+            for number in number..number + 3 {
+                let packet = next_on(&tap);
+                assert_eq!((packet.len(), packet[54]), (1054, number));
+            }
+        }
+        let refused = queue.counters().tx_busy;
+        assert!((1..8).contains(&refused), "it is asked more and more seldom: {refused}");
+        queue.tx_cancel(&mut tx);
+        assert_eq!(queue.unsent(), 0);
+    });
+}
