@@ -5,13 +5,16 @@
 //! took, and the limit of the next turn follows:
 //!
 //! ```text
-//!   share of the turn          1/2: frames, with the service's calls   1/8: timers   3/8: output
+//!   share of the turn          1/2: frames, with the service's calls   1/8: timers
+//!                              output: what these leave of 7/8, so 2/8 at least
 //!   took longer than that      limit = what would have fitted, 1 at least
 //!   took less, at the limit    limit grows: by a half while less than half of the share is used
 //! ```
 //!
 //! A limit shrinks at once and comes back within a few turns. A thread that was set aside for a
-//! while loses little by it. Output goes on in rounds as long as there is time for one more.
+//! while loses little by it. Output goes on in rounds as long as there is time for one more; it
+//! may have nearly all of a turn that has nothing else to do, because what sending costs may be one
+//! call's price whatever the call takes along.
 
 use std::time::Duration;
 
@@ -66,10 +69,18 @@ impl Cap {
         self.timers.now
     }
 
-    /// Frames that may be sent in one round.
+    /// Frames that may be sent in one round of a turn that has taken so long.
     #[inline]
-    pub(crate) fn sends(&self) -> usize {
-        self.sends.now
+    pub(crate) fn sends(&self, taken: u64) -> usize {
+        let (share, left) = self.for_output(taken);
+        self.sends.part(left, share)
+    }
+
+    /// What output may take of a turn that does nothing else, and what is left of that.
+    #[inline]
+    fn for_output(&self, taken: u64) -> (u64, u64) {
+        let share = self.cycles / 8 * 7;
+        (share, share.saturating_sub(taken))
     }
 
     /// So many frames were received, and took so many cycles with all that followed at once.
@@ -84,10 +95,16 @@ impl Cap {
         self.timers.learn(count, took, self.cycles / 8);
     }
 
-    /// The same for a round of output.
+    /// The same for a round of output, in a turn that had taken so long before it.
     #[inline]
-    pub(crate) fn sent(&mut self, count: usize, took: u64) {
-        self.sends.learn(count, took, self.cycles / 8 * 3);
+    pub(crate) fn sent(&mut self, count: usize, taken: u64, took: u64) {
+        let (share, left) = self.for_output(taken);
+        // That one frame does not fit into what is left says nothing about several in a whole turn.
+        if took > left && count > 1 || took > share {
+            self.sends.shrink(count, took, share);
+        } else if took <= left && self.sends.is_low() && count >= self.sends(taken) {
+            self.sends.grow(took, left);
+        }
     }
 
     /// True when a turn that has taken so long has time for one more round of output.
@@ -108,9 +125,22 @@ impl Limit {
     fn learn(&mut self, count: usize, took: u64, share: u64) {
         if took > share {
             self.shrink(count, took, share);
-        } else if self.now < self.max && count >= self.now {
+        } else if self.is_low() && count >= self.now {
             self.grow(took, share);
         }
+    }
+
+    #[inline]
+    fn is_low(&self) -> bool {
+        self.now < self.max
+    }
+
+    /// How many fit into what is left of the share, one at least.
+    #[inline]
+    fn part(&self, left: u64, share: u64) -> usize {
+        // Without a cap the share is 2^60 cycles.
+        let (left, share) = ((left >> 4) as usize, (share >> 4) as usize);
+        (left * self.now / share.max(1)).max(1)
     }
 
     #[cold]
@@ -119,7 +149,7 @@ impl Limit {
         // Far too long says that the thread was set aside, and nothing of what a frame costs. Small
         // bursts cost more for each, so that must not be where they begin.
         let least = if took / SET_ASIDE > share { self.now / 2 } else { 1 };
-        self.now = (fits as usize).max(least).clamp(1, self.max);
+        self.now = (fits as usize).max(least).clamp(1, self.now);
     }
 
     #[cold]
@@ -158,7 +188,7 @@ mod tests {
         assert_eq!(cap.frames(), 4, "the thread was set aside");
         cap.received(4, 50_000);
         assert_eq!(cap.frames(), 1, "never none");
-        assert_eq!((cap.timers(), cap.sends()), (32, 64), "the others keep theirs");
+        assert_eq!((cap.timers(), cap.sends(0)), (32, 64), "the others keep theirs");
     }
 
     #[test]
@@ -180,9 +210,30 @@ mod tests {
     fn it_settles_where_the_share_is_used() {
         let mut cap = cap();
         for _ in 0..100 {
-            cap.sent(cap.sends(), 150 * cap.sends() as u64);
+            cap.sent(cap.sends(0), 0, 150 * cap.sends(0) as u64);
         }
-        assert!((24..=26).contains(&cap.sends()), "3,750 cycles at 150: {}", cap.sends());
+        assert!((57..=59).contains(&cap.sends(0)), "8,750 cycles at 150: {}", cap.sends(0));
+    }
+
+    #[test]
+    fn output_gets_what_the_rest_of_the_turn_leaves() {
+        let mut cap = cap();
+        cap.sent(64, 0, 64 * 200);
+        let whole = cap.sends(0);
+        assert_eq!(whole, 43, "8,750 cycles at 200");
+        assert_eq!(cap.sends(4_375), 21);
+        assert_eq!((cap.sends(8_750), cap.sends(30_000)), (1, 1), "never none");
+        // Late in a turn one takes longer than what is left, and that is no news.
+        cap.sent(1, 8_700, 200);
+        assert_eq!(cap.sends(0), whole);
+        // Several are: so many had been let.
+        cap.sent(21, 4_375, 21 * 400);
+        assert_eq!(cap.sends(0), 21);
+        // What fits is asked more of, whenever in the turn it was.
+        while cap.sends(0) < 43 {
+            let now = cap.sends(4_375);
+            cap.sent(now, 4_375, 200 * now as u64);
+        }
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl<S: Service, C: Clock> Core<S, C> {
     pub fn turn_at(&mut self, now_us: u64) -> bool {
         let mut watch = Stopwatch::by(self.clock.clone());
         let (begin, before) = (watch.at(), self.cycles.stages);
-        let want = self.cap.sends() + self.aside();
+        let want = self.cap.sends(0) + self.aside();
         self.lent.link.tx_reserve(&mut self.lent.tx, want);
         watch.lap(&mut self.cycles, Stage::DriverTx);
         let received =
@@ -299,27 +299,29 @@ impl<S: Service, C: Clock> Core<S, C> {
     fn transmit(&mut self, turn_begin: u64, watch: &mut Stopwatch<C>) -> usize {
         let mut sent = 0;
         for _ in 0..TX_ROUNDS_MAX {
-            let (begin, limit) = (watch.at(), self.cap.sends());
+            let (begin, taken) = (watch.at(), watch.at() - turn_begin);
+            let limit = self.cap.sends(taken);
             let conns = limit * OUTPUT_CONNS_A_FRAME;
             // What the next burst is answered with at once finds room, whatever there is to send:
             // two ends that fill the link towards each other go on receiving.
-            self.lent.tx.set_aside(self.aside());
+            let beyond = self.lent.tx.room().saturating_sub(limit);
+            self.lent.tx.set_aside(self.aside().max(beyond));
             let output = self.engine.send(&mut self.lent.tx, conns, watch, &mut self.cycles);
             self.lent.tx.open_all();
             let is_done = output == Output::Done;
             if self.lent.tx.is_empty() {
-                self.cap.sent(if is_done { 0 } else { limit }, watch.at() - begin);
+                self.cap.sent(if is_done { 0 } else { limit }, taken, watch.at() - begin);
                 break;
             }
             let now = self.lent.link.tx_burst(&mut self.lent.tx);
             sent += now;
             let goes_on = !is_done && now > 0 && self.cap.has_time(watch.at() - turn_begin);
             if goes_on {
-                let want = self.cap.sends() + self.aside();
+                let want = self.cap.sends(watch.at() - turn_begin) + self.aside();
                 self.lent.link.tx_reserve(&mut self.lent.tx, want);
             }
             watch.lap(&mut self.cycles, Stage::DriverTx);
-            self.cap.sent(if is_done { now } else { limit }, watch.at() - begin);
+            self.cap.sent(if is_done { now } else { limit }, taken, watch.at() - begin);
             if !goes_on {
                 break;
             }
