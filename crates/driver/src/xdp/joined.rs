@@ -17,7 +17,7 @@ use super::run::{CHECKSUM, Family, HEADER_BYTES_MAX, Run, SEGMENTS_MAX};
 #[derive(Debug)]
 pub(super) struct Joined {
     socket: OwnedFd,
-    /// So many runs go the other way before this one is tried again.
+    /// So many frames go the other way before this one is tried again.
     rest: u32,
     /// How many it was the last time.
     rested: u32,
@@ -57,8 +57,9 @@ impl Joined {
         Ok(Self { socket, rest: 0, rested: 0 })
     }
 
-    /// True when a run may go this way. After a refusal some go the other way, and more after each
-    /// further one: the interface had no room, or cannot cut and this way leads past who could.
+    /// True when the next frames may go this way. After a refusal some go the other way, and more
+    /// after each further one: the interface had no room, or cannot cut and this way leads past who
+    /// could.
     pub(super) fn is_open(&mut self) -> bool {
         let rests = self.rest > 0;
         self.rest -= u32::from(rests);
@@ -142,5 +143,5 @@ const NEEDS_CHECKSUM: u8 = 1;
 const TCP_V4: u8 = 1;
 const TCP_V6: u8 = 4;
 
-/// What it costs to ask in vain is little beside so many runs.
+/// What it costs to ask in vain is little beside so many frames.
 const REST_MAX: u32 = 1024;

@@ -198,7 +198,8 @@ impl Queue {
     #[inline]
     fn send_run(&mut self, burst: &TxBurst, at: usize) -> Option<usize> {
         let pair = burst.places().get(at..at + 2)?;
-        if self.joined.is_none() || pair[0].len < RUN_FRAME_BYTES_MIN {
+        let joined = self.joined.as_mut().filter(|_| pair[0].len >= RUN_FRAME_BYTES_MIN)?;
+        if !joined.is_open() {
             return None;
         }
         let first = burst.committed(at);
@@ -220,9 +221,6 @@ impl Queue {
         }
         let waiting = self.socket.tx.pending() > 0;
         let Some(joined) = self.joined.as_mut().filter(|_| !waiting) else { return false };
-        if !joined.is_open() {
-            return false;
-        }
         self.counters.system_calls += 1;
         if joined.send(run, first, frames).is_err() {
             self.counters.tx_busy += 1;
