@@ -11,7 +11,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use crore_netns_tests::content;
-use crore_netns_tests::impairment::Impairment;
+use crore_netns_tests::impairment::{Counts, Impairment};
 use crore_netns_tests::network::Network;
 use crore_netns_tests::scene::Scene;
 use crore_netns_tests::server::Server;
@@ -47,7 +47,8 @@ fn every_byte_arrives_whatever_a_link_does_to_segments() {
 /// One link, and how much goes over it each way.
 struct Cell {
     name: String,
-    impairment: Impairment,
+    /// What the link between does; `None`: there is none, only the pair of interfaces.
+    link: Option<Impairment>,
     bytes: u64,
     rounds: usize,
 }
@@ -82,7 +83,7 @@ fn cells() -> Result<Vec<Cell>> {
     };
     let bytes = number("CRORE_BYTES", 10_000_000)?;
     let rounds = number("CRORE_ROUNDS", 5)? as usize;
-    Ok(vec![Cell { name: words, impairment, bytes, rounds }])
+    Ok(vec![Cell { name: words, link: Some(impairment), bytes, rounds }])
 }
 
 fn matrix() -> Vec<Cell> {
@@ -105,7 +106,13 @@ fn matrix() -> Vec<Cell> {
         ),
     ];
     let wanted = std::env::var("CRORE_CELLS").ok();
+    let is_wanted = |name: &str| wanted.as_ref().is_none_or(|text| name.contains(text));
     let mut cells = Vec::new();
+    let name = "no link between, 0 ms each way".to_owned();
+    if is_wanted(&name) {
+        let (bytes, rounds) = if is_full() { (400_000_000, 3) } else { (6_000_000, 1) };
+        cells.push(Cell { name, link: None, bytes, rounds });
+    }
     for delay_ms in [0, 10] {
         for (harm, impairment) in harms {
             let impairment = Impairment { delay_us: delay_ms * 1_000, ..impairment };
@@ -117,8 +124,8 @@ fn matrix() -> Vec<Cell> {
             } else {
                 continue;
             };
-            if wanted.as_ref().is_none_or(|text| name.contains(text)) {
-                cells.push(Cell { name, impairment, bytes, rounds });
+            if is_wanted(&name) {
+                cells.push(Cell { name, link: Some(impairment), bytes, rounds });
             }
         }
     }
@@ -139,7 +146,10 @@ fn full_size(impairment: &Impairment) -> (u64, usize) {
 }
 
 fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row>> {
-    let mut network = Network::impaired(scene, &cell.impairment, None)?;
+    let mut network = match &cell.link {
+        Some(impairment) => Network::impaired(scene, impairment, None)?,
+        None => Network::direct()?,
+    };
     let root = scene.folder().join("root");
     let json = scene.folder().join("figures.json");
     let (root, json_word) = (root.to_string_lossy(), json.to_string_lossy());
@@ -151,31 +161,26 @@ fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row
     for direction in [Direction::Down, Direction::Up] {
         let name = cell.name.clone();
         let mut row = Row { name, direction, ours: Vec::new(), kernels: Vec::new() };
-        let mut goodput = |address, seed| -> Result<f64> {
-            // Both lose the same segments: after an early loss a transfer takes several times as
-            // long as after a late one, whoever plays it.
-            network.draw_anew(seed)?;
+        let mut goodput = |address, round: usize| -> Result<f64> {
+            if let Some(impairment) = &cell.link {
+                // Both lose the same segments: after an early loss a transfer takes several times
+                // as long as after a late one, whoever plays it.
+                network.draw_anew(impairment.seed + round as u64)?;
+            }
             let done = Transfer::run(scene, &network, address, direction, content, kernels)?;
             Ok(done.mbit_per_second())
         };
         // In turn, so that what else the machine does meets both.
         for round in 0..cell.rounds {
-            let seed = cell.impairment.seed + round as u64;
-            row.ours.push(goodput(server.address(), seed)?);
+            row.ours.push(goodput(server.address(), round)?);
             if is_full() {
-                row.kernels.push(goodput(kernel.1, seed)?);
+                row.kernels.push(goodput(kernel.1, round)?);
             }
         }
         rows.push(row);
     }
-    let counts = network.counts()?;
-    for (harm, share, count) in [
-        ("loss", cell.impairment.loss, counts.to_near.lost),
-        ("reordering", cell.impairment.reorder, counts.to_near.reordered),
-        ("duplication", cell.impairment.duplicate, counts.to_near.duplicated),
-        ("corruption", cell.impairment.corrupt, counts.to_near.corrupted),
-    ] {
-        ensure!((share > 0.0) == (count > 0), "{share} % {harm} were {count} segments");
+    if let Some(impairment) = &cell.link {
+        all_happened(impairment, &network.counts()?.to_near)?;
     }
     server.stop(&network)?;
     if is_full() {
@@ -184,6 +189,19 @@ fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row
         say(&format!("{}: crore dropped {}\n", cell.name, figures["dropped"]))?;
     }
     Ok(rows)
+}
+
+/// Each harm that was asked for was done, and no other.
+fn all_happened(asked: &Impairment, counts: &Counts) -> Result<()> {
+    for (harm, share, count) in [
+        ("loss", asked.loss, counts.lost),
+        ("reordering", asked.reorder, counts.reordered),
+        ("duplication", asked.duplicate, counts.duplicated),
+        ("corruption", asked.corrupt, counts.corrupted),
+    ] {
+        ensure!((share > 0.0) == (count > 0), "{share} % {harm} were {count} segments");
+    }
+    Ok(())
 }
 
 /// Prints the table and writes the figures.
