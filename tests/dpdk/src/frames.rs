@@ -120,11 +120,17 @@ impl Frames {
         self.end()
     }
 
-    /// Begins what [`Frames::end`] will know the outcome of: also `receive QUIET_MS`.
+    /// Begins what [`Frames::end`] will know the outcome of, or [`Frames::all`] of `receive`.
     pub fn begin(&mut self, request: &str) -> Result<()> {
         let said = self.conversation.ask(request, LIMIT)?;
         ensure!(said == "begun", "asked to {request}, frames said `{said}`");
         Ok(())
+    }
+
+    /// What came of `receive` when the sender, which has stopped, sent so many: it is waited for.
+    pub fn all(&mut self, sent: u64) -> Result<Traffic> {
+        self.conversation.say(&format!("all {sent}"))?;
+        self.end()
     }
 
     /// What it came to.

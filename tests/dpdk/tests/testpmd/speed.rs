@@ -103,11 +103,11 @@ fn with_us(scene: &Scene, we_send: bool, client_sends: bool, zero_copy: bool) ->
         counts = theirs.halt()?;
         ensure!(counts.rx == traffic.sent && traffic.sent == count(), "{traffic:?}: {counts:?}");
     } else {
-        ours.begin("receive 500")?;
+        ours.begin("receive")?;
         theirs.go("txonly")?;
         thread::sleep(duration());
         counts = theirs.halt()?;
-        traffic = ours.end()?;
+        traffic = ours.all(counts.tx)?;
         ensure!(counts.tx == traffic.received && traffic.bad == 0, "{counts:?}: {traffic:?}");
     }
     theirs.quit()?;

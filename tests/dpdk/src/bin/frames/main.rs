@@ -5,7 +5,7 @@
 //!   says    ready, and then begun before what takes time
 //!   asked   status                              how the link is
 //!           send COUNT LEN                      numbered frames, as there is room
-//!           receive QUIET_MS                    what testpmd's txonly makes, until it is quiet
+//!           receive, and later: all COUNT       what testpmd's txonly makes, until it is so many
 //!           exchange COUNT LEN WINDOW same|swap numbered frames that must come back, in order
 //!           ping COUNT                          one echo request after the other
 //! ```
@@ -15,7 +15,6 @@ mod traffic;
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use crore::driver::Link;
@@ -50,7 +49,7 @@ fn main() -> Result<()> {
                 let answer = if request == "status" {
                     serde_json::to_string(&status(&opened.status)?)?
                 } else {
-                    serde_json::to_string(&traffic(&mut ends[0], &request)?)?
+                    serde_json::to_string(&traffic(&mut ends[0], &request, &requests)?)?
                 };
                 println!("{answer}");
             }
@@ -84,12 +83,18 @@ fn status(link: &memif::Status) -> Result<Status> {
     })
 }
 
-fn traffic(end: &mut End, request: &str) -> Result<crore_dpdk_tests::frames::Traffic> {
+fn traffic(
+    end: &mut End,
+    request: &str,
+    requests: &Receiver<String>,
+) -> Result<crore_dpdk_tests::frames::Traffic> {
     let words: Vec<&str> = request.split(' ').collect();
     let number = |text: &str| text.parse::<u64>().with_context(|| format!("in `{request}`"));
     match words[..] {
         ["send", count, len] => Ok(end.send(number(count)?, number(len)? as usize)),
-        ["receive", quiet_ms] => Ok(end.receive(Duration::from_millis(number(quiet_ms)?))),
+        ["receive"] => {
+            Ok(end.receive(|| requests.try_recv().ok()?.strip_prefix("all ")?.parse().ok()))
+        }
         ["exchange", count, len, window, how] => {
             let is_swapped = how == "swap";
             Ok(end.exchange(number(count)?, number(len)? as usize, number(window)?, is_swapped))

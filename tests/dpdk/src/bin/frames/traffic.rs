@@ -47,10 +47,11 @@ impl End {
         account.end()
     }
 
-    /// Takes what comes, until there was nothing for so long after the first frame.
-    pub(crate) fn receive(&mut self, quiet: Duration) -> Traffic {
-        let mut account = Account::new();
-        while account.is_patient() && (account.first.is_none() || account.last.elapsed() < quiet) {
+    /// Takes what comes, until nothing more does and it is as much as `told` says in the end: only a
+    /// sender that has stopped knows how much that was.
+    pub(crate) fn receive(&mut self, mut told: impl FnMut() -> Option<u64>) -> Traffic {
+        let (mut account, mut all) = (Account::new(), None);
+        while account.is_patient() {
             let begin = MachineClock.cycles();
             let count = self.link.rx_burst(&mut self.rx, BURST) as u64;
             if count > 0 {
@@ -59,6 +60,10 @@ impl End {
                 account.traffic.bad += u64::from(bad);
                 self.link.rx_release(&mut self.rx);
                 account.traffic.received += count;
+            } else if all.is_some_and(|all| account.traffic.received >= all) {
+                break;
+            } else {
+                all = all.or_else(&mut told);
             }
             account.book(count, begin);
         }
