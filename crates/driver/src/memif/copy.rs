@@ -1,22 +1,8 @@
 //! Bytes into and out of memory that a peer may write at the same time.
 //!
 //! Such memory belongs to no Rust allocation, and a `&[u8]` to it would promise that nobody writes.
-//! So each word of it is read or written once, by a volatile access, which is what those are for;
-//! what comes out may be torn, and is checked as any frame is.
-
-#[cfg(target_arch = "x86_64")]
-use core::arch::x86_64::__m128i as Lanes;
-
-/// What one access takes: no alignment is asked of a peer's buffers.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-#[repr(C, packed)]
-struct Word(Lanes);
-
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Clone, Copy)]
-#[repr(C, packed)]
-struct Word(u64);
+//! So each word of it is read or written once, by an instruction that the compiler does not look
+//! into; what comes out may be torn, and is checked as any frame is.
 
 /// Copies `len` bytes, of which the peer may write those at `from`, or read and write those at
 /// `to`.
@@ -32,27 +18,18 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
             return copy_bytes(from, to, len);
         }
         let mut at = 0;
-        while at + 4 * WORD_BYTES <= len {
-            let words = [
-                read(from, at),
-                read(from, at + WORD_BYTES),
-                read(from, at + 2 * WORD_BYTES),
-                read(from, at + 3 * WORD_BYTES),
-            ];
-            write(to, at, words[0]);
-            write(to, at + WORD_BYTES, words[1]);
-            write(to, at + 2 * WORD_BYTES, words[2]);
-            write(to, at + 3 * WORD_BYTES, words[3]);
-            at += 4 * WORD_BYTES;
+        while at + BLOCK_BYTES <= len {
+            copy_block(from.add(at), to.add(at));
+            at += BLOCK_BYTES;
         }
         while at + WORD_BYTES <= len {
-            write(to, at, read(from, at));
+            copy_word(from.add(at), to.add(at));
             at += WORD_BYTES;
         }
         // The rest with some of what was copied already.
         if at < len {
             let last = len - WORD_BYTES;
-            write(to, last, read(from, last));
+            copy_word(from.add(last), to.add(last));
         }
     }
 }
@@ -65,19 +42,70 @@ unsafe fn copy_bytes(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
+/// In registers: a volatile access to what is not aligned goes by way of the stack.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-unsafe fn read(from: *const u8, at: usize) -> Word {
+unsafe fn copy_word(from: *const u8, to: *mut u8) {
+    // SAFETY: the caller's; no alignment is asked of a peer's buffers.
+    unsafe {
+        core::arch::asm!(
+            "movups {word}, [{from}]",
+            "movups [{to}], {word}",
+            from = in(reg) from,
+            to = in(reg) to,
+            word = out(xmm_reg) _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// A whole cache line, where both begin with one.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+unsafe fn copy_block(from: *const u8, to: *mut u8) {
+    // SAFETY: as for `copy_word`.
+    unsafe {
+        core::arch::asm!(
+            "movups {a}, [{from}]",
+            "movups {b}, [{from} + 16]",
+            "movups {c}, [{from} + 32]",
+            "movups {d}, [{from} + 48]",
+            "movups [{to}], {a}",
+            "movups [{to} + 16], {b}",
+            "movups [{to} + 32], {c}",
+            "movups [{to} + 48], {d}",
+            from = in(reg) from,
+            to = in(reg) to,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+unsafe fn copy_word(from: *const u8, to: *mut u8) {
+    #[derive(Clone, Copy)]
+    #[repr(C, packed)]
+    struct Word([u64; 2]);
     // SAFETY: the caller's; a word of any bytes is a value, at any alignment.
-    unsafe { from.add(at).cast::<Word>().read_volatile() }
+    unsafe { to.cast::<Word>().write_volatile(from.cast::<Word>().read_volatile()) };
 }
 
+#[cfg(not(target_arch = "x86_64"))]
 #[inline]
-unsafe fn write(to: *mut u8, at: usize, word: Word) {
-    // SAFETY: the caller's.
-    unsafe { to.add(at).cast::<Word>().write_volatile(word) };
+unsafe fn copy_block(from: *const u8, to: *mut u8) {
+    for at in (0..BLOCK_BYTES).step_by(WORD_BYTES) {
+        // SAFETY: the caller's.
+        unsafe { copy_word(from.add(at), to.add(at)) };
+    }
 }
 
-const WORD_BYTES: usize = size_of::<Word>();
+const WORD_BYTES: usize = 16;
+const BLOCK_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests;

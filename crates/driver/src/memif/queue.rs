@@ -35,8 +35,9 @@ pub struct Queue {
     session: Option<Session>,
     frames: Frames,
     lent: Lent,
-    /// What is taken from a ring in one burst, and what is written to one.
+    /// What is taken from a ring in one burst.
     pieces: Box<[Piece; RX_BURST_MAX]>,
+    /// Where lent frames will be copied to, by their places in the ring.
     targets: Box<[Target; TX_BURST_MAX]>,
     capabilities: Capabilities,
     counters: Counters,
@@ -86,6 +87,7 @@ impl Queue {
         if self.seat.has_news(self.generation) && self.lent.rx == 0 && self.lent.tx == 0 {
             self.follow();
         }
+        self.wake_peer();
         let before = burst.len();
         if let Err(fault) = self.receive(burst, max.min(RX_BURST_MAX - before)) {
             self.fail(fault);
@@ -129,8 +131,8 @@ impl Queue {
         });
         self.counters.tx_busy += u64::from(free == 0);
         for _ in 0..free {
-            if let Some(Session { tx: Some(tx), in_place: false, .. }) = &self.session {
-                tx.prefetch(self.lent.tx as u16);
+            if let Err(fault) = self.look_ahead() {
+                self.fail(fault);
             }
             let (start, capacity) = self.place_to_write();
             let token = self.lent.tx_next;
@@ -144,7 +146,8 @@ impl Queue {
         }
     }
 
-    /// Sends the committed frames that it can; returns how many.
+    /// Sends the committed frames that it can; returns how many. A peer that sleeps is signalled by
+    /// the next call of this, of [`Queue::rx_burst`] or of [`Queue::wait`].
     ///
     /// # Panics
     /// When the burst was not reserved from this queue, or another one was reserved before it.
@@ -154,6 +157,7 @@ impl Queue {
             return 0;
         }
         self.check(burst);
+        self.wake_peer();
         let count = self.send(burst).unwrap_or_else(|fault| {
             self.fail(fault);
             self.lose(burst.len())
@@ -183,6 +187,7 @@ impl Queue {
     ///
     /// The peer is told that we want to be signalled, and looks at that each time it has published.
     pub fn wait(&mut self, timeout: Duration) {
+        self.wake_peer();
         if self.seat.has_news(self.generation) {
             return;
         }
@@ -232,12 +237,18 @@ impl Queue {
         if count == 0 {
             return Ok(());
         }
-        // All descriptors first: the frames are on their way while the first one is copied.
+        // All descriptors first: the frames are on their way while the first one is copied, and
+        // those of the next burst while the stack has this one. Who reads in place asks itself.
         for piece in &mut pieces[..count] {
             *piece = rx.take()?;
+            if !*in_place {
+                piece.prefetch();
+            }
         }
-        rx.prefetch();
-        for piece in &pieces[..count] {
+        for (ahead, piece) in (0..).zip(&pieces[..count]) {
+            if !*in_place {
+                rx.prefetch(ahead);
+            }
             let taken = if piece.more || frames.is_amid_frame() {
                 counters.rx_chained += u64::from(!piece.more);
                 frames.joined(burst.len(), piece, rx.size())?
@@ -274,6 +285,21 @@ impl Queue {
         Ok(room.saturating_sub(self.lent.tx).min(more))
     }
 
+    /// Reads where the next frame to be lent will be copied to, and asks for the lines there while
+    /// its bytes are still being made. Who writes in place knows best which lines it needs.
+    #[inline]
+    fn look_ahead(&mut self) -> Result<(), Fault> {
+        let Some(Session { tx: Some(tx), in_place, .. }) = &self.session else { return Ok(()) };
+        let ahead = self.lent.tx as u16;
+        tx.prefetch_descriptor(ahead);
+        if !in_place {
+            let target = tx.target(ahead)?;
+            tx.prefetch(&target);
+            self.targets[tx.place(ahead) % TX_BURST_MAX] = target;
+        }
+        Ok(())
+    }
+
     /// The next place to be lent, and its size.
     #[inline]
     fn place_to_write(&self) -> (*mut u8, u32) {
@@ -296,15 +322,27 @@ impl Queue {
             }
             count
         } else {
-            send_copies(tx, places, &mut self.targets[..count])?
+            send_copies(tx, places, &self.targets)
         };
         self.counters.tx_frames += sent as u64;
         self.counters.tx_errors += (count - sent) as u64;
-        if sent > 0 && tx.publish(sent as u16) {
+        if let Some(last) = places.last()
+            && sent > 0
+        {
+            tx.publish(sent as u16, last.len);
+        }
+        Ok(count)
+    }
+
+    /// Signals a peer that sleeps and has frames.
+    #[inline]
+    fn wake_peer(&mut self) {
+        if let Some(Session { tx: Some(tx), .. }) = &mut self.session
+            && tx.must_signal()
+        {
             self.counters.system_calls += 1;
             tx.signal();
         }
-        Ok(count)
     }
 
     /// Frames that nobody will get.
@@ -364,20 +402,17 @@ impl Drop for Queue {
 
 /// Copies frames into the next buffers of a ring. Returns how many fitted; the others are lost.
 #[inline]
-fn send_copies(tx: &Sender, places: &[FramePlace], targets: &mut [Target]) -> Result<usize, Fault> {
-    for (i, target) in targets.iter_mut().enumerate() {
-        *target = tx.target(i as u16)?;
-    }
+fn send_copies(tx: &Sender, places: &[FramePlace], targets: &[Target; TX_BURST_MAX]) -> usize {
     let mut sent = 0;
     for place in places {
-        let target = &targets[sent];
+        let target = &targets[tx.place(sent) % TX_BURST_MAX];
         if place.len <= target.capacity {
             // SAFETY: a committed frame of ours; the target has room for it.
-            unsafe { tx.fill(sent as u16, target, place.start, place.len) };
+            unsafe { tx.fill(sent, target, place.start, place.len) };
             sent += 1;
         }
     }
-    Ok(sent)
+    sent.into()
 }
 
 /// Looks at the ring before going to sleep: some microseconds.

@@ -154,6 +154,12 @@ impl Ring {
         crore_mem::prefetch(self.descriptor(index));
     }
 
+    /// The same, to write it.
+    #[inline]
+    pub(super) fn prefetch_to_write(&self, index: u16) {
+        crore_mem::prefetch_to_write(self.descriptor(index));
+    }
+
     #[inline]
     fn header(&self) -> &Header {
         // SAFETY: mapped and aligned, as the caller of `at` promised; only atomics are looked at.

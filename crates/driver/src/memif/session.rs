@@ -16,12 +16,14 @@
 //! is read only when its last sight is used up, and ours is written once a burst, if it changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use crore_mem::{prefetch, prefetch_to_write};
 
 use super::copy::copy;
 use super::region::{Fault, Shared};
 use super::ring::{Descriptor, Ring, Role};
+use crate::slots::LINE_BYTES;
 use crate::wakeup::Event;
 
 /// Both directions of one queue, or the one of them that the peer has.
@@ -76,6 +78,12 @@ pub(super) struct Piece {
 impl Piece {
     pub(super) const NOWHERE: Self =
         Self { start: std::ptr::null_mut(), len: 0, capacity: 0, more: false };
+
+    /// Asks for its first lines, those that it has.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        first_lines(self.len).for_each(|at| prefetch(self.start.wrapping_add(at)));
+    }
 }
 
 // SAFETY: a place in memory that the session keeps mapped, without a tie to a thread.
@@ -101,6 +109,9 @@ pub(super) struct Sender {
     event: Event,
     next: u16,
     limit: u16,
+    /// There are frames that a peer which sleeps may not know of.
+    is_shown: bool,
+    last_len: u32,
 }
 
 impl Buffers {
@@ -154,27 +165,42 @@ impl Receiver {
     /// Takes the next buffer; [`Receiver::available`] has said that it is there.
     #[inline]
     pub(super) fn take(&mut self) -> Result<Piece, Fault> {
-        let found = self.ring.read(self.cursor);
+        let piece = self.piece(self.cursor)?;
+        self.cursor = self.cursor.wrapping_add(1);
+        Ok(piece)
+    }
+
+    #[inline]
+    fn piece(&self, index: u16) -> Result<Piece, Fault> {
+        let found = self.ring.read(index);
         let (start, capacity) = match &self.buffers {
             Buffers::Peers(shared) => {
                 (shared.find(found.region, found.offset, found.len)?, found.len)
             }
             Buffers::Ours(placed) if found.len <= placed.capacity => {
-                (placed.at(self.cursor).0, placed.capacity)
+                (placed.at(index).0, placed.capacity)
             }
             Buffers::Ours(_) => return Err(Fault::Bounds),
         };
-        self.cursor = self.cursor.wrapping_add(1);
-        let piece = Piece { start, len: found.len, capacity, more: found.more };
-        prefetch(piece.start);
-        prefetch(piece.start.wrapping_add(64));
-        Ok(piece)
+        Ok(Piece { start, len: found.len, capacity, more: found.more })
     }
 
-    /// Asks for the descriptors that the next burst begins with.
+    /// Asks for the lines of the frame that will be taken as the `ahead`th from now on, if it is
+    /// known to be there. What is not there yet is the peer's to write: a look would take the lines
+    /// out of its cache.
     #[inline]
-    pub(super) fn prefetch(&self) {
-        self.ring.prefetch(self.cursor);
+    pub(super) fn prefetch(&self, ahead: u16) {
+        let (index, known) = (self.cursor.wrapping_add(ahead), self.seen.wrapping_sub(self.cursor));
+        if ahead + DESCRIPTORS_AHEAD < known {
+            self.ring.prefetch(index.wrapping_add(DESCRIPTORS_AHEAD));
+        }
+        // What the descriptor says is only a hint here; it is read once more and checked when it
+        // counts.
+        if ahead < known
+            && let Ok(piece) = self.piece(index)
+        {
+            piece.prefetch();
+        }
     }
 
     /// Gives the buffers of all that was taken back.
@@ -215,7 +241,7 @@ impl Sender {
     /// The sending side of an empty ring.
     pub(super) fn new(ring: Ring, buffers: Buffers, event: Event) -> Self {
         let limit = buffers.ahead();
-        Self { ring, buffers, event, next: 0, limit }
+        Self { ring, buffers, event, next: 0, limit, is_shown: false, last_len: 0 }
     }
 
     /// Buffers that can be filled, `want` of them at least if there are so many.
@@ -254,17 +280,28 @@ impl Sender {
         Ok(target)
     }
 
-    /// Asks for the lines of the frame that will be sent as the `ahead`th from now on, while its
-    /// bytes are still being made. They may be where the peer read them last.
+    /// Asks for the descriptor of a frame that will be sent soon after the `ahead`th from now on.
+    /// The peer wrote it last.
     #[inline]
-    pub(super) fn prefetch(&self, ahead: u16) {
-        let index = self.next.wrapping_add(ahead);
-        self.ring.prefetch(index.wrapping_add(DESCRIPTORS_AHEAD));
-        // What it says is only a hint here; it is read once more and checked when it counts.
-        if let Ok(target) = self.target(ahead) {
-            prefetch_to_write(target.start);
-            prefetch_to_write(target.start.wrapping_add(64));
+    pub(super) fn prefetch_descriptor(&self, ahead: u16) {
+        let ahead = ahead + DESCRIPTORS_AHEAD;
+        if ahead < self.limit.wrapping_sub(self.next) {
+            self.ring.prefetch_to_write(self.next.wrapping_add(ahead));
         }
+    }
+
+    /// Asks for the lines of a frame that will be sent: as many as the last one had. They may be
+    /// where the peer read them last.
+    #[inline]
+    pub(super) fn prefetch(&self, target: &Target) {
+        let line = |at| prefetch_to_write(target.start.wrapping_add(at));
+        first_lines(self.last_len).for_each(line);
+    }
+
+    /// The place of the `ahead`th frame from now on, counted on for ever.
+    #[inline]
+    pub(super) fn place(&self, ahead: u16) -> usize {
+        self.next.wrapping_add(ahead).into()
     }
 
     /// Fills the `ahead`th buffer from now on with a copy of the first `len` bytes at `from`.
@@ -291,15 +328,28 @@ impl Sender {
         }
     }
 
-    /// Shows the peer `count` more frames. True when it must be signalled: it sleeps, or is about
-    /// to.
+    /// Shows the peer `count` more frames, the last one of `len` bytes.
     #[inline]
-    pub(super) fn publish(&mut self, count: u16) -> bool {
+    pub(super) fn publish(&mut self, count: u16, len: u32) {
         self.next = self.next.wrapping_add(count);
         self.ring.publish(self.buffers.role(), self.next);
+        (self.is_shown, self.last_len) = (true, len);
+    }
+
+    /// True when the peer sleeps, or is about to, and must be signalled, because there are frames
+    /// since this was asked last.
+    ///
+    /// Asked right after [`Sender::publish`] the fence would wait until the peer's core, which
+    /// looks at our index all the time, has given up its line, and all the frames'. Asked some
+    /// hundred cycles later it waits for nothing.
+    #[inline]
+    pub(super) fn must_signal(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_shown) {
+            return false;
+        }
         // Pairs with the fence of a receiver that goes to sleep: either we see that it wants to be
         // signalled, or it sees our frames.
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         !self.ring.is_polled()
     }
 
@@ -333,8 +383,16 @@ fn reach(
     Ok(now)
 }
 
-/// Two cache lines of descriptors.
-const DESCRIPTORS_AHEAD: u16 = 8;
+/// Where the first lines of a frame of so many bytes begin, wherever in a line it does itself. A
+/// line may be named twice: that is cheaper than a branch that is often taken wrongly.
+#[inline]
+fn first_lines(len: u32) -> impl Iterator<Item = usize> {
+    let last = len.saturating_sub(1) as usize;
+    [0, LINE_BYTES, 2 * LINE_BYTES].into_iter().map(move |at| at.min(last))
+}
+
+/// Four cache lines of descriptors.
+const DESCRIPTORS_AHEAD: u16 = 16;
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug)]
