@@ -15,6 +15,7 @@ use crore::driver::memif::{Address, Control, Opened, Options, Queue, Role, Statu
 use crore::mem::Memory as OwnMemory;
 use crore::mem::frames::{RX_BURST_MAX, RxBurst, TxBurst};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub fn memif_peer_seeds() -> Vec<Vec<u8>> {
 pub fn memif_peer(input: &[u8]) {
     let mut cut = Cut::new(input);
     let flags = cut.u8().unwrap_or_default();
-    let role = if flags & 1 == 0 { Role::Server } else { Role::Client };
+    let is_server = role_asked_for().unwrap_or(flags & 1 == 0);
+    let role = if is_server { Role::Server } else { Role::Client };
     let mut victim = Victim::new(role, flags & 2 != 0);
     if let Some(mut peer) = Peer::meet(&mut victim) {
         if flags & 4 != 0 {
@@ -67,6 +69,12 @@ pub fn memif_peer(input: &[u8]) {
         peer.rings[0].set_head(&peer.memory, 1);
         assert_eq!(victim.turn(), 1, "a frame of the next client arrives");
     }
+}
+
+/// True or false when `CRORE_ROLE` keeps to one role of the link, whatever inputs say.
+fn role_asked_for() -> Option<bool> {
+    static IS_SERVER: OnceLock<Option<bool>> = OnceLock::new();
+    *IS_SERVER.get_or_init(|| Some(std::env::var("CRORE_ROLE").ok()? == "server"))
 }
 
 /// The link.

@@ -29,7 +29,7 @@ fn play(name: &str, tools: &[&str], act: impl FnOnce(&Scene) -> Result<()>) {
 /// Both ends of a link, once frames can pass. Testpmd forwards nothing yet.
 fn linked(scene: &Scene, ends: &Ends<'_>) -> Result<(Frames, Testpmd, Option<HugePages>)> {
     let setup = Setup::peer(ends);
-    let pages = setup.huge_pages.then(|| HugePages::reserve(HUGE_PAGES)).transpose()?;
+    let pages = ends.zero_copy.then(|| HugePages::reserve(HUGE_PAGES)).transpose()?;
     let (mut ours, mut theirs);
     if ends.we_serve {
         ours = Frames::start(scene, ends)?;

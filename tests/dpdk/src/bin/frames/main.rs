@@ -37,7 +37,10 @@ fn main() -> Result<()> {
     options.zero_copy = of("zero-copy") == "true";
     of("secret").clone_into(&mut options.secret);
     options.queues = of("queues").parse().unwrap_or(1);
-    let mut memory = Memory::new(HugePages::Transparent);
+    // Testpmd works in place on reserved pages only; who is held against it has them, too.
+    options.huge_pages =
+        if options.zero_copy { HugePages::Reserve } else { HugePages::Transparent };
+    let mut memory = Memory::new(options.huge_pages);
     let opened = memif::open(&options, &mut memory)?;
     let mut ends: Vec<_> = opened.queues.into_iter().map(Link::Memif).map(End::new).collect();
     println!("ready");
