@@ -54,16 +54,8 @@ pub fn memif_peer(input: &[u8]) {
     }
     if role == Role::Server {
         victim.settle();
-        let mut peer = Peer::meet(&mut victim).expect("there is somebody to connect to");
-        // Those that came and went before may have to be accepted first, each after a pause.
-        for _ in 0..ACTS_MAX {
-            if victim.status.is_up() {
-                break;
-            }
-            peer.be_honest(&mut victim);
-            victim.control.step(Duration::from_millis(3));
-        }
-        assert!(victim.status.is_up(), "{:?}", victim.status.news());
+        let peer = Peer::next(&mut victim);
+        let peer = peer.unwrap_or_else(|| panic!("nobody is served: {:?}", victim.status.news()));
         let frame = Descriptor { flags: 0, region: 0, len: 60, offset: BUFFERS_AT };
         peer.rings[0].set_descriptor(&peer.memory, 0, frame);
         peer.rings[0].set_head(&peer.memory, 1);
@@ -154,6 +146,23 @@ struct Peer {
 }
 
 impl Peer {
+    /// The next client, once it is served. It comes again when it is sent away, as one is that takes
+    /// five seconds to connect: whoever stops the fuzzer for as long makes it that.
+    fn next(victim: &mut Victim) -> Option<Self> {
+        for _ in 0..3 {
+            let mut peer = Self::meet(victim)?;
+            // Those that came and went before may have to be accepted first, each after a pause.
+            for _ in 0..ACTS_MAX {
+                if victim.status.is_up() {
+                    return Some(peer);
+                }
+                peer.be_honest(victim);
+                victim.control.step(Duration::from_millis(3));
+            }
+        }
+        None
+    }
+
     /// A peer that is connected and has said nothing.
     fn meet(victim: &mut Victim) -> Option<Self> {
         let wire = match &victim.ear {
