@@ -240,38 +240,134 @@ fn what_becomes_of_one_link_of_a_server_the_others_do_not_notice() {
     assert!((1000..=3 * 1000).contains(&accepted(2)), "{links}");
 }
 
-/// As many times as `CRORE_KILLS` says, else 20.
 #[test]
-fn a_client_that_is_killed_again_and_again_costs_the_server_nothing() {
-    let place = Place::new("kills");
-    let kills = std::env::var("CRORE_KILLS").map_or(20, |kills| kills.parse().unwrap());
-    let mut server = Running::server(&place, &[&place.served()]);
-    let alone = server.count("fd");
-    let mut before = None;
-    for round in 0..kills {
-        let extra = if round % 2 == 0 { "" } else { ",zero-copy=yes" };
-        let link = format!("{}{extra}", place.link());
-        let mut load = Running::load(&place, (&link, SERVER), "60", "200");
-        wait_until("the client is connected", || server.count("fd") > alone);
+fn clients_that_are_killed_again_and_again_cost_a_server_nothing() {
+    killed_again_and_again("clients", |place, number| Match {
+        ours: format!("{},id={number}", place.link()),
+        theirs: format!("{},id={number}", place.link()),
+        said: "is connected",
+    });
+}
+
+#[test]
+fn servers_that_are_killed_again_and_again_cost_a_client_nothing() {
+    killed_again_and_again("servers", |place, number| {
+        let socket = format!("memif:{}", place.file(&format!("{number}.sock")));
+        let (ours, theirs) = (format!("{socket},role=client"), format!("{socket},role=server"));
+        Match { ours, theirs, said: "connected to server" }
+    });
+}
+
+/// Both ends of a link, and what we say when it is up.
+struct Match {
+    ours: String,
+    theirs: String,
+    said: &'static str,
+}
+
+/// `CRORE_KILLS` peers, else 20, of which `CRORE_AT_ONCE`, else 2, are there together; each is
+/// stopped for `CRORE_STOPPED` seconds, else not at all, before it is killed. One link is used all
+/// the time by somebody whom nobody kills.
+fn killed_again_and_again(name: &str, match_of: impl Fn(&Place, u32) -> Match) {
+    let number = |name: &str, other| std::env::var(name).map_or(other, |n| n.parse().unwrap());
+    let (kills, at_once) = (number("CRORE_KILLS", 20), number("CRORE_AT_ONCE", 2));
+    let stopped = Duration::from_secs(number("CRORE_STOPPED", 0).into());
+    let (place, steady_place) = (Place::new(name), Place::new(&format!("{name}-steady")));
+    let matches: Vec<_> = (0..at_once).map(|number| match_of(&place, number)).collect();
+    let address = |number: u32| format!("10.{}.0.1", 20 + number);
+    let ours = matches.iter().zip(0..);
+    let mut links: Vec<_> =
+        ours.map(|(one, number)| format!("{},address={}/8", one.ours, address(number))).collect();
+    links.push(steady_place.served());
+    let mut server = Running::server(&place, &links.iter().map(String::as_str).collect::<Vec<_>>());
+    let steady = (steady_place.link(), SERVER);
+    let mut steady = Running::load(&steady_place, (&steady.0, steady.1), "100000", "100");
+    wait_until("the steady client is connected", || server.times_said("is connected") == 1);
+    let places: Vec<_> = (0..at_once).map(|one| Place::new(&format!("{name}-{one}"))).collect();
+    let mut first = None;
+    for round in 0..kills.div_ceil(at_once) {
+        let connected = || matches[0].said;
+        let before = server.times_said(connected());
+        let peer = |number: u32| {
+            let extra = if round % 2 == 0 { "" } else { ",zero-copy=yes" };
+            let theirs = format!("{}{extra}", matches[number as usize].theirs);
+            let place = &places[number as usize];
+            Running::load(place, (&theirs, &address(number)), "60", "200")
+        };
+        let mut peers: Vec<_> = (0..at_once).map(peer).collect();
+        let all = before + at_once as usize;
+        wait_until("all peers are connected", || server.times_said(connected()) >= all);
         sleep(Duration::from_millis(50));
-        load.kill();
-        wait_until("the server has let go", || server.count("fd") <= alone);
-        // The last client's memory is given back some milliseconds later.
-        sleep(Duration::from_millis(60));
-        let now = (server.count("fd"), server.count("task"), server.resident_kib());
-        let (fds, threads, kib) = *before.get_or_insert(now);
-        assert_eq!((now.0, now.1), (fds, threads), "descriptors and threads, round {round}");
-        let limit = kib + KEPT_KIB_MAX;
-        wait_until("the memory is given back", || server.resident_kib() < limit);
+        if !stopped.is_zero() {
+            for peer in &peers {
+                peer.signal("-STOP");
+            }
+            sleep(stopped);
+        }
+        // Half of those that were stopped go on for a moment.
+        for peer in peers.iter().step_by(2) {
+            peer.signal("-CONT");
+        }
+        sleep(Duration::from_millis(20));
+        for peer in &mut peers {
+            peer.kill();
+        }
+        match &first {
+            None => first = Some(Held::at_rest(&server)),
+            Some(first) => first.is_all(&server, round, at_once),
+        }
     }
-    let at_last = (server.count("fd"), server.count("task"), server.resident_kib());
-    println!("{kills} kills: descriptors, threads, KiB: {before:?}, at last {at_last:?}");
-    is_served(&place, (&place.link(), SERVER), "500");
+    println!("{kills} killed: {first:?}, at last {:?}", Held::now(&server));
+    assert!(steady.child.try_wait().unwrap().is_none(), "it ended: {}", steady.said());
+    assert_eq!(steady.interrupt(), Some(0), "{}", steady.said());
+    let steady = steady_place.json("load.json");
+    assert_eq!((&steady["established"], &steady["closed"]), (&100.into(), &100.into()));
+    assert_eq!((&steady["bad_bytes"], &steady["requests"]), (&0.into(), &steady["replies"]));
     assert_eq!(server.interrupt(), Some(0));
+}
+
+/// What a process has.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    descriptors: usize,
+    threads: usize,
+    memory_kib: u64,
+}
+
+impl Held {
+    fn now(of: &Running) -> Self {
+        let (descriptors, threads) = (of.count("fd"), of.count("task"));
+        Self { descriptors, threads, memory_kib: of.resident_kib() }
+    }
+
+    /// The least that a second shows: what a peer shared goes some milliseconds after it, and a
+    /// client that tries to connect has a socket for that moment.
+    fn at_rest(of: &Running) -> Self {
+        let mut least = Self::now(of);
+        for _ in 0..20 {
+            sleep(Duration::from_millis(50));
+            let now = Self::now(of);
+            least.descriptors = least.descriptors.min(now.descriptors);
+            least.threads = least.threads.min(now.threads);
+            least.memory_kib = least.memory_kib.min(now.memory_kib);
+        }
+        least
+    }
+
+    /// Waits until the process has no more than this again.
+    fn is_all(&self, of: &Running, round: u32, links: u32) {
+        wait_until(&format!("round {round} leaves what the first did: {self:?}"), || {
+            let now = Self::now(of);
+            let limit = self.memory_kib + KEPT_KIB_MAX * u64::from(links);
+            now.descriptors <= self.descriptors
+                && now.threads <= self.threads
+                && now.memory_kib < limit
+        });
+    }
 }
 
 const SERVER: &str = "10.9.0.1";
 
-/// Memory of the connections that were open when their client was killed comes into use bit by bit;
-/// what a client shares is more than this each time.
+/// Of each link: memory of the connections that were open when their peer was killed comes into use
+/// bit by bit; what two peers share is more.
 const KEPT_KIB_MAX: u64 = 5 << 10;
