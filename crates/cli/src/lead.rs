@@ -64,7 +64,7 @@ impl<'a> Leader<'a> {
     pub(crate) fn hold(&mut self, time: Duration) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < time && !self.was_interrupted {
-            thread::sleep(STEP);
+            thread::sleep(HOLD_STEP.min(time));
             (self.nudge)()?;
             self.step();
         }
@@ -106,3 +106,6 @@ impl<'a> Leader<'a> {
 }
 
 const STEP: Duration = Duration::from_millis(10);
+
+/// Nothing is under way while connections are only held: each step would wake a core that sleeps.
+const HOLD_STEP: Duration = Duration::from_millis(100);
