@@ -146,8 +146,8 @@ struct Peer {
 }
 
 impl Peer {
-    /// The next client, once it is served. It comes again when it is sent away, as one is that takes
-    /// five seconds to connect: whoever stops the fuzzer for as long makes it that.
+    /// The next client, once it is served. It comes again when it is sent away, as one is that
+    /// takes five seconds to connect: whoever stops the fuzzer for as long makes it that.
     fn next(victim: &mut Victim) -> Option<Self> {
         for _ in 0..3 {
             let mut peer = Self::meet(victim)?;

@@ -47,7 +47,7 @@ impl End {
         account.end()
     }
 
-    /// Takes what comes, until nothing more does and it is as much as `told` says in the end: only a
+    /// Takes what comes, until nothing more does and it is as much as `told` says: only a
     /// sender that has stopped knows how much that was.
     pub(crate) fn receive(&mut self, mut told: impl FnMut() -> Option<u64>) -> Traffic {
         let (mut account, mut all) = (Account::new(), None);
