@@ -344,10 +344,10 @@ pub(crate) struct BenchOptions {
     #[arg(long, value_name = "OTHER", value_enum)]
     pub(crate) against: Option<Against>,
 
-    /// What asks, in the profiles whose client needs nothing else: echo
+    /// What asks in echo and memif, and in churn where the client closes first
     ///
     /// mirror: eight bytes a connection, so that the server is what is measured.
-    /// full: a stack like the server's.
+    /// full: a stack like the server's, as in all other profiles.
     #[arg(long, value_name = "KIND", value_enum, default_value_t = ClientChoice::Mirror,
           verbatim_doc_comment)]
     pub(crate) client: ClientChoice,
