@@ -268,13 +268,15 @@ impl Flags {
     /// Sets the bits of `other`.
     #[inline]
     pub fn set(&mut self, other: Self) {
-        self.0 |= other.0;
+        let whole = self.0 | other.0;
+        crore_mem::store_whole(&mut self.0, whole);
     }
 
     /// Clears the bits of `other`.
     #[inline]
     pub fn clear(&mut self, other: Self) {
-        self.0 &= !other.0;
+        let whole = self.0 & !other.0;
+        crore_mem::store_whole(&mut self.0, whole);
     }
 }
 
