@@ -135,7 +135,7 @@ impl Stack {
     pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
         let (head, payload) = plain::Frame::parse(frame)?;
         let id = self.addresses.id_of_v4(head.dst)?;
-        if head.mac.0 != self.mac || self.vlan.is_some() || is_bad_source_v4(head.src) {
+        if head.mac.0 != self.link.mac || self.link.vlan.is_some() || is_bad_source_v4(head.src) {
             return None;
         }
         arrival.traffic_class = head.traffic_class;
@@ -158,11 +158,11 @@ impl Stack {
     pub(crate) fn parse_frame(&self, frame: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
         arrival.kind = Kind::Nothing;
         let (header, packet) = ethernet::Header::parse(frame).map_err(|_| Drop::Malformed)?;
-        if header.dst.0 != self.mac && !header.dst.is_multicast() {
+        if header.dst.0 != self.link.mac && !header.dst.is_multicast() {
             return Err(Drop::NotOurMac);
         }
         // IEEE 802.1Q 9.6: number 0 names no VLAN, the tag is there for the priority only.
-        if header.vlan.map(|tci| tci & 0xfff).filter(|&id| id != 0) != self.vlan {
+        if header.vlan.map(|tci| tci & 0xfff).filter(|&id| id != 0) != self.link.vlan {
             return Err(Drop::NotOurVlan);
         }
         let to_many = header.dst.is_multicast();

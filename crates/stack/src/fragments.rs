@@ -6,7 +6,7 @@ use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::Events;
 use crate::interface::mapped_v4;
-use crate::reassembly::{Link, Piece};
+use crate::reassembly::Piece;
 use crate::stack::Stack;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use crore_mem::frames::TxBurst;
@@ -40,8 +40,7 @@ impl Stack {
     fn whole_datagram(&mut self, place: usize, events: &mut Events, tx: &mut TxBurst) {
         let Some(reassembly) = &mut self.reassembly else { return };
         let mut frame = core::mem::take(&mut self.whole);
-        let link = Link { mac: self.mac, vlan: self.vlan };
-        let len = reassembly.complete(place, link, &mut frame);
+        let len = reassembly.complete(place, self.link, &mut frame);
         self.counters.reassembled += 1;
         let mut arrival = Arrival::default();
         match self.parse_frame(&frame[..len], &mut arrival) {

@@ -83,7 +83,7 @@ impl Stack {
         }
         let reply = arp::Packet {
             operation: arp::Operation::Reply,
-            sender_mac: MacAddr(self.mac),
+            sender_mac: MacAddr(self.link.mac),
             sender_ip: packet.target_ip,
             target_mac: packet.sender_mac,
             target_ip: packet.sender_ip,
@@ -92,7 +92,7 @@ impl Stack {
     }
 
     fn write_arp(&mut self, to: MacAddr, packet: &arp::Packet, tx: &mut TxBurst) {
-        let (mac, vlan) = (MacAddr(self.mac), self.vlan);
+        let (mac, vlan) = (MacAddr(self.link.mac), self.link.vlan);
         let Some(frame) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
         let header = ethernet::Header { dst: to, src: mac, vlan, ether_type: EtherType::ARP };
         let at = header.write(frame);
@@ -121,7 +121,7 @@ impl Stack {
         if hop >> 32 == 0xffff {
             let request = arp::Packet {
                 operation: arp::Operation::Request,
-                sender_mac: MacAddr(self.mac),
+                sender_mac: MacAddr(self.link.mac),
                 sender_ip: Ipv4Addr::from_bits(source as u32),
                 target_mac: MacAddr([0; 6]),
                 target_ip: Ipv4Addr::from_bits(hop as u32),
@@ -135,7 +135,7 @@ impl Stack {
             Some(mac) => (MacAddr(mac), target),
             None => (MacAddr::multicast_v6(group), group),
         };
-        let source_mac = Some(MacAddr(self.mac));
+        let source_mac = Some(MacAddr(self.link.mac));
         let message = icmpv6::Message::NeighborSolicit { target, source_mac };
         self.write_icmpv6(to, Ipv6Addr::from_bits(source), dst, &message, tx);
     }
@@ -164,7 +164,7 @@ impl Stack {
 
     /// The interface was replaced by another one, with this hardware address.
     pub fn set_hardware_address(&mut self, mac: [u8; 6]) {
-        self.mac = mac;
+        self.link.mac = mac;
     }
 
     /// A next hop that the control plane knows for sure.
@@ -230,7 +230,7 @@ impl Stack {
         message: &icmpv4::Message<'_>,
         tx: &mut TxBurst,
     ) {
-        let (mac, vlan) = (MacAddr(self.mac), self.vlan);
+        let (mac, vlan) = (MacAddr(self.link.mac), self.link.vlan);
         let Some(out) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
         let header = ethernet::Header { dst: to, src: mac, vlan, ether_type: EtherType::IPV4 };
         let at = header.write(out);
@@ -346,7 +346,7 @@ impl Stack {
         };
         let message = icmpv6::Message::NeighborAdvert {
             target,
-            target_mac: Some(MacAddr(self.mac)),
+            target_mac: Some(MacAddr(self.link.mac)),
             router: false,
             solicited: !is_probe,
             override_: true,
@@ -362,7 +362,7 @@ impl Stack {
         message: &icmpv6::Message<'_>,
         tx: &mut TxBurst,
     ) {
-        let (mac, vlan) = (MacAddr(self.mac), self.vlan);
+        let (mac, vlan) = (MacAddr(self.link.mac), self.link.vlan);
         let Some(out) = tx.frame() else { return self.counters.drop(Drop::TxFull) };
         let header = ethernet::Header { dst: to, src: mac, vlan, ether_type: EtherType::IPV6 };
         let at = header.write(out);

@@ -33,12 +33,12 @@ pub(crate) struct PlainPath {
     pub(crate) local: Ipv4Addr,
 }
 
-/// What all segments sent have alike below TCP.
-#[derive(Clone, Copy)]
-struct LinkOf {
-    mac: [u8; 6],
-    vlan: Option<u16>,
-    ttl: u8,
+/// Our end of the link: what all frames have alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) mac: [u8; 6],
+    /// The VLAN that we are in.
+    pub(crate) vlan: Option<u16>,
 }
 
 impl PathTo {
@@ -138,7 +138,7 @@ impl Stack {
             return false;
         };
         // RFC 3168-6.1.4, RFC 3168-6.1.1g: no octets of the queue, no ECT.
-        let written = write_frame(&self.link_of(), path, header, 0, payload, frame);
+        let written = write_frame(&self.link, self.config.ttl, path, header, 0, payload, frame);
         self.commit(written, tx);
         true
     }
@@ -161,22 +161,16 @@ impl Stack {
             return false;
         };
         let payload = send_queue::octets(&self.pool, id, octets.start, len);
-        let written = write_frame(&self.link_of(), path, header, ecn, payload, frame);
+        let written = write_frame(&self.link, self.config.ttl, path, header, ecn, payload, frame);
         self.commit(written, tx);
         true
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "passed in registers, on every segment sent")]
-    fn link_of(&self) -> LinkOf {
-        LinkOf { mac: self.mac, vlan: self.vlan, ttl: self.config.ttl }
     }
 
     /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
     #[inline]
     pub(crate) fn plain_path(&mut self, index: u32) -> Option<PlainPath> {
         let tcb = &self.tcbs[index];
-        if tcb.is_v6() || self.vlan.is_some() {
+        if tcb.is_v6() || self.link.vlan.is_some() {
             return None;
         }
         let remote = Ipv4Addr::from_bits(tcb.remote as u32);
@@ -266,7 +260,8 @@ impl Stack {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "what a segment has not should cost it nothing")]
 fn write_frame(
-    link: &LinkOf,
+    link: &Link,
+    ttl: u8,
     path: &PathTo,
     header: &tcp::Header,
     ecn: u8,
@@ -291,14 +286,15 @@ fn write_frame(
             window: header.window,
             options,
         };
-        return plain.write(MacAddr(link.mac), link.ttl, payload, frame);
+        return plain.write(MacAddr(link.mac), ttl, payload, frame);
     }
-    write_any_frame(link, path, header, ecn, payload, frame)
+    write_any_frame(link, ttl, path, header, ecn, payload, frame)
 }
 
 /// The same for a frame with more to it.
 fn write_any_frame(
-    link: &LinkOf,
+    link: &Link,
+    ttl: u8,
     path: &PathTo,
     header: &tcp::Header,
     ecn: u8,
@@ -306,7 +302,7 @@ fn write_any_frame(
     frame: &mut [u8],
 ) -> usize {
     let header_len = header.header_len();
-    let start = write_ip(link, path, ecn, header_len + payload.len(), frame);
+    let start = write_ip(link, ttl, path, ecn, header_len + payload.len(), frame);
     let at = start + header_len;
     let sum = checksum::copy_and_sum(&mut frame[at..at + payload.len()], payload);
     finish(path, header, header_len + payload.len(), sum, &mut frame[start..]);
@@ -316,8 +312,8 @@ fn write_any_frame(
 /// Writes the Ethernet and IP headers for `len` octets of segment; says where the segment begins.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
-fn write_ip(link: &LinkOf, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8]) -> usize {
-    let LinkOf { mac, vlan, ttl } = *link;
+fn write_ip(link: &Link, ttl: u8, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8]) -> usize {
+    let Link { mac, vlan } = *link;
     let is_v4 = path.is_v4();
     let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
     let ethernet = ethernet::Header { dst: MacAddr(path.mac), src: MacAddr(mac), vlan, ether_type };

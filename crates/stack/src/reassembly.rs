@@ -16,6 +16,7 @@
 
 use crate::arrival::ECN_CE;
 use crate::counters::Drop;
+use crate::path::Link;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -274,13 +275,6 @@ impl Reassembly {
         let candidates = self.entries.iter().enumerate().filter(|(_, entry)| among(entry));
         candidates.max_by_key(|(_, entry)| tick.wrapping_sub(entry.begun)).map_or(0, |(at, _)| at)
     }
-}
-
-/// Where a datagram's frame arrived.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
-    pub(crate) mac: [u8; 6],
-    pub(crate) vlan: Option<u16>,
 }
 
 /// See [`Reassembly::quote`].

@@ -19,6 +19,7 @@ use crate::hash::{FlowHasher, FlowV4};
 use crate::interface::{Addresses, Interface};
 use crate::neighbour::Neighbours;
 use crate::output_list::OutputList;
+use crate::path::Link;
 use crate::reassembly::Reassembly;
 use crate::record::Record;
 use crate::secret::Secrets;
@@ -54,9 +55,8 @@ pub(crate) struct Now {
 /// One core's stack.
 pub struct Stack {
     pub(crate) config: StackConfig,
-    pub(crate) mac: [u8; 6],
+    pub(crate) link: Link,
     pub(crate) mtu: u16,
-    pub(crate) vlan: Option<u16>,
     pub(crate) verify_checksums: bool,
     pub(crate) addresses: Addresses,
     pub(crate) now: Now,
@@ -161,9 +161,8 @@ impl Stack {
         Ok(Self {
             reassembly,
             whole: vec![0; whole].into_boxed_slice(),
-            mac: interface.mac,
+            link: Link { mac: interface.mac, vlan: interface.vlan },
             mtu: interface.mtu,
-            vlan: interface.vlan,
             verify_checksums: interface.verify_checksums,
             addresses,
             now: Now::default(),

@@ -192,14 +192,14 @@ impl Stack {
             return Step::Stop(Drop::BadHandshake);
         }
         let segment = &frame[usize::from(arrival.start)..];
-        let Ok((header, _)) = tcp::Header::parse(segment) else {
+        let Some(offered) = tcp::Options::of_segment(segment) else {
             return Step::Stop(Drop::Malformed);
         };
-        self.agree_on_options(index, &header);
+        self.agree_on_options(index, &offered);
         self.agree_on_ecn(index, arrival.flags);
         if ack_good {
-            let mss = offered_mss_of(&header, self.tcbs[index].remote);
-            self.learn_from_syn_ack(index, arrival, &header, mss);
+            let mss = offered_mss_of(&offered, self.tcbs[index].remote);
+            self.learn_from_syn_ack(index, arrival, &offered, mss);
         }
         let tcb = &mut self.tcbs[index];
         // What our SYN offered, counted from the peer's.
@@ -269,14 +269,14 @@ impl Stack {
     }
 
     /// What both SYNs offer holds (RFC 7323 1.3, RFC 2018 2, RFC 9293 3.7.1).
-    fn agree_on_options(&mut self, index: u32, header: &tcp::Header) {
+    fn agree_on_options(&mut self, index: u32, offered: &tcp::Options) {
         let offered_mss = self.mss_for(self.tcbs[index].remote);
         let (timestamps, sack) = (self.config.timestamps, self.config.sack);
         let tcb = &mut self.tcbs[index];
-        let peer_mss = offered_mss_of(header, tcb.remote).max(self.config.mss_min);
+        let peer_mss = offered_mss_of(offered, tcb.remote).max(self.config.mss_min);
         // RFC 9293 MUST-16: the smaller of what the peer takes and what our link takes.
         let mut mss = peer_mss.min(offered_mss);
-        if let Some(peer) = header.options.timestamps
+        if let Some(peer) = offered.timestamps
             && timestamps
         {
             tcb.flags.set(Flags::TIMESTAMPS);
@@ -284,11 +284,11 @@ impl Stack {
             mss -= tcp_timestamps_len();
         }
         tcb.mss = mss;
-        if header.options.sack_permitted && sack {
+        if offered.sack_permitted && sack {
             tcb.flags.set(Flags::SACK);
         }
         // RFC 7323-2.2a, RFC 7323-2.3c: both scale, or none. Only SYNs get here (RFC 7323-2.2b).
-        match header.options.window_scale.filter(|_| self.config.window_scaling) {
+        match offered.window_scale.filter(|_| self.config.window_scaling) {
             Some(shift) => tcb.scales |= shift.min(14) << 4,
             None => tcb.scales = 0,
         }
@@ -365,9 +365,9 @@ pub(super) const fn tcp_timestamps_len() -> u16 {
 
 /// What the peer's SYN says that it takes, options not counted (RFC 9293 MUST-14); RFC 9293
 /// MUST-15, RFC 6691-7.2: when it does not say, what every host of the family takes.
-pub(super) fn offered_mss_of(syn: &tcp::Header, remote: u128) -> u16 {
+pub(super) fn offered_mss_of(syn: &tcp::Options, remote: u128) -> u16 {
     let default = if remote >> 32 == 0xffff { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
-    syn.options.mss.unwrap_or(default)
+    syn.mss.unwrap_or(default)
 }
 
 /// False for addresses of nobody or of many, broadcasts of our link left out.

@@ -99,31 +99,18 @@ impl Stack {
         let window = window_field(tcb, room, steps);
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
-        // RFC 9293 MUST-65: no MSS here, nor anything else of a SYN.
-        let mut options = tcp::Options::NONE;
-        // RFC 7323-3.2a, RFC 7323-3.2c, RFC 7323-3.2d: timestamps on every segment, resets too.
-        if tcb.flags.any(Flags::TIMESTAMPS) {
-            options.timestamps = Some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
-        }
         let reports = tcb.rcv_queue != BlockId::NONE || report.duplicate.is_some();
-        if reports && tcb.flags.any(Flags::SACK) {
-            // RFC 2018-4a, RFC 2018-4b: whenever there is a gap, to a peer that permitted it.
-            let (mut blocks, mut first) = ([(0, 0); tcp::SACK_BLOCKS_MAX], 0);
-            // RFC 2018-4d: as many as fit; the timestamps take the room of one.
-            let fit = tcp::SACK_BLOCKS_MAX - usize::from(options.timestamps.is_some());
-            if let Some((left, right)) = report.duplicate {
-                // RFC 2883-4a, RFC 2883-4b: the duplicate's report comes first.
-                blocks[0] = (left.0, right.0);
-                first = 1;
-            }
-            let rest = &mut blocks[first..fit];
-            let latest = (report.latest, self.counters.segments_in as u32);
-            let (pool, steps) = (&mut self.pool, &mut self.counters.walked);
-            let count = first + receive_queue::sack_blocks(tcb, pool, latest, rest, steps);
-            for &(left, right) in &blocks[..count] {
-                options.sack.push(left, right);
-            }
-        }
+        let sack = if reports && tcb.flags.any(Flags::SACK) {
+            self.sack_of(index, report)
+        } else {
+            tcp::SackBlocks::EMPTY
+        };
+        let tcb = &self.tcbs[index];
+        // RFC 7323-3.2a, RFC 7323-3.2c, RFC 7323-3.2d: timestamps on every segment, resets too.
+        let timestamps = tcb
+            .flags
+            .any(Flags::TIMESTAMPS)
+            .then_some(tcp::Timestamps { value: ts_now, echo: tcb.ts_recent });
         tcp::Header {
             src_port: tcb.local_port,
             dst_port: tcb.remote_port,
@@ -133,8 +120,31 @@ impl Stack {
             flags: flags | tcb.echo_flag(),
             window,
             urgent,
-            options,
+            // RFC 9293 MUST-65: no MSS here, nor anything else of a SYN.
+            options: tcp::Options { timestamps, sack, ..tcp::Options::NONE },
         }
+    }
+
+    /// RFC 2018-4a, RFC 2018-4b: blocks whenever there is a gap, to a peer that permitted it.
+    fn sack_of(&mut self, index: u32, report: Report) -> tcp::SackBlocks {
+        let tcb = &mut self.tcbs[index];
+        let (mut blocks, mut first) = ([(0, 0); tcp::SACK_BLOCKS_MAX], 0);
+        // RFC 2018-4d: as many as fit; the timestamps take the room of one.
+        let fit = tcp::SACK_BLOCKS_MAX - usize::from(tcb.flags.any(Flags::TIMESTAMPS));
+        if let Some((left, right)) = report.duplicate {
+            // RFC 2883-4a, RFC 2883-4b: the duplicate's report comes first.
+            blocks[0] = (left.0, right.0);
+            first = 1;
+        }
+        let rest = &mut blocks[first..fit];
+        let latest = (report.latest, self.counters.segments_in as u32);
+        let (pool, steps) = (&mut self.pool, &mut self.counters.walked);
+        let count = first + receive_queue::sack_blocks(tcb, pool, latest, rest, steps);
+        let mut sack = tcp::SackBlocks::EMPTY;
+        for &(left, right) in &blocks[..count] {
+            sack.push(left, right);
+        }
+        sack
     }
 
     /// The size of a connection's receive buffer, in octets.

@@ -21,7 +21,6 @@ use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign};
 use crate::transitions::Station;
-use crate::wire_key::Endpoints;
 use crore_mem::frames::TxBurst;
 use crore_wire::{ethernet, tcp};
 
@@ -44,17 +43,6 @@ pub(super) struct Agreed {
     pub(super) syn_timeouts: u8,
     /// What the SYN-ACK offered, in octets.
     pub(super) window: u32,
-}
-
-/// What a SYN-ACK says.
-#[derive(Clone, Copy)]
-pub(super) struct SynAck {
-    pub(super) seq: Seq,
-    pub(super) ack: Seq,
-    /// In octets, not shifted.
-    pub(super) window: u32,
-    pub(super) flags: tcp::Flags,
-    pub(super) options: tcp::Options,
 }
 
 impl Stack {
@@ -105,7 +93,7 @@ impl Stack {
         tx: &mut TxBurst,
     ) {
         let segment = &frame[usize::from(arrival.start)..];
-        let Ok((header, _)) = tcp::Header::parse(segment) else {
+        let Some(options) = tcp::Options::of_segment(segment) else {
             return self.counters.drop(Drop::Malformed);
         };
         // RFC 9293 3.10.7.2 knows no SYN that ends what it begins; scanners do.
@@ -124,19 +112,19 @@ impl Stack {
         if self.answers_with_cookie(arrival.remote) {
             // RFC 7413 8.2: in a flood of SYNs there is no Fast Open.
             let dscp = self.dscp_for(arrival);
-            return self.send_cookie(arrival, &header, mac, dscp, tx);
+            return self.send_cookie(arrival, &options, mac, dscp, tx);
         }
-        let cookie = match self.judge_fast_open(arrival, &header) {
+        let cookie = match self.judge_fast_open(arrival, &options) {
             Verdict::Answer(cookie) => cookie,
             Verdict::Take => {
-                if self.take_fast_open(arrival, &header, frame, frame_number, events, tx) {
+                if self.take_fast_open(arrival, &options, frame, frame_number, events, tx) {
                     return;
                 }
                 None
             }
         };
         let dscp = self.dscp_for(arrival);
-        self.keep_half_open(arrival, mac, &header, dscp, cookie, tx);
+        self.keep_half_open(arrival, mac, &options, dscp, cookie, tx);
     }
 
     /// SYN-RECEIVED in a record, and the first SYN-ACK.
@@ -144,7 +132,7 @@ impl Stack {
         &mut self,
         arrival: &Arrival,
         mac: [u8; 6],
-        header: &tcp::Header,
+        offered: &tcp::Options,
         dscp: u8,
         cookie: Option<tcp::FastOpen>,
         tx: &mut TxBurst,
@@ -161,7 +149,7 @@ impl Stack {
         self.transitions.took(Station::Listen, Station::SynReceived);
         let key = arrival.endpoints().key(&self.addresses);
         let iss = Seq(self.secrets.isn(&key, self.now.us));
-        let (options, scales) = self.options_of_syn(header);
+        let (options, scales) = self.options_of_syn(offered, arrival.flags);
         let deadline = self.now.tick.wrapping_add(self.config.rto_initial_ms);
         let sent_us = self.now.us as u32;
         let record = &mut self.half_opens.slab[index];
@@ -172,7 +160,7 @@ impl Stack {
         record.ts_recent = arrival.ts_value;
         record.deadline = deadline;
         record.snd_wnd = arrival.window;
-        record.mss = offered_mss_of(header, arrival.remote).max(self.config.mss_min);
+        record.mss = offered_mss_of(offered, arrival.remote).max(self.config.mss_min);
         record.scales = scales;
         record.options = options;
         record.tries = 1;
@@ -188,17 +176,17 @@ impl Stack {
 
     /// What a SYN offers and we agree to; RFC 7323-2.3a, RFC 7323-2.3b: a window scale is answered
     /// with ours.
-    pub(super) fn options_of_syn(&self, header: &tcp::Header) -> (u8, u8) {
+    pub(super) fn options_of_syn(&self, offered: &tcp::Options, flags: tcp::Flags) -> (u8, u8) {
         let mut options = 0;
         let mut scales = 0;
-        if header.options.timestamps.is_some() && self.config.timestamps {
+        if offered.timestamps.is_some() && self.config.timestamps {
             options |= HalfOpen::TIMESTAMPS;
         }
-        if header.options.sack_permitted && self.config.sack {
+        if offered.sack_permitted && self.config.sack {
             options |= HalfOpen::SACK;
         }
-        options |= self.ecn_of_syn(header.flags);
-        if let Some(shift) = header.options.window_scale
+        options |= self.ecn_of_syn(flags);
+        if let Some(shift) = offered.window_scale
             && self.config.window_scaling
         {
             options |= HalfOpen::SCALE;
@@ -220,23 +208,29 @@ impl Stack {
     ) -> bool {
         let record = self.half_opens.slab[index];
         let has = |bit: u8| record.options & bit != 0;
-        let options = tcp::Options {
-            mss: Some(self.mss_for(record.endpoints().remote)),
-            window_scale: has(HalfOpen::SCALE).then(|| self.config.rcv_scale()),
-            sack_permitted: has(HalfOpen::SACK),
-            timestamps: has(HalfOpen::TIMESTAMPS)
-                .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent }),
-            fast_open: cookie,
-            layout: self.config.option_layout,
-            ..tcp::Options::NONE
-        };
         self.counters.fast_open_cookies_sent += u64::from(cookie.is_some());
-        let flags = ecn::flags_of_syn_ack(has(HalfOpen::ECN));
-        let window = self.window_of_half_open(&record);
-        let (seq, ack) = (record.iss, record.irs + 1);
-        let answer = SynAck { seq, ack, window, flags, options };
-        let path = PathTo::to_sender(self, &record.endpoints(), record.mac).with_dscp(record.dscp);
-        self.write_syn_ack(&record.endpoints(), &path, &answer, tx)
+        let endpoints = record.endpoints();
+        let answer = tcp::Header {
+            src_port: endpoints.local_port,
+            dst_port: endpoints.remote_port,
+            seq: record.iss.0,
+            ack: (record.irs + 1).0,
+            flags: ecn::flags_of_syn_ack(has(HalfOpen::ECN)),
+            window: self.window_of_half_open(&record) as u16,
+            urgent: 0,
+            options: tcp::Options {
+                mss: Some(self.mss_for(endpoints.remote)),
+                window_scale: has(HalfOpen::SCALE).then(|| self.config.rcv_scale()),
+                sack_permitted: has(HalfOpen::SACK),
+                timestamps: has(HalfOpen::TIMESTAMPS)
+                    .then(|| tcp::Timestamps { value: self.ts_now(), echo: record.ts_recent }),
+                fast_open: cookie,
+                layout: self.config.option_layout,
+                ..tcp::Options::NONE
+            },
+        };
+        let path = PathTo::to_sender(self, &endpoints, record.mac).with_dscp(record.dscp);
+        self.write_segment(&path, &answer, &[], tx)
     }
 
     /// The acknowledgment that a record gives to what it does not take (RFC 9293 3.10.7.4, first
@@ -279,60 +273,45 @@ impl Stack {
     fn send_cookie(
         &mut self,
         arrival: &Arrival,
-        header: &tcp::Header,
+        offered: &tcp::Options,
         mac: [u8; 6],
         dscp: u8,
         tx: &mut TxBurst,
     ) {
         let key = arrival.endpoints().key(&self.addresses);
-        let mss = offered_mss_of(header, arrival.remote).max(self.config.mss_min);
+        let mss = offered_mss_of(offered, arrival.remote).max(self.config.mss_min);
         let class = secret::mss_class(mss);
         let iss = Seq(self.secrets.cookie(&key, arrival.seq, class, self.minute()));
-        let (bits, _) = self.options_of_syn(header);
+        let (bits, _) = self.options_of_syn(offered, arrival.flags);
         let timestamps = bits & HalfOpen::TIMESTAMPS != 0;
-        let shift = header.options.window_scale.filter(|_| self.config.window_scaling);
+        let shift = offered.window_scale.filter(|_| self.config.window_scaling);
         // Without timestamps there is no place for scale, SACK and ECN: they are not agreed to.
         let sack_permitted = bits & HalfOpen::SACK != 0;
         let ecn = bits & HalfOpen::ECN != 0;
         let kept = SynOptions { window_scale: shift, sack_permitted, ecn };
         let value = kept.encode(self.ts_now());
-        let options = tcp::Options {
-            mss: Some(self.mss_for(arrival.remote)),
-            window_scale: (timestamps && shift.is_some()).then(|| self.config.rcv_scale()),
-            sack_permitted: timestamps && sack_permitted,
-            timestamps: timestamps.then_some(tcp::Timestamps { value, echo: arrival.ts_value }),
-            layout: self.config.option_layout,
-            ..tcp::Options::NONE
+        let answer = tcp::Header {
+            src_port: arrival.local_port,
+            dst_port: arrival.remote_port,
+            seq: iss.0,
+            ack: (Seq(arrival.seq) + 1).0,
+            flags: ecn::flags_of_syn_ack(timestamps && ecn),
+            window: self.config.first_window() as u16,
+            urgent: 0,
+            options: tcp::Options {
+                mss: Some(self.mss_for(arrival.remote)),
+                window_scale: (timestamps && shift.is_some()).then(|| self.config.rcv_scale()),
+                sack_permitted: timestamps && sack_permitted,
+                timestamps: timestamps.then_some(tcp::Timestamps { value, echo: arrival.ts_value }),
+                layout: self.config.option_layout,
+                ..tcp::Options::NONE
+            },
         };
         self.cookie_min = Some(self.minute());
         self.counters.cookies_sent += 1;
         self.counters.handshakes_in += 1;
-        let flags = ecn::flags_of_syn_ack(timestamps && ecn);
-        let (ack, window) = (Seq(arrival.seq) + 1, self.config.first_window());
-        let answer = SynAck { seq: iss, ack, window, flags, options };
         let path = PathTo::to_sender(self, &arrival.endpoints(), mac).with_dscp(dscp);
-        self.write_syn_ack(&arrival.endpoints(), &path, &answer, tx);
-    }
-
-    pub(super) fn write_syn_ack(
-        &mut self,
-        endpoints: &Endpoints,
-        path: &PathTo,
-        answer: &SynAck,
-        tx: &mut TxBurst,
-    ) -> bool {
-        let SynAck { seq, ack, window, flags, options } = *answer;
-        let header = tcp::Header {
-            src_port: endpoints.local_port,
-            dst_port: endpoints.remote_port,
-            seq: seq.0,
-            ack: ack.0,
-            flags,
-            window: window as u16,
-            urgent: 0,
-            options,
-        };
-        self.write_segment(path, &header, &[], tx)
+        self.write_segment(&path, &answer, &[], tx);
     }
 
     /// SYN-RECEIVED in a record.

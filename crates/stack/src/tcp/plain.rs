@@ -228,7 +228,7 @@ impl Stack {
                 plain::Options::None
             },
         };
-        let written = frame.write(MacAddr(self.mac), self.config.ttl, payload, out);
+        let written = frame.write(MacAddr(self.link.mac), self.config.ttl, payload, out);
         self.commit(written, tx);
         self.counters.plain_out += 1;
         true

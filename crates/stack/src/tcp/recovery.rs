@@ -111,10 +111,10 @@ impl Stack {
         seen: &mut Delivered,
     ) {
         let segment = &frame[usize::from(arrival.start)..];
-        let Ok((header, _)) = tcp::Header::parse(segment) else { return };
+        let Some(options) = tcp::Options::of_segment(segment) else { return };
         let tcb = &self.tcbs[index];
         let (mut ranges, mut count) = ([(Seq(0), Seq(0)); 4], 0);
-        let blocks = header.options.sack.as_slice();
+        let blocks = options.sack.as_slice();
         for (n, &(left, right)) in blocks.iter().enumerate() {
             let (left, right) = (Seq(left), Seq(right));
             if n == 0 && undo::is_duplicate_report(Seq(arrival.ack), (left, right), blocks.get(1)) {

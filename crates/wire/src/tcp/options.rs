@@ -15,6 +15,7 @@
 
 use crate::Malformed;
 use crate::checksum::Sum;
+use crate::tcp::MIN_HEADER_LEN;
 
 mod fast_open;
 mod freebsd;
@@ -76,6 +77,18 @@ impl Options {
         fast_open: None,
         layout: OptionLayout::Linux,
     };
+
+    /// The options of a segment whose header was found to be right before; `None` when it is not.
+    #[inline]
+    pub fn of_segment(segment: &[u8]) -> Option<Self> {
+        let header_len = usize::from(segment.get(12)? >> 4) * 4;
+        let bytes = segment.get(MIN_HEADER_LEN..header_len)?;
+        // Handed on as it is made: who takes it apart again waits for what was just stored.
+        if let Some(usual) = UsualSyn::parse(bytes) {
+            return Some(usual.into());
+        }
+        Self::parse(bytes).ok()
+    }
 
     /// Reads the options of a segment: everything between fixed header and payload.
     ///
@@ -309,7 +322,6 @@ pub(super) fn parse_timestamps_only(b: &[u8; TIMESTAMPS_ONLY_LEN]) -> Option<Tim
     b.last_chunk().map(|both| Timestamps::from_u64(u64::from_be_bytes(*both)))
 }
 
-/// Writes one word and gives the room behind it.
 /// Writes the timestamps option as it stands alone.
 ///
 /// # Panics
@@ -329,6 +341,7 @@ pub(super) fn add_timestamps(sum: Sum, timestamps: Timestamps) -> Sum {
     sum.add_u32(TIMESTAMPS_PREFIX).add_u64(timestamps.to_u64())
 }
 
+/// Writes one word and gives the room behind it.
 fn put(out: &mut [u8], word: u32) -> &mut [u8] {
     let (place, rest) = out.split_at_mut(4);
     place.copy_from_slice(&word.to_be_bytes());

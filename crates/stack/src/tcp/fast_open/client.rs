@@ -157,7 +157,7 @@ impl Stack {
         &mut self,
         index: u32,
         arrival: &Arrival,
-        header: &tcp::Header,
+        offered: &tcp::Options,
         mss: u16,
     ) {
         let opening = self.opening(index);
@@ -168,7 +168,7 @@ impl Stack {
         let (path, now_s) = (path_of(tcb), self.now_s());
         let timed_out = tcb.backoff > 0;
         let acked = Seq(arrival.ack).since(tcb.snd_una + 1);
-        let cookie = header.options.fast_open.filter(|option| !option.cookie.is_empty());
+        let cookie = offered.fast_open.filter(|option| !option.cookie.is_empty());
         // RFC 7413 4.1.3: one that was not asked for is none.
         let cookie = cookie.filter(|_| opening.stage != Opening::BARE);
         let sent = u32::from(opening.octets);

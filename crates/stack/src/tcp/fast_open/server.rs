@@ -13,7 +13,7 @@ use super::super::active::offered_mss_of;
 use super::super::arrives::Step;
 use super::super::ecn;
 use super::super::half_open::HalfOpen;
-use super::super::passive::{Agreed, SynAck};
+use super::super::passive::Agreed;
 use crate::arrival::Arrival;
 use crate::budget::Pressure;
 use crate::counters::Drop;
@@ -40,14 +40,14 @@ impl Stack {
     pub(in super::super) fn judge_fast_open(
         &mut self,
         arrival: &Arrival,
-        header: &tcp::Header,
+        offered: &tcp::Options,
     ) -> Verdict {
         // RFC 7413-4.2a: a port without Fast Open does not look at options.
         if !self.fast_open.has_port(arrival.local_port) {
             return Verdict::Answer(None);
         }
         let has_octets = arrival.payload_len > 0;
-        let option = header.options.fast_open;
+        let option = offered.fast_open;
         let without_cookie = self.config.fast_open.serve_without_cookie && has_octets;
         if option.is_none() && !without_cookie {
             return Verdict::Answer(None);
@@ -91,7 +91,7 @@ impl Stack {
     pub(in super::super) fn take_fast_open(
         &mut self,
         arrival: &Arrival,
-        header: &tcp::Header,
+        offered: &tcp::Options,
         frame: &[u8],
         frame_number: u16,
         events: &mut Events,
@@ -101,7 +101,7 @@ impl Stack {
             self.counters.fast_open_refused += 1;
             return false;
         };
-        let Some(agreed) = self.agreed_with_syn(arrival, header, frame) else {
+        let Some(agreed) = self.agreed_with_syn(arrival, offered, frame) else {
             self.flows.remove(arrival.hash, Record::accepted_id(index));
             self.tcbs.remove(index);
             return false;
@@ -138,17 +138,17 @@ impl Stack {
     fn agreed_with_syn(
         &mut self,
         arrival: &Arrival,
-        header: &tcp::Header,
+        offered: &tcp::Options,
         frame: &[u8],
     ) -> Option<Agreed> {
         let neighbour = self.neighbour_of_arrival(arrival, frame)?;
         let key = arrival.endpoints().key(&self.addresses);
-        let (options, scales) = self.options_of_syn(header);
+        let (options, scales) = self.options_of_syn(offered, arrival.flags);
         let has = |bit: u8| options & bit != 0;
         Some(Agreed {
             irs: Seq(arrival.seq),
             iss: Seq(self.secrets.isn(&key, self.now.us)),
-            mss: offered_mss_of(header, arrival.remote).max(self.config.mss_min),
+            mss: offered_mss_of(offered, arrival.remote).max(self.config.mss_min),
             scales,
             timestamps: has(HalfOpen::TIMESTAMPS),
             sack: has(HalfOpen::SACK),
@@ -212,24 +212,28 @@ impl Stack {
 
     fn try_fast_open_syn_ack(&mut self, index: u32, tx: &mut TxBurst) -> bool {
         let tcb = &self.tcbs[index];
-        let options = tcp::Options {
-            mss: Some(self.mss_for(tcb.remote)),
-            window_scale: (tcb.scales != 0).then(|| self.config.rcv_scale()),
-            sack_permitted: tcb.flags.any(Flags::SACK),
-            timestamps: tcb
-                .flags
-                .any(Flags::TIMESTAMPS)
-                .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
-            layout: self.config.option_layout,
-            ..tcp::Options::NONE
+        let timed = tcb.flags.any(Flags::TIMESTAMPS);
+        let answer = tcp::Header {
+            src_port: tcb.local_port,
+            dst_port: tcb.remote_port,
+            seq: tcb.snd_una.back(1).0,
+            ack: tcb.rcv_nxt.0,
+            flags: ecn::flags_of_syn_ack(tcb.is(Sign::Ecn)),
+            // Of a SYN-ACK it is not shifted.
+            window: tcb.rcv_adv.since(tcb.rcv_nxt) as u16,
+            urgent: 0,
+            options: tcp::Options {
+                mss: Some(self.mss_for(tcb.remote)),
+                window_scale: (tcb.scales != 0).then(|| self.config.rcv_scale()),
+                sack_permitted: tcb.flags.any(Flags::SACK),
+                timestamps: timed
+                    .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
+                layout: self.config.option_layout,
+                ..tcp::Options::NONE
+            },
         };
-        let window = tcb.rcv_adv.since(tcb.rcv_nxt);
-        let endpoints = tcb.endpoints();
-        let flags = ecn::flags_of_syn_ack(tcb.is(Sign::Ecn));
-        let (seq, ack) = (tcb.snd_una.back(1), tcb.rcv_nxt);
-        let answer = SynAck { seq, ack, window, flags, options };
         let sent = match self.path_of(index, tx) {
-            Some(path) => self.write_syn_ack(&endpoints, &path, &answer, tx),
+            Some(path) => self.write_segment(&path, &answer, &[], tx),
             None => false,
         };
         if sent {
