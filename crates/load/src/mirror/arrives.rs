@@ -125,7 +125,7 @@ impl Mirror {
         let Some(exchange) = exchange else {
             return self.unasked(segment, octets, tx);
         };
-        let (first, behind) = self.numbers_of(index, &exchange);
+        let (first, behind) = self.numbers_of(index, exchange.kind, exchange.requests);
         let acknowledged = segment.ack.wrapping_sub(first) as i32;
         if acknowledged < 0 || segment.ack.wrapping_sub(behind) as i32 > 0 {
             self.counts.unfit += 1;
@@ -284,7 +284,7 @@ impl Mirror {
     fn acknowledge(&mut self, segment: &Segment, tx: &mut TxBurst) {
         let index = segment.index;
         let seq = match self.under_way.get(index).copied() {
-            Some(exchange) => self.numbers_of(index, &exchange).1,
+            Some(exchange) => self.numbers_of(index, exchange.kind, exchange.requests).1,
             None => segment.ack,
         };
         let heard = self.heard[index];

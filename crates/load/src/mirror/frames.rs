@@ -155,6 +155,7 @@ impl Link {
     /// Writes a segment; false when there is no room for it.
     #[inline]
     pub(super) fn say(&mut self, said: &Said, tuples: &Tuples, tx: &mut TxBurst) -> bool {
+        tx.prefetch(PREFETCH_AHEAD);
         let (Some(mac), Some(out)) = (self.server_mac, tx.frame()) else { return false };
         let (src, src_port) = tuples.of(said.index);
         let payload = match said.payload {
@@ -223,6 +224,9 @@ fn window_field(flags: Flags) -> u16 {
 }
 
 const TTL: u8 = 64;
+
+/// How many frames ahead of their writing their lines are asked for.
+const PREFETCH_AHEAD: usize = 4;
 
 /// The shift that the SYN offers.
 pub(super) const WINDOW_SHIFT: u8 = 2;

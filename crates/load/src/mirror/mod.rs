@@ -274,14 +274,12 @@ impl Mirror {
 
     /// The first sequence number of an exchange, and the one behind it.
     #[inline]
-    fn numbers_of(&self, index: u32, exchange: &Exchange) -> (u32, u32) {
-        match exchange.kind {
+    fn numbers_of(&self, index: u32, kind: Kind, requests: u32) -> (u32, u32) {
+        match kind {
             Kind::Opening => (self.iss(index), self.iss(index).wrapping_add(1)),
-            Kind::Asking => {
-                (self.snd_nxt(index, exchange.requests - 1), self.snd_nxt(index, exchange.requests))
-            }
+            Kind::Asking => (self.snd_nxt(index, requests - 1), self.snd_nxt(index, requests)),
             Kind::Closing => {
-                let fin = self.snd_nxt(index, exchange.requests);
+                let fin = self.snd_nxt(index, requests);
                 (fin, fin.wrapping_add(1))
             }
         }
@@ -289,13 +287,13 @@ impl Mirror {
 
     /// Sends what an exchange is about; false when there is no room.
     #[inline]
-    fn say(&mut self, index: u32, exchange: &Exchange, tx: &mut TxBurst) -> bool {
-        let (seq, _) = self.numbers_of(index, exchange);
+    fn say(&mut self, index: u32, kind: Kind, requests: u32, tx: &mut TxBurst) -> bool {
+        let (seq, _) = self.numbers_of(index, kind, requests);
         let heard = self.heard[index];
-        let (flags, options, payload) = match exchange.kind {
+        let (flags, options, payload) = match kind {
             Kind::Opening => (Flags::SYN, self.options_of_syn(), None),
             Kind::Asking => {
-                let payload = Pattern::new(index, 0, exchange.requests);
+                let payload = Pattern::new(index, 0, requests);
                 let len = usize::from(self.config.payload_bytes);
                 (Flags::ACK | Flags::PSH, self.options(heard.ts_recent), Some((payload, len)))
             }
@@ -336,10 +334,13 @@ impl Mirror {
         let now_ms = self.now_ms();
         let due = self.under_way.due(now_ms);
         for &index in &due {
-            let Some(exchange) = self.under_way.get(index).copied() else { continue };
-            if exchange.tries >= TRIES_MAX {
+            let Some(&mut Exchange { kind, requests, tries, .. }) = self.under_way.get(index)
+            else {
+                continue;
+            };
+            if tries >= TRIES_MAX {
                 self.give_up(index);
-            } else if self.say(index, &exchange, tx) {
+            } else if self.say(index, kind, requests, tx) {
                 self.counts.resent += 1;
                 if let Some(exchange) = self.under_way.get(index) {
                     // RFC 6298 5.5.

@@ -247,7 +247,7 @@ impl Mirror {
             received: 0,
             acknowledged: false,
         };
-        self.say(index, &exchange, tx);
+        self.say(index, kind, requests, tx);
         self.under_way.begin(index, exchange);
     }
 
