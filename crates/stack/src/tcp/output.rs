@@ -595,5 +595,5 @@ fn fin_may_go(tcb: &Tcb) -> bool {
 /// Octets of a SACK option with the most blocks that we send, and its padding.
 const SACK_OPTION_MAX: u16 = 36;
 
-/// How far ahead in the output list control blocks are asked for.
-const PREFETCH_AHEAD: u32 = 4;
+/// How far ahead control blocks of the output list are asked for, and frames to be written.
+pub(super) const PREFETCH_AHEAD: u32 = 4;

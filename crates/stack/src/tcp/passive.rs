@@ -10,7 +10,7 @@ use super::active::{offered_mss_of, tcp_timestamps_len};
 use super::ecn::{self, Ecn};
 use super::fast_open::Verdict;
 use super::half_open::HalfOpen;
-use super::output::PathTo;
+use super::output::{PREFETCH_AHEAD, PathTo};
 use crate::arrival::Arrival;
 use crate::budget::Pressure;
 use crate::counters::Drop;
@@ -206,6 +206,7 @@ impl Stack {
         cookie: Option<tcp::FastOpen>,
         tx: &mut TxBurst,
     ) -> bool {
+        tx.prefetch(PREFETCH_AHEAD as usize);
         let record = self.half_opens.slab[index];
         let has = |bit: u8| record.options & bit != 0;
         self.counters.fast_open_cookies_sent += u64::from(cookie.is_some());
