@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use crore_netns_tests::flood::Flood;
 use crore_netns_tests::impairment::Impairment;
 use crore_netns_tests::network::Network;
@@ -63,6 +63,8 @@ struct Outcome {
     before_mbit: f64,
     during_mbit: f64,
     connected: u32,
+    /// What became of the first new connection that was not served.
+    not_served: Option<String>,
     /// The server's memory as the flood began to tell, and at its end. The kernel's is its own.
     resident_kb: Option<(u64, u64)>,
     /// What `crore` counted.
@@ -98,7 +100,7 @@ fn under_flood(scene: &Scene, side: Side) -> Result<Outcome> {
     let syns_before = flood.count()?;
     let during_mbit = goodput(&mut flows, length)?;
     let syns = flood.count()? - syns_before;
-    let connected = connect(scene, &network, target)?;
+    let (connected, not_served) = connect(scene, &network, target)?;
     let resident_after = server.resident_kb()?;
     ensure!(flood.count()? > syns_before, "the flood had dried up");
     drop((flood, flows));
@@ -109,6 +111,7 @@ fn under_flood(scene: &Scene, side: Side) -> Result<Outcome> {
         before_mbit,
         during_mbit,
         connected,
+        not_served,
         resident_kb: (side == Side::Ours).then_some((resident_before, resident_after)),
         figures: serde_json::from_slice(&fs::read(&json)?)?,
     })
@@ -130,17 +133,23 @@ fn goodput(flows: &mut [Peer], length: Duration) -> Result<f64> {
     Ok((bytes()? - before) as f64 * 8.0 / length.as_micros() as f64)
 }
 
-/// Connections of honest clients, each with a request and its whole reply.
-fn connect(scene: &Scene, network: &Network, target: SocketAddr) -> Result<u32> {
+/// Connections of honest clients, each with a request and its whole reply: how many were served,
+/// and what the first of the others said. The kernel resets one now and then.
+fn connect(scene: &Scene, network: &Network, target: SocketAddr) -> Result<(u32, Option<String>)> {
     let file = scene.folder().join("small.bin");
     fs::write(&file, b"abc")?;
     let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let content = Content { file: &file, path: "", sum };
+    let (mut served, mut not_served) = (0, None);
     for number in 0..CONNECTS {
-        let done = Transfer::run(scene, network, target, Direction::Up, content, "cubic");
-        done.with_context(|| format!("connection {number} under flood"))?;
+        match Transfer::run(scene, network, target, Direction::Up, content, "cubic") {
+            Ok(_) => served += 1,
+            Err(error) => {
+                not_served.get_or_insert_with(|| format!("connection {number}: {error:#}"));
+            }
+        }
     }
-    Ok(CONNECTS)
+    Ok((served, not_served))
 }
 
 impl Outcome {
@@ -154,6 +163,9 @@ impl Outcome {
         ensure!(cookies > 0, "a flood that needs no cookie is none: {self:?}");
         let (before, after) = self.resident_kb.context("no memory was looked at")?;
         ensure!(after <= before + MEMORY_KB_MAX, "from {before} to {after} kB: {self:?}");
+        if let Some(why) = &self.not_served {
+            bail!("{why}, under flood: {self:?}");
+        }
         ensure!(self.during_mbit > 0.0, "the connections stand still: {self:?}");
         Ok(())
     }
