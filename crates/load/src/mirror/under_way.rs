@@ -34,9 +34,10 @@ pub(super) enum Kind {
 
 /// All exchanges, by connection: a table with open addressing, at most half full.
 ///
-/// Each field is written in its place, and read as it was written. A map that looks at sixteen marks
-/// at once, or takes an entry over whole, waits at each of them until what was just stored is in the
-/// cache, and with it the frame before it, whose lines the server had: a fifth of the client's time.
+/// Each field is written in its place, and read as it was written. A map that looks at sixteen
+/// marks at once, or takes an entry over whole, waits at each of them until what was just stored is
+/// in the cache, and with it the frame before it, whose lines the server had: a fifth of the
+/// client's time.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     places: Box<[Place]>,
