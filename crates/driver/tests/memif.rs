@@ -11,7 +11,7 @@ use memif_peer::{
     Memory, Ring, VERSION, Wire, ack, add_region, add_ring, connect, connected, event, hello, init,
     kind, message, reason,
 };
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ struct Client {
     up: Ring,
     /// To the client.
     down: Ring,
+    /// What its server signals.
+    event: OwnedFd,
 }
 
 impl Client {
@@ -100,7 +102,7 @@ impl Client {
         down.begin(&memory);
         victim.step();
         assert_eq!(kind(&wire.hear().expect("HELLO, unasked").0), HELLO);
-        Self { wire, memory, up, down }
+        Self { wire, memory, up, down, event: event() }
     }
 
     /// Says something and returns the answer.
@@ -119,7 +121,8 @@ impl Client {
         assert_eq!(kind(&client.ask(victim, &region, Some(&client.memory.0))), ACK);
         for (to_server, offset) in [(1, 0), (0, RING_BYTES as u32)] {
             let ring = add_ring(to_server, 0, 0, offset, RING_LOG2);
-            assert_eq!(kind(&client.ask(victim, &ring, Some(&event()))), ACK);
+            let event = if to_server == 1 { &event() } else { &client.event };
+            assert_eq!(kind(&client.ask(victim, &ring, Some(event))), ACK);
         }
         assert_eq!(kind(&client.ask(victim, &connect(), none)), CONNECTED);
         assert!(victim.status.is_up());
@@ -136,6 +139,16 @@ impl Client {
             let descriptor = Descriptor { flags, region: 0, len: piece.len() as u32, offset };
             self.up.set_descriptor(&self.memory, place.into(), descriptor);
         }
+    }
+
+    /// Gives the server empty buffers to fill.
+    fn give(&self, buffers: u16) {
+        for place in 0..buffers {
+            let offset = BUFFERS_AT + u32::from(RING + place) * BUFFER_BYTES;
+            let empty = Descriptor { flags: 1, region: 0, len: BUFFER_BYTES, offset };
+            self.down.set_descriptor(&self.memory, place.into(), empty);
+        }
+        self.down.set_head(&self.memory, buffers);
     }
 
     /// The reason for which we are sent away after some turns of the link's.
@@ -172,17 +185,30 @@ fn a_client_written_from_the_layout_alone_is_served_and_answered() {
     up.set_head(memory, 2);
     assert_eq!(victim.turns(), [vec![1; 60], vec![2; 1514]]);
     assert_eq!(up.tail(memory), 2);
-    for place in 0..4 {
-        let offset = BUFFERS_AT + (32 + place) * BUFFER_BYTES;
-        let empty = Descriptor { flags: 1, region: 0, len: BUFFER_BYTES, offset };
-        down.set_descriptor(memory, place.into(), empty);
-    }
-    down.set_head(memory, 4);
+    client.give(4);
     victim.send(&[9; 100]);
     assert_eq!(down.tail(memory), 1);
     let sent = down.descriptor(memory, 0);
     assert_eq!((sent.flags, sent.len), (0, 100), "a flag that was left there is gone");
     assert_eq!(memory.read(sent.offset.into(), 100), [9; 100]);
+}
+
+#[test]
+fn who_sleeps_is_signalled_of_what_is_sent_last_too() {
+    let mut victim = Victim::new(Role::Server, |_| {});
+    let client = Client::connected(&mut victim);
+    assert_eq!(client.down.flags(&client.memory), 0, "it wants to be signalled");
+    client.give(4);
+    victim.send(&[9; 100]);
+    drop(victim);
+    let mut signals = [0; 8];
+    // SAFETY: eight writable bytes; the descriptor does not block.
+    let len = unsafe {
+        let fd = client.event.as_raw_fd();
+        assert_eq!(libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK), 0);
+        libc::read(fd, signals.as_mut_ptr().cast(), 8)
+    };
+    assert_eq!((len, u64::from_ne_bytes(signals)), (8, 1));
 }
 
 #[test]

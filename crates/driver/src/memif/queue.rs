@@ -147,7 +147,7 @@ impl Queue {
     }
 
     /// Sends the committed frames that it can; returns how many. A peer that sleeps is signalled by
-    /// the next call of this, of [`Queue::rx_burst`] or of [`Queue::wait`].
+    /// the next call of this, of [`Queue::rx_burst`] or of [`Queue::wait`], or when the queue ends.
     ///
     /// # Panics
     /// When the burst was not reserved from this queue, or another one was reserved before it.
@@ -390,6 +390,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        self.wake_peer();
         // Frames that are still lent stay valid for whoever has them.
         if self.lent.rx > 0 || self.lent.tx > 0 {
             std::mem::forget(Arc::clone(self.frames.region()));
