@@ -78,10 +78,6 @@ impl Chunks {
         self.owners.len() * self.chunk_bytes as usize
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.region.total_bytes()
-    }
-
     pub(crate) fn chunk_bytes(&self) -> u32 {
         self.chunk_bytes
     }

@@ -211,11 +211,6 @@ impl Tap {
     pub fn counters(&self) -> Counters {
         self.counters
     }
-
-    /// Bytes of memory that the frames take.
-    pub fn memory_bytes(&self) -> usize {
-        self.chunks.memory_bytes()
-    }
 }
 
 /// A new file at the other end of the device's wire.

@@ -317,11 +317,6 @@ impl Queue {
         self.early
     }
 
-    /// Bytes of memory that the frames take.
-    pub fn memory_bytes(&self) -> usize {
-        self.chunks.memory_bytes()
-    }
-
     pub(super) fn count_early(&mut self) {
         self.early += 1;
     }
