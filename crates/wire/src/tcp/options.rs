@@ -87,7 +87,7 @@ impl Options {
         if let Some(usual) = UsualSyn::parse(bytes) {
             return Some(usual.into());
         }
-        Self::parse(bytes).ok()
+        Self::parse_any(bytes).ok()
     }
 
     /// Reads the options of a segment: everything between fixed header and payload.
