@@ -12,7 +12,7 @@ use crate::wire_key::Endpoints;
 use core::net::Ipv4Addr;
 use crore_mem::frames::RX_BURST_MAX;
 use crore_wire::checksum::{self, Sum};
-use crore_wire::ethernet::{self, EtherType};
+use crore_wire::ethernet::{self, EtherType, MacAddr};
 use crore_wire::{Malformed, Protocol, icmpv4, ipv4, ipv6, plain, tcp};
 
 /// What a frame turned out to be.
@@ -35,38 +35,39 @@ pub(crate) enum Kind {
     Icmpv6,
 }
 
-/// One frame of a burst.
+/// One frame of a burst. What lies together in a header lies together here.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 #[expect(clippy::struct_excessive_bools, reason = "each spares a later stage a look")]
 pub(crate) struct Arrival {
     pub(crate) remote: u128,
-    pub(crate) remote_port: u16,
+    pub(crate) hash: u64,
+    pub(crate) ack: u32,
+    pub(crate) seq: u32,
+    pub(crate) ts_echo: u32,
+    pub(crate) ts_value: u32,
     pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
     pub(crate) local_id: u16,
     pub(crate) window: u16,
-    pub(crate) hash: u64,
     /// What the flow table had for the tuple's tag; to be verified.
     pub(crate) record: Option<u32>,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) ts_value: u32,
-    pub(crate) ts_echo: u32,
     /// Where the segment (or message) and its payload begin in the frame.
     pub(crate) start: u16,
     pub(crate) payload_start: u16,
     pub(crate) payload_len: u16,
     pub(crate) flags: tcp::Flags,
-    pub(crate) has_timestamps: bool,
-    /// There are options besides timestamps, to be read in the header, or an echo of congestion.
-    pub(crate) has_options: bool,
     /// DSCP (upper 6 bits) and ECN (lower 2 bits) of the IP header.
     pub(crate) traffic_class: u8,
+    pub(crate) has_timestamps: bool,
+    pub(crate) kind: Kind,
+    /// There are options besides timestamps, to be read in the header, or an echo of congestion.
+    pub(crate) has_options: bool,
     /// The packet is marked (CE), or its segment has ECE or CWR: ECN has something to do.
     pub(crate) has_ecn: bool,
     /// A segment of an established connection, most likely: ACK and perhaps PSH, no option but
     /// timestamps, nothing of congestion.
     pub(crate) is_plain: bool,
-    pub(crate) kind: Kind,
 }
 
 /// The frames of one burst, parsed.
@@ -121,37 +122,56 @@ impl Arrival {
         self.ts_value = timestamps.value;
         self.ts_echo = timestamps.echo;
         let marked = self.is_marked();
+        if flags.without(tcp::Flags::PSH) == tcp::Flags::ACK && !has_sack && !marked {
+            (self.has_options, self.has_ecn, self.is_plain) = (false, false, true);
+            return;
+        }
+        self.is_plain = false;
         self.has_options = has_sack || flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
         self.has_ecn = marked || flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
-        self.is_plain = flags.without(tcp::Flags::PSH) == tcp::Flags::ACK && !has_sack && !marked;
     }
 }
 
 impl Stack {
     /// The frame that nearly all are, in one go: untagged, IPv4 without options and whole, TCP
-    /// with no option but timestamps or those of a SYN, for us, its sums right. `None`: it is not
+    /// with no option but timestamps or those of a SYN, for us, its sums right. False: it is not
     /// like that, or something is wrong with it, and [`Stack::parse_frame`] says what.
-    #[inline]
-    pub(crate) fn parse_plain(&self, frame: &[u8], arrival: &mut Arrival) -> Option<FlowV4> {
-        let (head, payload) = plain::Frame::parse(frame)?;
-        let id = self.addresses.id_of_v4(head.dst)?;
-        if head.mac.0 != self.link.mac || self.link.vlan.is_some() || is_bad_source_v4(head.src) {
-            return None;
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one call, in the loop over a group")]
+    pub(crate) fn parse_plain(
+        &self,
+        frame: &[u8],
+        link_word: u64,
+        arrival: &mut Arrival,
+        flow: &mut FlowV4,
+    ) -> bool {
+        let Some(view) = plain::View::parse(frame) else { return false };
+        let Some(id) = self.addresses.id_of_v4(view.dst()) else { return false };
+        if !view.is_for(link_word) || is_bad_source_v4(view.src()) {
+            return false;
         }
-        arrival.traffic_class = head.traffic_class;
-        arrival.remote = mapped_v4(head.src);
+        let (ports, seq_ack) = (view.ports(), view.seq_ack());
+        arrival.traffic_class = view.traffic_class();
+        arrival.remote = mapped_v4(view.src());
         arrival.local_id = id;
-        arrival.remote_port = head.src_port;
-        arrival.local_port = head.dst_port;
-        arrival.seq = head.seq;
-        arrival.ack = head.ack;
-        arrival.window = head.window;
-        arrival.set_segment(head.flags, head.options.timestamps(), false);
+        arrival.local_port = ports as u16;
+        arrival.remote_port = (ports >> 16) as u16;
+        arrival.ack = seq_ack as u32;
+        arrival.seq = (seq_ack >> 32) as u32;
+        arrival.window = view.window();
+        arrival.set_segment(view.flags(), view.timestamps(), false);
         arrival.start = plain::SEGMENT_AT as u16;
-        arrival.payload_start = offset_in(frame, payload);
-        arrival.payload_len = payload.len() as u16;
-        let (remote, local) = (head.src.to_bits(), head.dst.to_bits());
-        Some(FlowV4::new(remote, local, head.src_port, head.dst_port))
+        arrival.payload_start = view.payload_at() as u16;
+        arrival.payload_len = view.payload_len() as u16;
+        *flow = FlowV4::new(view.src().to_bits(), view.dst().to_bits(), ports);
+        true
+    }
+
+    /// What plain frames for us have in front: those in a VLAN are not plain.
+    #[inline]
+    pub(crate) fn link_word(&self) -> u64 {
+        let mac = self.link.vlan.is_none().then_some(MacAddr(self.link.mac));
+        plain::View::link_word(mac)
     }
 
     /// Parses one frame into `arrival`; an error says why it is dropped.
@@ -343,9 +363,8 @@ fn offset_in(frame: &[u8], part: &[u8]) -> u16 {
 
 /// RFC 1122-3.2.1.3, RFC 9293 MUST-63: addresses that no host may send from.
 fn is_bad_source_v4(source: Ipv4Addr) -> bool {
-    let bits = source.to_bits();
-    let net = bits >> 24;
-    net == 0 || net == 127 || net >= 224
+    let net = source.to_bits() >> 24;
+    !(1..224).contains(&net) || net == 127
 }
 
 fn ip_drop(why: Malformed) -> Drop {

@@ -80,11 +80,11 @@ impl FlowV4 {
     /// No flow.
     pub const NONE: Self = Self([0; 2]);
 
-    /// The flow of these addresses and ports.
+    /// The flow of these addresses and ports, the remote one above the local one.
     #[inline]
-    pub const fn new(remote: u32, local: u32, remote_port: u16, local_port: u16) -> Self {
+    pub const fn new(remote: u32, local: u32, ports: u32) -> Self {
         let addresses = (remote as u64) << 32 | local as u64;
-        Self([addresses, last_word(V4_MESSAGE_LEN, remote_port, local_port)])
+        Self([addresses, V4_MESSAGE_LEN << 56 | ports as u64])
     }
 
     /// The flow of a key whose addresses are IPv4 ones.
@@ -94,7 +94,8 @@ impl FlowV4 {
             return None;
         }
         let (remote, local) = (key.remote as u32, key.local as u32);
-        Some(Self::new(remote, local, key.remote_port, key.local_port))
+        let ports = (key.remote_port as u32) << 16 | key.local_port as u32;
+        Some(Self::new(remote, local, ports))
     }
 }
 

@@ -248,14 +248,13 @@ impl Stack {
         let arrivals = &mut burst.arrivals[group.clone()];
         let (mut flows, mut hashes) = ([FlowV4::NONE; GROUP], [0; GROUP]);
         let flows = &mut flows[..arrivals.len()];
-        let mut bytes = 0;
+        let (mut bytes, link_word) = (0, self.link_word());
         for ((arrival, flow), i) in arrivals.iter_mut().zip(flows.iter_mut()).zip(group) {
             let frame = rx.frame(i);
             bytes += frame.len() as u64;
-            *flow = match self.parse_plain(frame, arrival) {
-                Some(flow) => flow,
-                None => self.parse_other(frame, arrival),
-            };
+            if !self.parse_plain(frame, link_word, arrival, flow) {
+                *flow = self.parse_other(frame, arrival);
+            }
         }
         self.counters.rx_bytes += bytes;
         let hashes = &mut hashes[..flows.len()];

@@ -46,9 +46,36 @@ impl Sum {
     /// Adds bytes as they lie in the packet.
     #[inline]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
-        let (blocks, tail) = bytes.as_chunks::<BLOCK_LEN>();
-        let sum = if blocks.is_empty() { self } else { self.add_sum(sum_blocks(blocks)) };
+        if bytes.len() >= LONG { self.add_long(bytes) } else { self.add_short(bytes) }
+    }
+
+    #[inline(never)]
+    fn add_long(self, bytes: &[u8]) -> Self {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+        self.add_sum(sum_blocks(blocks)).add_short(rest)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
+    fn add_short(self, bytes: &[u8]) -> Self {
+        let (chains, tail) = bytes.as_chunks::<CHAIN_LEN>();
+        let mut sum = self;
+        for chain in chains {
+            sum = sum.add_chain(chain);
+        }
         sum.add_tail(tail)
+    }
+
+    /// Adds whole words, the carry of each going into the next one.
+    #[inline]
+    pub fn add_chain<const LEN: usize>(self, bytes: &[u8; LEN]) -> Self {
+        const { assert!(LEN.is_multiple_of(8), "whole words") };
+        let (mut sum, mut carry) = (self.0, false);
+        for word in bytes.as_chunks::<8>().0 {
+            (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
+        }
+        // One that carried is at most 2^64 - 2, so neither here nor in the chain is a carry lost.
+        Self(sum.wrapping_add(u64::from(carry)))
     }
 
     /// Adds a 16-bit field.
@@ -110,14 +137,21 @@ impl Sum {
         Self(sum.wrapping_add(carry as u64))
     }
 
-    /// Adds what is left after whole blocks; right for any length, fast for short ones.
+    /// Adds what is left after whole chains.
     #[inline]
     fn add_tail(self, bytes: &[u8]) -> Self {
-        let (words, mut rest) = bytes.as_chunks::<8>();
+        let (words, rest) = bytes.as_chunks::<8>();
         let mut sum = self;
         for word in words {
             sum = sum.add_raw(u64::from_ne_bytes(*word));
         }
+        if rest.is_empty() { sum } else { sum.add_rest(rest) }
+    }
+
+    /// Adds less than a word.
+    #[inline(never)]
+    fn add_rest(self, bytes: &[u8]) -> Self {
+        let (mut sum, mut rest) = (self, bytes);
         if let Some((word, after)) = rest.split_first_chunk::<4>() {
             sum = sum.add_raw(u64::from(u32::from_ne_bytes(*word)));
             rest = after;
@@ -159,17 +193,33 @@ pub const fn verify(sum: Sum) -> bool {
 #[inline]
 pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
     let dst = &mut dst[..src.len()];
-    let (src_blocks, src_tail) = src.as_chunks::<BLOCK_LEN>();
-    let (dst_blocks, dst_tail) = dst.as_chunks_mut::<BLOCK_LEN>();
+    if src.len() >= LONG { copy_and_sum_long(dst, src) } else { copy_and_sum_short(dst, src) }
+}
+
+#[inline(never)]
+fn copy_and_sum_long(dst: &mut [u8], src: &[u8]) -> Sum {
+    let (to, to_rest) = dst.as_chunks_mut::<BLOCK_LEN>();
+    let (from, from_rest) = src.as_chunks::<BLOCK_LEN>();
+    copy_and_sum_blocks(to, from).add_sum(copy_and_sum_short(to_rest, from_rest))
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
+fn copy_and_sum_short(dst: &mut [u8], src: &[u8]) -> Sum {
+    let (to, to_tail) = dst.as_chunks_mut::<CHAIN_LEN>();
+    let (from, from_tail) = src.as_chunks::<CHAIN_LEN>();
     let mut sum = Sum::ZERO;
-    if !src_blocks.is_empty() {
-        sum = copy_and_sum_blocks(dst_blocks, src_blocks);
+    for (to, from) in to.iter_mut().zip(from) {
+        sum = sum.add_chain(from);
+        *to = *from;
     }
-    if src_tail.is_empty() {
-        return sum;
-    }
-    dst_tail.copy_from_slice(src_tail);
-    sum.add_tail(src_tail)
+    if from_tail.is_empty() { sum } else { sum.add_sum(copy_and_sum_tail(to_tail, from_tail)) }
+}
+
+#[inline(never)]
+fn copy_and_sum_tail(dst: &mut [u8], src: &[u8]) -> Sum {
+    dst.copy_from_slice(src);
+    Sum::ZERO.add_tail(src)
 }
 
 /// The checksum after one 16-bit word of the data changed (RFC 1624 equation 3).
@@ -224,6 +274,10 @@ fn sum_blocks(blocks: &[[u8; BLOCK_LEN]]) -> Sum {
 
 const LANES: usize = 2;
 const BLOCK_LEN: usize = 64;
+/// Bytes added in one go where there are few.
+const CHAIN_LEN: usize = 32;
+/// From so many bytes on two lanes are faster than one chain.
+const LONG: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -76,19 +76,6 @@ impl Options {
         }
     }
 
-    /// Of a segment whose header is so long.
-    #[inline]
-    fn parse(segment: &[u8], header_len: usize) -> Option<Self> {
-        match header_len {
-            tcp::MIN_HEADER_LEN => Some(Self::None),
-            WITH_TIMESTAMPS_LEN => tcp::timestamps_alone(segment).map(Self::Timestamps),
-            OF_SYN_LEN => {
-                UsualSyn::parse(segment.get(tcp::MIN_HEADER_LEN..OF_SYN_LEN)?).map(Self::Syn)
-            }
-            _ => None,
-        }
-    }
-
     #[inline]
     fn header_len(&self) -> usize {
         match self {
@@ -99,49 +86,187 @@ impl Options {
     }
 }
 
+/// A frame that was looked at and is plain: its fields are read where they are needed.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    h: &'a [u8; HEADERS_LEN],
+    segment: &'a [u8],
+    header_len: usize,
+    /// Value above echo.
+    timestamps: u64,
+}
+
+impl<'a> View<'a> {
+    /// Looks at a frame and verifies both checksums; what follows the payload is padding. `None`:
+    /// it is of another kind, or damaged.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its fields are in registers where it is called")]
+    pub fn parse(frame: &'a [u8]) -> Option<Self> {
+        let h = frame.first_chunk::<HEADERS_LEN>()?;
+        if le64(h, 8) & KIND_MASK != KIND || le64(h, 16) & WHOLE_MASK != WHOLE {
+            return None;
+        }
+        let segment_len =
+            usize::from(be16(h, PACKET_AT + 2)).checked_sub(SEGMENT_AT - PACKET_AT)?;
+        let segment = frame.get(SEGMENT_AT..SEGMENT_AT + segment_len)?;
+        // RFC 791 3.1: five words of header. Both sums have the addresses.
+        let addresses = Sum::ZERO.add_u64(be64(h, PACKET_AT + 12));
+        let ip = addresses.add_u64(be64(h, PACKET_AT)).add_u32(be32(h, PACKET_AT + 8));
+        let rest = TCP << 16 | segment_len as u32;
+        let sum = addresses.add_u32(rest);
+        let header_len = usize::from(h[SEGMENT_AT + 12] >> 4) * 4;
+        let (is_known, timestamps, sum) = match header_len {
+            WITH_TIMESTAMPS_LEN => {
+                let (header, payload) = segment.split_first_chunk::<WITH_TIMESTAMPS_LEN>()?;
+                let is_known = tcp::timestamps_alone(header).is_some();
+                let sum = sum.add_chain(header).add_bytes(payload);
+                (is_known, be64(header, WITH_TIMESTAMPS_LEN - 8), sum)
+            }
+            tcp::MIN_HEADER_LEN => (segment_len >= header_len, 0, sum.add_bytes(segment)),
+            OF_SYN_LEN => {
+                let (header, payload) = segment.split_first_chunk::<OF_SYN_LEN>()?;
+                let (_, options) = header.split_at(tcp::MIN_HEADER_LEN);
+                let sum = sum.add_chain(header).add_bytes(payload);
+                (UsualSyn::parse(options).is_some(), be64(header, OF_SYN_LEN - 12), sum)
+            }
+            _ => return None,
+        };
+        let is_plain = is_known && checksum::verify(ip) && checksum::verify(sum);
+        is_plain.then_some(Self { h, segment, header_len, timestamps })
+    }
+
+    /// True when it is for this address, as [`View::link_word`] puts it.
+    #[inline]
+    pub fn is_for(&self, word: u64) -> bool {
+        le64(self.h, 0) << 16 == word
+    }
+
+    /// What a frame for `mac` has in front; no frame has what there is for none.
+    #[inline]
+    pub fn link_word(mac: Option<MacAddr>) -> u64 {
+        mac.map_or(u64::MAX, |MacAddr(m)| {
+            u64::from_le_bytes([0, 0, m[0], m[1], m[2], m[3], m[4], m[5]])
+        })
+    }
+
+    /// The same in one piece.
+    #[inline]
+    pub fn frame(&self) -> Frame {
+        Frame {
+            mac: self.mac(),
+            traffic_class: self.traffic_class(),
+            src: self.src(),
+            dst: self.dst(),
+            src_port: (self.ports() >> 16) as u16,
+            dst_port: self.ports() as u16,
+            seq: (self.seq_ack() >> 32) as u32,
+            ack: self.seq_ack() as u32,
+            flags: self.flags(),
+            window: self.window(),
+            options: self.options(),
+        }
+    }
+
+    /// Whom it is for on the link.
+    #[inline]
+    pub fn mac(&self) -> MacAddr {
+        let h = self.h;
+        MacAddr([h[0], h[1], h[2], h[3], h[4], h[5]])
+    }
+
+    /// DSCP (upper 6 bits) and ECN (lower 2 bits).
+    #[inline]
+    pub fn traffic_class(&self) -> u8 {
+        self.h[PACKET_AT + 1]
+    }
+
+    /// Who sent the packet.
+    #[inline]
+    pub fn src(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(be32(self.h, PACKET_AT + 12))
+    }
+
+    /// Whom it is for.
+    #[inline]
+    pub fn dst(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(be32(self.h, PACKET_AT + 16))
+    }
+
+    /// The sender's port, above the receiver's.
+    #[inline]
+    pub fn ports(&self) -> u32 {
+        be32(self.h, SEGMENT_AT)
+    }
+
+    /// The sequence number, above the acknowledgment number.
+    #[inline]
+    pub fn seq_ack(&self) -> u64 {
+        be64(self.h, SEGMENT_AT + 4)
+    }
+
+    /// The control bits.
+    #[inline]
+    pub fn flags(&self) -> Flags {
+        Flags(self.h[SEGMENT_AT + 13])
+    }
+
+    /// The window as it stands in the header.
+    #[inline]
+    pub fn window(&self) -> u16 {
+        be16(self.h, SEGMENT_AT + 14)
+    }
+
+    /// The timestamps option.
+    #[inline]
+    pub fn timestamps(&self) -> Option<Timestamps> {
+        let (value, echo) = ((self.timestamps >> 32) as u32, self.timestamps as u32);
+        (self.header_len != tcp::MIN_HEADER_LEN).then_some(Timestamps { value, echo })
+    }
+
+    /// The options.
+    #[inline]
+    pub fn options(&self) -> Options {
+        if self.header_len == OF_SYN_LEN
+            && let Some(syn) = self.segment.get(tcp::MIN_HEADER_LEN..OF_SYN_LEN)
+            && let Some(usual) = UsualSyn::parse(syn)
+        {
+            return Options::Syn(usual);
+        }
+        self.timestamps().map_or(Options::None, Options::Timestamps)
+    }
+
+    /// Where the payload begins in the frame.
+    #[inline]
+    pub fn payload_at(&self) -> usize {
+        SEGMENT_AT + self.header_len
+    }
+
+    /// How long the payload is.
+    #[inline]
+    pub fn payload_len(&self) -> usize {
+        self.segment.len() - self.header_len
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.segment[self.header_len..]
+    }
+}
+
 impl Frame {
-    /// Reads a frame and verifies both checksums; what follows the payload is padding. `None`: it
-    /// is of another kind, or damaged.
+    /// Reads a frame: see [`View::parse`].
     #[inline]
     pub fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let h = frame.first_chunk::<HEADERS_LEN>()?;
-        let total_len = usize::from(be16(h, PACKET_AT + 2));
-        let whole = be16(h, PACKET_AT + 6) & FRAGMENT == 0;
-        let is_plain = be16(h, 12) == EtherType::IPV4.0
-            && h[PACKET_AT] == VERSION_AND_LEN
-            && whole
-            && h[PACKET_AT + 9] == Protocol::TCP.0;
-        let header_len = usize::from(h[SEGMENT_AT + 12] >> 4) * 4;
-        let segment_len = total_len.checked_sub(SEGMENT_AT - PACKET_AT)?;
-        if !is_plain || segment_len < header_len {
-            return None;
-        }
-        let segment = frame.get(SEGMENT_AT..SEGMENT_AT + segment_len)?;
-        let options = Options::parse(segment, header_len)?;
-        if !checksum::verify(ip_sum(h)) || !checksum::verify(segment_sum(h, segment)) {
-            return None;
-        }
-        let this = Self {
-            mac: MacAddr([h[0], h[1], h[2], h[3], h[4], h[5]]),
-            traffic_class: h[PACKET_AT + 1],
-            src: Ipv4Addr::from_bits(be32(h, PACKET_AT + 12)),
-            dst: Ipv4Addr::from_bits(be32(h, PACKET_AT + 16)),
-            src_port: be16(h, SEGMENT_AT),
-            dst_port: be16(h, SEGMENT_AT + 2),
-            seq: be32(h, SEGMENT_AT + 4),
-            ack: be32(h, SEGMENT_AT + 8),
-            flags: Flags(h[SEGMENT_AT + 13]),
-            window: be16(h, SEGMENT_AT + 14),
-            options,
-        };
-        Some((this, &segment[header_len..]))
+        let view = View::parse(frame)?;
+        Some((view.frame(), view.payload()))
     }
 
     /// Writes the frame around `payload` to the front of `out`, with both sums, and says how long
     /// it is. It is sent `by` that address.
     ///
-    /// All is put together in registers and stored in whole words; the payload is read once, for
-    /// its copy and its sum together.
+    /// Each word is turned once, for its place and for the sum; the payload is read once, for its
+    /// copy and its sum together.
     ///
     /// # Panics
     /// When `out` is shorter than the frame, or than its longest header.
@@ -154,63 +279,55 @@ impl Frame {
         let Some((h, _)) = out.split_first_chunk_mut::<HEADERS_MAX>() else {
             panic!("no room for the headers of a frame");
         };
-        let (mac, by) = (as_u64(self.mac), as_u64(by));
-        put64(h, 0, mac << 16 | by >> 32);
-        let first = u64::from(VERSION_AND_LEN) << 8 | u64::from(self.traffic_class);
-        put64(h, 8, by << 32 | u64::from(EtherType::IPV4.0) << 16 | first);
-        let total_len = (SEGMENT_AT - PACKET_AT + segment_len) as u64;
-        let life = u64::from(ttl) << 8 | u64::from(Protocol::TCP.0);
-        put64(h, 16, total_len << 48 | DONT_FRAGMENT << 16 | life);
+        h[0..6].copy_from_slice(&self.mac.0);
+        h[6..12].copy_from_slice(&by.0);
+        h[12..14].copy_from_slice(&EtherType::IPV4.0.to_be_bytes());
+        let first = u32::from(VERSION_AND_LEN) << 8 | u32::from(self.traffic_class);
+        let total_len = (SEGMENT_AT - PACKET_AT + segment_len) as u32;
         let (src, dst) = (u64::from(self.src.to_bits()), u64::from(self.dst.to_bits()));
-        let ip_sum = !checksum::fold(first + total_len + DONT_FRAGMENT + life + src + dst);
-        put64(h, 24, u64::from(ip_sum) << 48 | src << 16 | dst >> 16);
-        let ports = u64::from(self.src_port) << 16 | u64::from(self.dst_port);
-        let (seq, ack) = (u64::from(self.seq), u64::from(self.ack));
-        put64(h, 32, dst << 48 | ports << 16 | seq >> 16);
-        let control = (header_len as u64 / 4) << 12 | u64::from(self.flags.0);
-        put64(h, 40, seq << 48 | ack << 16 | control);
-        let window = u64::from(self.window);
-        let pseudo = src + dst + u64::from(Protocol::TCP.0) + segment_len as u64;
-        let mut sum = pseudo + ports + seq + ack + control + window + u64::from(sum.partial());
-        match self.options {
-            Options::None => {
-                let sum = u64::from(!checksum::fold(sum));
-                h[48..52].copy_from_slice(&((window << 16 | sum) as u32).to_be_bytes());
-                h[52..54].fill(0);
-            }
-            Options::Timestamps(Timestamps { value, echo }) => {
-                let (value, echo) = (u64::from(value), u64::from(echo));
-                let prefix = u64::from(tcp::TIMESTAMPS_PREFIX);
-                sum += prefix + value + echo;
-                put64(h, 56, prefix << 48 | value << 16 | echo >> 16);
-                h[64..66].copy_from_slice(&(echo as u16).to_be_bytes());
-                let sum = u64::from(!checksum::fold(sum));
-                put64(h, 48, window << 48 | sum << 32 | prefix >> 16);
-            }
+        let addresses = put64(h, PACKET_AT + 12, src << 32 | dst);
+        let ip = put32(h, PACKET_AT, first << 16 | total_len)
+            .add_sum(put32(h, PACKET_AT + 4, DONT_FRAGMENT))
+            .add_sum(put32(h, PACKET_AT + 8, u32::from(ttl) << 24 | TCP << 16))
+            .add_sum(addresses);
+        h[PACKET_AT + 10..PACKET_AT + 12].copy_from_slice(&ip.finish().to_be_bytes());
+        let ports = u32::from(self.src_port) << 16 | u32::from(self.dst_port);
+        let control = (header_len as u32 / 4) << 28 | u32::from(self.flags.0) << 16;
+        let sum = sum
+            .add_sum(addresses)
+            .add_u32(TCP << 16 | segment_len as u32)
+            .add_sum(put32(h, SEGMENT_AT, ports))
+            .add_sum(put64(h, SEGMENT_AT + 4, u64::from(self.seq) << 32 | u64::from(self.ack)))
+            .add_sum(put32(h, SEGMENT_AT + 12, control | u32::from(self.window)));
+        let sum = match self.options {
+            Options::None => sum,
+            Options::Timestamps(Timestamps { value, echo }) => sum
+                .add_sum(put32(h, SEGMENT_AT + 20, tcp::TIMESTAMPS_PREFIX))
+                .add_sum(put64(h, SEGMENT_AT + 24, u64::from(value) << 32 | u64::from(echo))),
             Options::Syn(usual) => {
-                let [mss, prefix, value, echo, scale] = usual.words().map(u64::from);
-                sum += mss + prefix + value + echo + scale;
-                put64(h, 56, mss << 48 | prefix << 16 | value >> 16);
-                put64(h, 64, value << 48 | echo << 16 | scale >> 16);
-                h[72..74].copy_from_slice(&(scale as u16).to_be_bytes());
-                let sum = u64::from(!checksum::fold(sum));
-                put64(h, 48, window << 48 | sum << 32 | mss >> 16);
+                let words = usual.words();
+                (0..words.len())
+                    .fold(sum, |sum, i| sum.add_sum(put32(h, SEGMENT_AT + 20 + 4 * i, words[i])))
             }
-        }
+        };
+        let _ = put32(h, SEGMENT_AT + 16, u32::from(sum.finish()) << 16);
         start + payload.len()
     }
 }
 
+/// Stores a word, and gives it as a part of a sum.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "one instruction")]
-fn put64(h: &mut [u8; HEADERS_MAX], at: usize, word: u64) {
-    h[at..at + 8].copy_from_slice(&word.to_be_bytes());
+#[expect(clippy::inline_always, reason = "two instructions")]
+fn put32(h: &mut [u8; HEADERS_MAX], at: usize, word: u32) -> Sum {
+    h[at..at + 4].copy_from_slice(&word.to_be_bytes());
+    Sum::ZERO.add_u32(word)
 }
 
-#[inline]
-fn as_u64(MacAddr(m): MacAddr) -> u64 {
-    let low = u16::from_be_bytes([m[4], m[5]]);
-    u64::from(u32::from_be_bytes([m[0], m[1], m[2], m[3]])) << 16 | u64::from(low)
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "two instructions")]
+fn put64(h: &mut [u8; HEADERS_MAX], at: usize, word: u64) -> Sum {
+    h[at..at + 8].copy_from_slice(&word.to_be_bytes());
+    Sum::ZERO.add_u64(word)
 }
 
 #[inline]
@@ -224,22 +341,15 @@ fn be32(h: &[u8; HEADERS_LEN], at: usize) -> u32 {
 }
 
 #[inline]
-fn be64(h: &[u8; HEADERS_LEN], at: usize) -> u64 {
-    u64::from(be32(h, at)) << 32 | u64::from(be32(h, at + 4))
+fn be64<const LEN: usize>(h: &[u8; LEN], at: usize) -> u64 {
+    let word = |at: usize| u64::from(u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]));
+    word(at) << 32 | word(at + 4)
 }
 
-/// Of the IPv4 header.
+/// In the order of the machine's own numbers: for comparisons.
 #[inline]
-fn ip_sum(h: &[u8; HEADERS_LEN]) -> Sum {
-    let (first, second) = (be64(h, PACKET_AT), be64(h, PACKET_AT + 8));
-    Sum::ZERO.add_u64(first).add_u64(second).add_u32(be32(h, PACKET_AT + 16))
-}
-
-/// Of pseudo-header and segment.
-#[inline]
-fn segment_sum(h: &[u8; HEADERS_LEN], segment: &[u8]) -> Sum {
-    let rest = u32::from(Protocol::TCP.0) << 16 | segment.len() as u32;
-    Sum::ZERO.add_u64(be64(h, PACKET_AT + 12)).add_u32(rest).add_bytes(segment)
+fn le64(h: &[u8; HEADERS_LEN], at: usize) -> u64 {
+    be64(h, at).swap_bytes()
 }
 
 /// Where the packet begins in the frame.
@@ -249,10 +359,16 @@ pub const SEGMENT_AT: usize = PACKET_AT + 20;
 const HEADERS_LEN: usize = SEGMENT_AT + tcp::MIN_HEADER_LEN;
 /// Bytes of headers in front of a payload, at most.
 const HEADERS_MAX: usize = SEGMENT_AT + OF_SYN_LEN;
-/// More fragments, or an offset: a part of a packet.
-const FRAGMENT: u16 = 0x3fff;
+/// What eight bytes from the last two of the sender's address on must have: IPv4 in the Ethernet
+/// header, and its version and length.
+const KIND: u64 = u64::from_le_bytes([0, 0, 0, 0, 8, 0, VERSION_AND_LEN, 0]);
+const KIND_MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
+/// And the eight bytes behind these: no more fragments and no offset, and TCP.
+const WHOLE: u64 = u64::from_le_bytes([0, 0, 0, 0, 0, 0, 0, Protocol::TCP.0]);
+const WHOLE_MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]);
 /// A packet that may not be fragmented, with no identification (RFC 6864 4.1).
-const DONT_FRAGMENT: u64 = 1 << 14;
+const DONT_FRAGMENT: u32 = 1 << 14;
+const TCP: u32 = Protocol::TCP.0 as u32;
 /// A TCP header with a SYN's options.
 const OF_SYN_LEN: usize = tcp::MIN_HEADER_LEN + UsualSyn::LEN;
 /// A TCP header with timestamps and nothing else.
