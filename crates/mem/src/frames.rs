@@ -204,7 +204,8 @@ impl TxBurst {
     ///
     /// # Panics
     /// When there is no room, or `len` is above the frame's capacity.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions for each frame")]
     pub fn commit(&mut self, len: usize) {
         assert!(self.used < self.open);
         let place = &mut self.places[self.used];

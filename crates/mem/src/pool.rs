@@ -386,7 +386,8 @@ impl<H: Pod> Pool<H> {
     }
 
     /// Finds a block. This is the one check that keeps every access inside the region.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions, on every way to a block")]
     #[track_caller]
     fn place(&self, id: BlockId) -> Place {
         let class = &self.classes[id.class()];

@@ -2,10 +2,11 @@
 
 use crate::arrival::Arrival;
 use crate::counters::Drop;
-use crate::interface::mapped_v4;
-use crate::neighbour::Resolution;
+use crate::interface::{Addresses, mapped_v4};
+use crate::neighbour::{Neighbours, Resolution};
 use crate::seq::Seq;
 use crate::stack::Stack;
+use crate::tcb::Tcb;
 use crate::tcp::send_queue;
 use crate::wire_key::Endpoints;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -31,6 +32,27 @@ pub(crate) struct PathTo {
 pub(crate) struct PlainPath {
     pub(crate) mac: MacAddr,
     pub(crate) local: Ipv4Addr,
+}
+
+impl PlainPath {
+    /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
+    #[inline]
+    pub(crate) fn of(
+        link: &Link,
+        addresses: &Addresses,
+        neighbours: &mut Neighbours,
+        tcb: &Tcb,
+    ) -> Option<Self> {
+        if link.vlan.is_some() {
+            return None;
+        }
+        let remote = Ipv4Addr::from_bits(tcb.remote as u32);
+        // One of our addresses of IPv4 is an end of connections of IPv4 only.
+        let (local, hop) = addresses.hop_v4(tcb.local_id, remote)?;
+        debug_assert!(!tcb.is_v6(), "both ends are of one family");
+        let mac = neighbours.mac_for(u32::from(tcb.neighbour), mapped_v4(hop))?;
+        Some(Self { mac: MacAddr(mac), local })
+    }
 }
 
 /// Our end of the link: what all frames have alike.
@@ -164,19 +186,6 @@ impl Stack {
         let written = write_frame(&self.link, self.config.ttl, path, header, ecn, payload, frame);
         self.commit(written, tx);
         true
-    }
-
-    /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
-    #[inline]
-    pub(crate) fn plain_path(&mut self, index: u32) -> Option<PlainPath> {
-        let tcb = &self.tcbs[index];
-        if tcb.is_v6() || self.link.vlan.is_some() {
-            return None;
-        }
-        let remote = Ipv4Addr::from_bits(tcb.remote as u32);
-        let (local, hop) = self.addresses.hop_v4(tcb.local_id, remote)?;
-        let mac = self.neighbours.mac_for(u32::from(tcb.neighbour), mapped_v4(hop))?;
-        Some(PlainPath { mac: MacAddr(mac), local })
     }
 
     #[inline]

@@ -147,21 +147,6 @@ pub enum State {
     LastAck,
 }
 
-impl State {
-    const ALL: [State; 10] = [
-        State::Closed,
-        State::SynSent,
-        State::FastOpened,
-        State::SynReceived,
-        State::Established,
-        State::CloseWait,
-        State::FinWait1,
-        State::FinWait2,
-        State::Closing,
-        State::LastAck,
-    ];
-}
-
 /// More of the kind of [`Flags`], which has no bit left: they share an octet with the state.
 /// Two of them lie where the header has their control bits, so that they are or-ed into it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -305,7 +290,18 @@ impl Tcb {
     /// The state.
     #[inline]
     pub fn state(&self) -> State {
-        State::ALL[usize::from(self.state & 15).min(State::ALL.len() - 1)]
+        match self.state & 15 {
+            0 => State::Closed,
+            1 => State::SynSent,
+            2 => State::FastOpened,
+            3 => State::SynReceived,
+            4 => State::Established,
+            5 => State::CloseWait,
+            6 => State::FinWait1,
+            7 => State::FinWait2,
+            8 => State::Closing,
+            _ => State::LastAck,
+        }
     }
 
     /// Sets the state.

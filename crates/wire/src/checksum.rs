@@ -190,7 +190,8 @@ pub const fn verify(sum: Sum) -> bool {
 ///
 /// # Panics
 /// When `dst` is shorter than `src`.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
 pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
     let dst = &mut dst[..src.len()];
     if src.len() >= LONG { copy_and_sum_long(dst, src) } else { copy_and_sum_short(dst, src) }

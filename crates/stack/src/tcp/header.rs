@@ -183,29 +183,29 @@ fn is_silly(window: u32, buffer: u32, mss: u16) -> bool {
 /// The window to advertise, in the header's form (RFC 7323-2.3e). The right edge never moves back
 /// (RFC 9293 SHLD-14), and forward only by a worthwhile step (RFC 9293 MUST-39); it may stay where
 /// it is for ever (RFC 9293 MAY-8). Notes the edge.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every segment")]
 pub(super) fn window_field(tcb: &mut Tcb, space: Room, steps: WindowSteps) -> u16 {
-    let edge = space.edge(tcb);
-    let promised = tcb.rcv_adv.later(tcb.rcv_nxt);
+    // How far ahead of RCV.NXT the edges are.
+    let offer = space.offer(tcb);
+    let promised = (tcb.rcv_adv.since(tcb.rcv_nxt) as i32).max(0) as u32;
     let step = match steps {
         WindowSteps::Segments => space.step(tcb, 1),
-        WindowSteps::Octets if is_silly(edge.since(tcb.rcv_nxt), space.buffer, tcb.mss) => {
-            u32::MAX >> 1
-        }
+        WindowSteps::Octets if is_silly(offer, space.buffer, tcb.mss) => u32::MAX >> 1,
         WindowSteps::Octets => 0,
     };
-    let target = if edge.ge(promised + step) { edge } else { promised };
+    let wanted = if offer >= promised + step { offer } else { promised };
     let scale = tcb.rcv_scale();
-    let (wanted, room) = (target.since(tcb.rcv_nxt), edge.later(promised).since(tcb.rcv_nxt));
     // RFC 7323 2.4: rounded up where there is room, so that a first window that was not scaled
     // does not shrink.
-    let up = wanted.div_ceil(1 << scale);
-    let field = if up << scale <= room { up } else { wanted >> scale }.min(65_535);
+    let up = (wanted + (1 << scale) - 1) >> scale;
+    let has_room = up << scale <= offer.max(promised);
+    let field = if has_room { up } else { wanted >> scale }.min(65_535);
     let reach = match steps {
         // What the field cannot say is not promised.
-        WindowSteps::Segments => tcb.rcv_nxt + (field << scale),
-        WindowSteps::Octets => edge,
+        WindowSteps::Segments => field << scale,
+        WindowSteps::Octets => offer,
     };
-    tcb.rcv_adv = promised.later(reach);
+    tcb.rcv_adv = tcb.rcv_nxt + promised.max(reach);
     field as u16
 }

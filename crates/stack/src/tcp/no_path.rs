@@ -1,6 +1,7 @@
 //! A connection whose next hop is not known, or is gone.
 
 use super::output::Sent;
+use super::timers::rto_ms;
 use crate::event::{Closed, Event, Events};
 use crate::stack::Stack;
 use crate::tcb::{Flags, State};
@@ -30,7 +31,7 @@ impl Stack {
                 return self.give_up(index, Closed::TimedOut, events);
             }
             tcb.backoff = tcb.backoff.min(retries + 1);
-            wait_ms = self.rto_ms(&self.tcbs[index]);
+            wait_ms = rto_ms(&self.config, &self.tcbs[index]);
         }
         self.tcbs[index].flags.set(Flags::STARVED);
         self.set_deadline(index, wait_ms);

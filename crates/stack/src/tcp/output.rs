@@ -38,6 +38,8 @@ pub(super) enum Sent {
     NoFrame,
     /// The next hop is not known yet: go on when it is, or when a timer says so.
     NoPath,
+    /// No room for what is to be told: go on when there is.
+    NoEvent,
     /// The pace allows no more new octets in this tick: go on when a timer says so.
     Paced,
 }
@@ -57,28 +59,40 @@ impl Stack {
                 self.prefetch_conn(ahead);
                 tx.prefetch(PREFETCH_AHEAD as usize);
             }
-            let tcb = &mut self.tcbs[index];
-            tcb.flags.clear(Flags::IN_OUTPUT);
-            if tcb.flags.any(Flags::RESUME) {
-                tcb.flags.clear(Flags::RESUME);
-                let (generation, what) = (tcb.generation, What::QUEUED);
-                events.push(Event { index, generation, what, ..Event::default() });
-            }
-            if events.room() == 0 {
-                self.queue_output(index);
-                return Output::Budget;
-            }
-            let tcb = &self.tcbs[index];
-            if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
-                continue;
-            }
-            let sent = self.say_plainly(index, tx).unwrap_or_else(|| self.serve(index, events, tx));
-            if sent == Sent::NoFrame {
-                self.queue_output(index);
-                return Output::TxFull;
+            let sent = self.say_plainly(index, tx);
+            match sent.unwrap_or_else(|| self.serve_any(index, events, tx)) {
+                Sent::NoFrame => {
+                    self.queue_output(index);
+                    return Output::TxFull;
+                }
+                Sent::NoEvent => {
+                    self.queue_output(index);
+                    return Output::Budget;
+                }
+                Sent::All | Sent::NoPath | Sent::Paced => {}
             }
         }
         if self.output_list.len() > 0 { Output::Budget } else { Output::Done }
+    }
+
+    /// One connection of any kind.
+    #[inline(never)]
+    fn serve_any(&mut self, index: u32, events: &mut Events, tx: &mut TxBurst) -> Sent {
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.clear(Flags::IN_OUTPUT);
+        if tcb.flags.any(Flags::RESUME) {
+            tcb.flags.clear(Flags::RESUME);
+            let (generation, what) = (tcb.generation, What::QUEUED);
+            events.push(Event { index, generation, what, ..Event::default() });
+        }
+        if events.room() == 0 {
+            return Sent::NoEvent;
+        }
+        let tcb = &self.tcbs[index];
+        if tcb.generation & 1 == 0 || tcb.state() == State::Closed {
+            return Sent::All;
+        }
+        self.serve(index, events, tx)
     }
 
     /// True when connections wait for [`Stack::output`].

@@ -2,6 +2,7 @@
 //! that says nothing at all any more is given up.
 
 use super::send_queue::Marks;
+use super::timers::rto_ms;
 use crate::event::{Closed, Event};
 use crate::stack::Stack;
 use crate::tcb::Flags;
@@ -38,7 +39,7 @@ impl Stack {
             self.advise_of_trouble(index, event);
         }
         self.probe_window(index, tx);
-        let rto_ms = self.rto_ms(&self.tcbs[index]);
+        let rto_ms = rto_ms(&self.config, &self.tcbs[index]);
         self.set_deadline(index, rto_ms.min(left_ms));
     }
 

@@ -11,21 +11,22 @@
 
 use super::header::window_field;
 use super::output::Sent;
-use super::send_queue::{self, Marks};
+use super::send_queue::{self, Marks, Segment};
 use super::tuning::Room;
 use crate::arrival::Arrival;
 use crate::budget::Pressure;
+use crate::config::StackConfig;
 use crate::counters::Drop;
 use crate::event::{Event, Events, What};
 use crate::habits::WindowSteps;
 use crate::path::PlainPath;
 use crate::record::Record;
 use crate::seq::Seq;
-use crate::stack::Stack;
+use crate::stack::{Now, Stack};
 use crate::tcb::{Flags, Sign, State, Tcb};
 use core::net::Ipv4Addr;
-use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
+use crore_mem::{BlockId, Pool};
 use crore_wire::ethernet::MacAddr;
 use crore_wire::{plain, tcp};
 
@@ -56,11 +57,12 @@ impl Stack {
         }
         self.counters.segments_in += 1;
         self.counters.plain_in += 1;
-        let mut output = self.plain_ack(index, arrival, newly > 0);
-        if len > 0 {
+        let tells = len > 0;
+        let mut then = plain_ack(tcb, &mut self.pool, self.now, arrival, newly > 0);
+        if tells {
             events.push(Event {
                 index,
-                generation: self.tcbs[index].generation,
+                generation: tcb.generation,
                 seq: arrival.seq,
                 frame: frame_number,
                 start: arrival.payload_start,
@@ -68,185 +70,210 @@ impl Stack {
                 what: What::DATA,
                 ..Event::default()
             });
-            output |= self.plain_text(index, len);
+            self.counters.octets_in += u64::from(len);
+            let is_due = self.config.ack_delay_ms == 0;
+            if plain_text(tcb, len, is_due) { then.output = true } else { then.owes = true }
         }
-        if output {
-            self.queue_output(index);
+        if then.output && !tcb.flags.any(Flags::IN_OUTPUT) {
+            tcb.flags.set(Flags::IN_OUTPUT);
+            self.output_list.push(index);
+        }
+        if then.restart {
+            self.start_timer(index);
+        }
+        if then.owes {
+            self.owe_ack(index);
         }
         true
-    }
-
-    /// Fifth step: the acknowledgment, and the window with it (RFC 7323-2.3d). True when more may
-    /// go now.
-    #[inline]
-    fn plain_ack(&mut self, index: u32, arrival: &Arrival, is_new: bool) -> bool {
-        let tcb = &mut self.tcbs[index];
-        let heard_at = (self.now.tick >> 10) as u16;
-        if tcb.heard_at != heard_at {
-            tcb.heard_at = heard_at;
-            tcb.flags.clear(Flags::CORRECTED | Flags::CORRECTED_TWICE);
-        }
-        let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
-        let mut output = false;
-        if is_new {
-            let sample = send_queue::acknowledge(tcb, &mut self.pool, ack);
-            tcb.snd_una = ack;
-            tcb.backoff = 0;
-            if let Some(sent_at_us) = sample {
-                tcb.measure_rtt((self.now.us as u32).wrapping_sub(sent_at_us));
-            }
-            output = tcb.unsent() > 0;
-            // RFC 6298 5.2, 5.3.
-            if tcb.in_flight() > 0 {
-                self.start_timer(index);
-            } else {
-                tcb.flags.clear(Flags::TIMED);
-            }
-        }
-        let tcb = &mut self.tcbs[index];
-        if is_new || seq.ge(tcb.snd_wl1) {
-            let window = u32::from(arrival.window) << tcb.snd_scale();
-            output |= window > tcb.snd_wnd && tcb.unsent() > 0;
-            tcb.snd_wl1 = seq;
-            tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
-            tcb.snd_wnd = window;
-        }
-        // RFC 7323 4.3 (2).
-        if arrival.has_timestamps && seq.le(tcb.last_ack_sent) {
-            tcb.ts_recent = arrival.ts_value;
-        }
-        output
-    }
-
-    /// Seventh step: `len` octets. True when the output stage has to see to their acknowledgment.
-    #[inline]
-    fn plain_text(&mut self, index: u32, len: u32) -> bool {
-        let tcb = &mut self.tcbs[index];
-        tcb.rcv_nxt += len;
-        self.counters.octets_in += u64::from(len);
-        let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
-        if unacknowledged < 2 * u32::from(tcb.mss) && self.config.ack_delay_ms > 0 {
-            tcb.flags.set(Flags::ACK_OWED);
-            return true;
-        }
-        self.owe_ack(index);
-        false
     }
 
     /// What a plain connection has to say, in one segment at most: all its octets, never sent
     /// before, or an acknowledgment that is due. `None`, with nothing done: it is another case.
     #[inline]
     pub(super) fn say_plainly(&mut self, index: u32, tx: &mut TxBurst) -> Option<Sent> {
-        let tcb = &self.tcbs[index];
-        if !self.predicts || !is_plain(tcb) || self.budget.pressure() != Pressure::None {
+        let tcb = &mut self.tcbs[index];
+        let is_plain = self.predicts && tcb.generation & 1 == 1 && is_plain(tcb);
+        if !is_plain || self.budget.pressure() != Pressure::None {
             return None;
         }
-        let path = self.plain_path(index)?;
-        let tcb = &self.tcbs[index];
         let unsent = tcb.unsent();
-        if unsent == 0 {
-            if tcb.flags.any(Flags::ACK_NOW) {
-                let seq = tcb.acceptable_seq();
-                let sent = self.write_plain(index, &path, seq, None, tx);
-                return Some(if sent { Sent::All } else { Sent::NoFrame });
-            }
+        if unsent == 0 && !tcb.flags.any(Flags::ACK_NOW) {
+            tcb.flags.clear(Flags::IN_OUTPUT);
             if tcb.flags.any(Flags::ACK_OWED) {
                 self.delay_ack(index);
             }
             return Some(Sent::All);
         }
-        let id = tcb.snd_unsent;
-        if id != tcb.snd_tail || tcb.in_flight() != 0 || self.is_after_pause(tcb) {
-            return None;
+        let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
+        let id = if unsent == 0 { BlockId::NONE } else { tcb.snd_unsent };
+        if unsent > 0 {
+            let is_only = id == tcb.snd_tail && tcb.in_flight() == 0;
+            if !is_only || is_after_pause(tcb, self.now, &self.config) {
+                return None;
+            }
+            let segment = self.pool.header(id);
+            // One block with all there is, and room for it in each window.
+            let whole = segment.seq == tcb.snd_nxt && segment.len <= tcb.mss;
+            if !whole || unsent > tcb.snd_wnd || unsent > tcb.cwnd {
+                return None;
+            }
         }
-        let segment = self.pool.header(id);
-        // One block with all there is, and room for it in each window.
-        let whole = segment.seq == tcb.snd_nxt && segment.len <= tcb.mss;
-        if !whole || unsent > tcb.snd_wnd || unsent > tcb.cwnd {
-            return None;
-        }
-        let seq = tcb.snd_nxt;
-        if !self.write_plain(index, &path, seq, Some(id), tx) {
-            return Some(Sent::NoFrame);
-        }
-        self.note_first_sent(index, id);
-        Some(Sent::All)
-    }
-
-    /// True when the congestion window may have to begin anew (RFC 5681 4.1).
-    #[inline]
-    fn is_after_pause(&self, tcb: &Tcb) -> bool {
-        let idle = self.now.tick.wrapping_sub(tcb.deadline) as i32 >= 0;
-        idle && tcb.cwnd > self.config.initial_window_segments * u32::from(tcb.mss)
-    }
-
-    /// A segment with an acknowledgment, and with all octets of `block`; false: no frame.
-    #[inline]
-    fn write_plain(
-        &mut self,
-        index: u32,
-        path: &PlainPath,
-        seq: Seq,
-        block: Option<BlockId>,
-        tx: &mut TxBurst,
-    ) -> bool {
-        let ts_now = self.ts_now();
-        let tcb = &mut self.tcbs[index];
+        tcb.flags.clear(Flags::IN_OUTPUT);
         let Some(out) = tx.frame() else {
             self.counters.drop(Drop::TxFull);
-            return false;
+            return Some(Sent::NoFrame);
         };
-        let (mut flags, mut ecn, mut payload): (_, _, &[u8]) = (tcp::Flags::ACK, 0, &[]);
-        if let Some(id) = block {
-            let segment = self.pool.header(id);
-            if segment.marks & Marks::PUSH != 0 {
-                flags = flags | tcp::Flags::PSH;
-            }
-            ecn = tcb.mark_of_new_data().0;
-            payload = send_queue::octets(&self.pool, id, 0, usize::from(segment.len));
-        }
-        let buffer = self.config.rcv_buf_bytes;
-        let window = window_field(tcb, Room { buffer, window: buffer }, WindowSteps::Segments);
-        tcb.last_ack_sent = tcb.rcv_nxt;
+        let ts_now = self.now.tick.wrapping_add(self.ts_offset);
+        let (by, config) = (MacAddr(self.link.mac), &self.config);
+        let mut said = Said { path, by, config, ts_now, seq: tcb.acceptable_seq(), payload: &[] };
+        let len = if unsent == 0 {
+            write_plain(tcb, &said, tcp::Flags::ACK, 0, out)
+        } else {
+            said.seq = tcb.snd_nxt;
+            let segment = self.pool.header_mut(id);
+            segment.sent_at_us = self.now.us as u32;
+            segment.marks |= Marks::SENT;
+            let Segment { next, shared, offset, len, marks, .. } = *segment;
+            let is_shared = marks & Marks::SHARED != 0;
+            let holder = self.pool.payload(if is_shared { shared } else { id });
+            said.payload = &holder[usize::from(offset)..][..usize::from(len)];
+            let push = if marks & Marks::PUSH != 0 { tcp::Flags::PSH } else { tcp::Flags(0) };
+            let ecn = tcb.mark_of_new_data().0;
+            let written = write_plain(tcb, &said, tcp::Flags::ACK | push, ecn, out);
+            tcb.snd_nxt += u32::from(len);
+            tcb.snd_unsent = next;
+            self.counters.octets_out += u64::from(len);
+            written
+        };
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
-        // RFC 7323-3.2a.
-        let timestamps = tcp::Timestamps { value: ts_now, echo: tcb.ts_recent };
-        let frame = plain::Frame {
-            mac: path.mac,
-            traffic_class: tcb.dscp() << 2 | ecn,
-            src: path.local,
-            dst: Ipv4Addr::from_bits(tcb.remote as u32),
-            src_port: tcb.local_port,
-            dst_port: tcb.remote_port,
-            seq: seq.0,
-            ack: tcb.rcv_nxt.0,
-            flags,
-            window,
-            options: if tcb.flags.any(Flags::TIMESTAMPS) {
-                plain::Options::Timestamps(timestamps)
-            } else {
-                plain::Options::None
-            },
-        };
-        let written = frame.write(MacAddr(self.link.mac), self.config.ttl, payload, out);
-        self.commit(written, tx);
+        self.commit(len, tx);
         self.counters.plain_out += 1;
-        true
+        if unsent > 0 {
+            self.start_timer(index);
+        }
+        Some(Sent::All)
     }
+}
 
-    /// The only block of a connection went, for the first time.
-    #[inline]
-    fn note_first_sent(&mut self, index: u32, id: BlockId) {
-        let segment = self.pool.header_mut(id);
-        segment.sent_at_us = self.now.us as u32;
-        segment.marks |= Marks::SENT;
-        let (len, next) = (segment.len, segment.next);
-        let tcb = &mut self.tcbs[index];
-        tcb.snd_nxt += u32::from(len);
-        tcb.snd_unsent = next;
-        self.counters.octets_out += u64::from(len);
-        self.start_timer(index);
+/// What is to be done when a plain segment was taken in.
+#[derive(Clone, Copy)]
+struct Then {
+    /// The output stage has to look at the connection.
+    output: bool,
+    /// The retransmission timer starts anew.
+    restart: bool,
+    /// An acknowledgment may be due at once.
+    owes: bool,
+}
+
+/// Fifth step: the acknowledgment, and the window with it (RFC 7323-2.3d).
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one call, whose values are in registers")]
+fn plain_ack(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    now: Now,
+    arrival: &Arrival,
+    is_new: bool,
+) -> Then {
+    let heard_at = (now.tick >> 10) as u16;
+    if tcb.heard_at != heard_at {
+        tcb.heard_at = heard_at;
+        tcb.flags.clear(Flags::CORRECTED | Flags::CORRECTED_TWICE);
     }
+    let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
+    let mut then = Then { output: false, restart: false, owes: false };
+    if is_new {
+        let sample = send_queue::acknowledge(tcb, pool, ack);
+        tcb.snd_una = ack;
+        tcb.backoff = 0;
+        if let Some(sent_at_us) = sample {
+            tcb.measure_rtt((now.us as u32).wrapping_sub(sent_at_us));
+        }
+        then.output = tcb.unsent() > 0;
+        // RFC 6298 5.2, 5.3.
+        then.restart = tcb.in_flight() > 0;
+        if !then.restart {
+            tcb.flags.clear(Flags::TIMED);
+        }
+    }
+    if is_new || seq.ge(tcb.snd_wl1) {
+        let window = u32::from(arrival.window) << tcb.snd_scale();
+        then.output |= window > tcb.snd_wnd && tcb.unsent() > 0;
+        tcb.snd_wl1 = seq;
+        tcb.snd_wnd_max = tcb.snd_wnd_max.max(arrival.window);
+        tcb.snd_wnd = window;
+    }
+    // RFC 7323 4.3 (2).
+    if arrival.has_timestamps && seq.le(tcb.last_ack_sent) {
+        tcb.ts_recent = arrival.ts_value;
+    }
+    then
+}
+
+/// Seventh step: `len` octets. True when the output stage has to see to their acknowledgment;
+/// false when it may be due now.
+#[inline]
+fn plain_text(tcb: &mut Tcb, len: u32, is_due: bool) -> bool {
+    tcb.rcv_nxt += len;
+    let unacknowledged = tcb.rcv_nxt.since(tcb.last_ack_sent);
+    let waits = unacknowledged < 2 * u32::from(tcb.mss) && !is_due;
+    if waits {
+        tcb.flags.set(Flags::ACK_OWED);
+    }
+    waits
+}
+
+/// True when the congestion window may have to begin anew (RFC 5681 4.1).
+#[inline]
+fn is_after_pause(tcb: &Tcb, now: Now, config: &StackConfig) -> bool {
+    let idle = now.tick.wrapping_sub(tcb.deadline) as i32 >= 0;
+    idle && tcb.cwnd > config.initial_window_segments * u32::from(tcb.mss)
+}
+
+/// What a plain segment says, but for what its control block knows.
+struct Said<'a> {
+    path: PlainPath,
+    by: MacAddr,
+    config: &'a StackConfig,
+    ts_now: u32,
+    seq: Seq,
+    payload: &'a [u8],
+}
+
+/// A segment with an acknowledgment, and perhaps octets; says how long the frame is.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "every field is at hand where it is called")]
+fn write_plain(
+    tcb: &mut Tcb,
+    said: &Said<'_>,
+    flags: tcp::Flags,
+    ecn: u8,
+    out: &mut [u8],
+) -> usize {
+    let buffer = said.config.rcv_buf_bytes;
+    let window = window_field(tcb, Room { buffer, window: buffer }, WindowSteps::Segments);
+    tcb.last_ack_sent = tcb.rcv_nxt;
+    // RFC 7323-3.2a.
+    let timestamps = tcp::Timestamps { value: said.ts_now, echo: tcb.ts_recent };
+    let frame = plain::Frame {
+        mac: said.path.mac,
+        traffic_class: tcb.dscp() << 2 | ecn,
+        src: said.path.local,
+        dst: Ipv4Addr::from_bits(tcb.remote as u32),
+        src_port: tcb.local_port,
+        dst_port: tcb.remote_port,
+        seq: said.seq.0,
+        ack: tcb.rcv_nxt.0,
+        flags,
+        window,
+        options: if tcb.flags.any(Flags::TIMESTAMPS) {
+            plain::Options::Timestamps(timestamps)
+        } else {
+            plain::Options::None
+        },
+    };
+    frame.write(said.by, said.config.ttl, said.payload, out)
 }
 
 /// True for an established connection of which nothing is to be remembered: no losses, no bulk, no

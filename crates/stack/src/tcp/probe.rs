@@ -6,56 +6,26 @@ use super::ecn;
 use super::extension::{self, Bits, Extension};
 use super::header::Report;
 use super::scoreboard::Delivered;
-use super::send_queue::Marks;
+use super::send_queue::{Marks, Segment};
+use crate::config::StackConfig;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
-use crore_mem::BlockId;
 use crore_mem::frames::TxBurst;
+use crore_mem::{BlockId, Pool};
 use crore_wire::tcp;
 
 impl Stack {
-    /// After how many milliseconds to probe (RFC 8985-7.2b); `None`: the retransmission timer is as
-    /// good.
-    #[inline]
-    pub(super) fn probe_timeout_ms(&self, tcb: &Tcb, rto_ms: u32) -> Option<u32> {
-        // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
-        let flight = tcb.in_flight();
-        let delay_ms = if flight <= u32::from(tcb.mss) { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
-        let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
-        (probe_ms < rto_ms && self.may_probe(tcb)).then_some(probe_ms)
-    }
-
     /// The retransmission timer ran out where no probe had gone before, since that would have been
     /// due later: the probe goes now and the timer starts anew (RFC 8985 7.2). False when none
     /// goes: then it is a timeout.
     pub(super) fn probes_before_timeout(&mut self, index: u32, tx: &mut TxBurst) -> bool {
-        let probed = self.may_probe(&self.tcbs[index]) && self.probe_now(index, tx);
+        let probed =
+            may_probe(&self.config, &self.pool, &self.tcbs[index]) && self.probe_now(index, tx);
         if probed {
             self.start_rto(index);
         }
         probed
-    }
-
-    /// True when a probe can tell something, and none is under way.
-    fn may_probe(&self, tcb: &Tcb) -> bool {
-        if tcb.srtt_us8 == 0 || !self.config.tail_loss_probes {
-            return false;
-        }
-        let barred = Flags::RECOVERY
-            | Flags::LOSS
-            | Flags::PERSIST
-            | Flags::FIN_LOST
-            | Flags::STARVED
-            | Flags::ABORT;
-        let apt = tcb.flags.any(Flags::SACK)
-            && !tcb.flags.any(barred)
-            && tcb.state() > State::SynReceived
-            && tcb.backoff == 0;
-        // RFC 8985-7.3a.
-        let under_way = tcb.extension != BlockId::NONE
-            && extension::of(&self.pool, tcb.extension).has(Bits::PROBE);
-        apt && !under_way
     }
 
     /// The probe timer ran out: a new segment if there is one, else the last one again. Without
@@ -155,6 +125,43 @@ impl Stack {
             loss.set(Bits::PROBE, false);
         }
     }
+}
+
+/// After how many milliseconds to probe (RFC 8985-7.2b); `None`: the retransmission timer is as
+/// good.
+#[inline]
+pub(super) fn probe_timeout_ms(
+    config: &StackConfig,
+    pool: &Pool<Segment>,
+    tcb: &Tcb,
+    rto_ms: u32,
+) -> Option<u32> {
+    // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
+    let flight = tcb.in_flight();
+    let delay_ms = if flight <= u32::from(tcb.mss) { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
+    let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
+    (probe_ms < rto_ms && may_probe(config, pool, tcb)).then_some(probe_ms)
+}
+
+/// True when a probe can tell something, and none is under way.
+fn may_probe(config: &StackConfig, pool: &Pool<Segment>, tcb: &Tcb) -> bool {
+    if tcb.srtt_us8 == 0 || !config.tail_loss_probes {
+        return false;
+    }
+    let barred = Flags::RECOVERY
+        | Flags::LOSS
+        | Flags::PERSIST
+        | Flags::FIN_LOST
+        | Flags::STARVED
+        | Flags::ABORT;
+    let apt = tcb.flags.any(Flags::SACK)
+        && !tcb.flags.any(barred)
+        && tcb.state() > State::SynReceived
+        && tcb.backoff == 0;
+    // RFC 8985-7.3a.
+    let under_way =
+        tcb.extension != BlockId::NONE && extension::of(pool, tcb.extension).has(Bits::PROBE);
+    apt && !under_way
 }
 
 /// How long peers delay an acknowledgment.

@@ -3,6 +3,7 @@
 
 use super::extension::{self, Bits, Extension};
 use super::send_queue::{self, Marks, Segment};
+use super::timers::rto_ms;
 use crate::seq::Seq;
 use crate::stack::Stack;
 use crate::tcb::{Flags, Tcb};
@@ -309,7 +310,7 @@ impl Stack {
     pub(super) fn went_lately(&self, index: u32, id: BlockId) -> bool {
         let segment = self.pool.header(id);
         let age_us = (self.now.us as u32).wrapping_sub(segment.sent_at_us);
-        let waits_us = self.rto_ms(&self.tcbs[index]).saturating_mul(1000);
+        let waits_us = rto_ms(&self.config, &self.tcbs[index]).saturating_mul(1000);
         segment.marks & Marks::RESENT != 0 && age_us < waits_us
     }
 

@@ -65,19 +65,14 @@ impl Marks {
     pub(crate) const GROWN: u8 = 1 << 4;
 }
 
-/// Queues as much of `bytes` as `room` octets and the pool allow; says how much.
-#[inline]
-pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
-    let one = bytes.len() <= room.min(usize::from(tcb.mss)) && !bytes.is_empty();
-    if tcb.snd_head == BlockId::NONE && one && append_first(tcb, pool, bytes) {
-        return bytes.len();
-    }
-    append_any(tcb, pool, bytes, room)
-}
-
 /// The first octets of an empty queue, into one block; false when there is none for all of them.
 #[inline]
-fn append_first(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> bool {
+pub(crate) fn append_first(
+    tcb: &mut Tcb,
+    pool: &mut Pool<Segment>,
+    bytes: &[u8],
+    marks: u8,
+) -> bool {
     let segment = Segment {
         next: BlockId::NONE,
         shared: BlockId::NONE,
@@ -85,7 +80,7 @@ fn append_first(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> bool {
         sent_at_us: 0,
         offset: 0,
         len: bytes.len() as u16,
-        marks: 0,
+        marks,
         _reserved: 0,
         small_before: 0,
     };
@@ -95,7 +90,8 @@ fn append_first(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8]) -> bool {
     true
 }
 
-fn append_any(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
+/// Queues as much of `bytes` as `room` octets and the pool allow; says how much.
+pub(crate) fn append(tcb: &mut Tcb, pool: &mut Pool<Segment>, bytes: &[u8], room: usize) -> usize {
     let wanted = bytes.len().min(room);
     let mut taken = append_to_tail(tcb, pool, &bytes[..wanted]);
     while taken < wanted && grow_tail(tcb, pool, wanted - taken) {
@@ -378,7 +374,28 @@ pub(crate) fn split(tcb: &mut Tcb, pool: &mut Pool<Segment>, id: BlockId, at: u1
 /// send time of the last block that was acknowledged whole, for a round-trip sample of each
 /// acknowledgment (RFC 6298-3b); RFC 6298-3a, Karn: none when a block among them was sent
 /// again: those above it have waited for it at the peer.
+#[inline]
 pub(crate) fn acknowledge(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> Option<u32> {
+    let id = tcb.snd_head;
+    if id == BlockId::NONE {
+        return None;
+    }
+    let segment = pool.header(id);
+    let is_all = segment.seq + u32::from(segment.len) == ack && segment.next == BlockId::NONE;
+    if !is_all || segment.marks & (Marks::RESENT | Marks::SHARED) != 0 {
+        return acknowledge_any(tcb, pool, ack);
+    }
+    let sample = segment.sent_at_us;
+    tcb.snd_head = BlockId::NONE;
+    if tcb.snd_unsent == id {
+        tcb.snd_unsent = BlockId::NONE;
+    }
+    pool.free(id);
+    Some(sample)
+}
+
+#[inline(never)]
+fn acknowledge_any(tcb: &mut Tcb, pool: &mut Pool<Segment>, ack: Seq) -> Option<u32> {
     let (mut sample, mut resent) = (None, false);
     while tcb.snd_head != BlockId::NONE {
         let id = tcb.snd_head;

@@ -5,9 +5,11 @@
 //! the block and, at most, one wheel slot.
 
 use super::extension::{self, Bits};
+use super::probe::probe_timeout_ms;
 use super::recent::RECENT_MS;
 use super::send_queue;
 use crate::budget::Pressure;
+use crate::config::StackConfig;
 use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::stack::Stack;
 use crate::tcb::{Flags, Sign, State, Tcb};
@@ -206,7 +208,7 @@ impl Stack {
         self.counters.timeouts += 1;
         self.suspect_black_hole(index);
         self.congestion_on_timeout(index);
-        let rto_ms = self.rto_ms(&self.tcbs[index]);
+        let rto_ms = rto_ms(&self.config, &self.tcbs[index]);
         self.set_deadline(index, left_ms.map_or(rto_ms, |left| left.min(rto_ms)));
         self.queue_output(index);
     }
@@ -220,7 +222,7 @@ impl Stack {
 
     /// True when the peer said something within a timeout's time.
     pub(super) fn is_heard(&self, tcb: &Tcb) -> bool {
-        self.quiet_ms(tcb) <= self.rto_ms(tcb) + HEARD_STEP_MS
+        self.quiet_ms(tcb) <= rto_ms(&self.config, tcb) + HEARD_STEP_MS
     }
 
     /// For how long the peer was not heard, in steps of [`HEARD_STEP_MS`].
@@ -251,7 +253,7 @@ impl Stack {
         let mut all_ms = 0u32;
         for backoff in 0..=more {
             past.backoff = backoff;
-            all_ms = all_ms.saturating_add(self.rto_ms(&past));
+            all_ms = all_ms.saturating_add(rto_ms(&self.config, &past));
         }
         all_ms
     }
@@ -368,18 +370,16 @@ impl Stack {
     #[inline]
     pub(super) fn start_timer(&mut self, index: u32) {
         let tcb = &self.tcbs[index];
-        let rto = self.rto_ms(tcb);
-        match self.probe_timeout_ms(tcb, rto) {
-            None => self.set_deadline(index, rto),
-            Some(ms) => self.set_probe_deadline(index, ms),
-        }
+        let rto = rto_ms(&self.config, tcb);
+        let probe = probe_timeout_ms(&self.config, &self.pool, tcb, rto);
+        self.set_deadline_of(index, probe.unwrap_or(rto), probe.is_some());
     }
 
     /// Starts the timer for a SYN that went. The user timeout counts for the opening as well
     /// (RFC 9293 3.10.1, 3.10.8, RFC 5482-3a).
     pub(super) fn start_syn_timer(&mut self, index: u32) {
         let tcb = &self.tcbs[index];
-        let rto_ms = self.rto_ms(tcb);
+        let rto_ms = rto_ms(&self.config, tcb);
         let past_ms = tcb.backoff.checked_sub(1).map_or(0, |last| self.timeouts_ms(tcb, last));
         let left_ms = self.config.user_timeout_ms.map(|limit| limit.saturating_sub(past_ms));
         self.set_deadline(index, left_ms.map_or(rto_ms, |left| left.min(rto_ms)));
@@ -387,7 +387,7 @@ impl Stack {
 
     /// (Re)starts the retransmission timer itself.
     pub(super) fn start_rto(&mut self, index: u32) {
-        let rto = self.rto_ms(&self.tcbs[index]);
+        let rto = rto_ms(&self.config, &self.tcbs[index]);
         self.set_deadline(index, rto);
     }
 
@@ -399,7 +399,7 @@ impl Stack {
     pub(super) fn renew_timer(&mut self, index: u32) {
         let tcb = &self.tcbs[index];
         let two_trips_ms = tcb.srtt_us8 / 4 / 1000;
-        let rto = self.rto_ms(tcb).max(two_trips_ms);
+        let rto = rto_ms(&self.config, tcb).max(two_trips_ms);
         self.set_deadline(index, rto);
     }
 
@@ -411,45 +411,43 @@ impl Stack {
         if tcb.is(Sign::Probe) || tcb.in_flight() <= u32::from(tcb.mss) {
             return;
         }
-        let rto = self.rto_ms(tcb);
-        if let Some(ms) = self.probe_timeout_ms(tcb, rto) {
+        let rto = rto_ms(&self.config, tcb);
+        if let Some(ms) = probe_timeout_ms(&self.config, &self.pool, tcb, rto) {
             self.set_probe_deadline(index, ms);
         }
     }
 
     /// A probe may be late by the wait of recent timers, so it need not be in the wheel before.
     fn set_probe_deadline(&mut self, index: u32, ms: u32) {
+        self.set_deadline_of(index, ms, true);
+    }
+
+    /// Sets the connection's deadline `ms` from now.
+    pub(super) fn set_deadline(&mut self, index: u32, ms: u32) {
+        self.set_deadline_of(index, ms, false);
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
+    fn set_deadline_of(&mut self, index: u32, ms: u32, is_probe: bool) {
         let tick = self.now.tick;
         let at = tick.wrapping_add(ms.max(1));
         let tcb = &mut self.tcbs[index];
         tcb.deadline = at;
+        tcb.put(Sign::Probe, is_probe);
         tcb.flags.set(Flags::TIMED);
-        tcb.put(Sign::Probe, true);
         if tcb.extension != BlockId::NONE {
             extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
-        if tcb.flags.any(Flags::RECENT) {
+        let waits = is_probe || ms > RECENT_MS + RECENT_SLACK_MS;
+        if waits && tcb.flags.any(Flags::RECENT) {
             return;
         }
-        if self.recent.push(index, tick) {
+        if waits && self.recent.push(index, tick) {
             tcb.flags.set(Flags::RECENT);
         } else {
             self.wheel.arm(&mut tcb.mark, index, at);
         }
-    }
-
-    /// Sets the connection's deadline `ms` from now.
-    #[inline]
-    pub(super) fn set_deadline(&mut self, index: u32, ms: u32) {
-        let at = self.now.tick.wrapping_add(ms.max(1));
-        let tcb = &mut self.tcbs[index];
-        tcb.deadline = at;
-        tcb.put(Sign::Probe, false);
-        tcb.flags.set(Flags::TIMED);
-        if tcb.extension != BlockId::NONE {
-            extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
-        }
-        self.watch(index, at, ms);
     }
 
     /// Sees to it that the connection is looked at by tick `at`, `ms` from now.
@@ -486,23 +484,22 @@ impl Stack {
             self.watch(index, at, ms);
         }
     }
+}
 
-    /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 9293 MUST-18,
-    /// RFC 6298 2.2, 2.3, 5.5; RFC 6298-4 for G).
-    #[inline]
-    pub(super) fn rto_ms(&self, tcb: &Tcb) -> u32 {
-        let config = &self.config;
-        // Without a sample the variance may say how careful to be (RFC 6298-5.7).
-        let unknown = tcb.srtt_us8 == 0 && tcb.rttvar_us4 == 0;
-        let base = if unknown || tcb.state() <= State::SynReceived {
-            config.rto_initial_ms
-        } else {
-            let variance = tcb.rttvar_us4.max(config.rto_variance_min_ms * 1000);
-            let us = (tcb.srtt_us8 >> 3) + variance;
-            (us / 1000 + 1).clamp(config.rto_min_ms, config.rto_max_ms)
-        };
-        (u64::from(base) << tcb.backoff.min(16)).min(u64::from(config.rto_max_ms)) as u32
-    }
+/// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 9293 MUST-18,
+/// RFC 6298 2.2, 2.3, 5.5; RFC 6298-4 for G).
+#[inline]
+pub(super) fn rto_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
+    // Without a sample the variance may say how careful to be (RFC 6298-5.7).
+    let unknown = tcb.srtt_us8 == 0 && tcb.rttvar_us4 == 0;
+    let base = if unknown || tcb.state() <= State::SynReceived {
+        config.rto_initial_ms
+    } else {
+        let variance = tcb.rttvar_us4.max(config.rto_variance_min_ms * 1000);
+        let us = (tcb.srtt_us8 >> 3) + variance;
+        (us / 1000 + 1).clamp(config.rto_min_ms, config.rto_max_ms)
+    };
+    (u64::from(base) << tcb.backoff.min(16)).min(u64::from(config.rto_max_ms)) as u32
 }
 
 /// True when `tick` is at or after `deadline`.

@@ -49,10 +49,16 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The right edge of the window that we would like to offer.
+    /// How far ahead of RCV.NXT the right edge is that we would like to offer.
+    #[inline]
+    pub(super) fn offer(self, tcb: &Tcb) -> u32 {
+        self.buffer.saturating_sub(tcb.rcv_unread).min(self.window)
+    }
+
+    /// That edge.
     #[inline]
     pub(super) fn edge(self, tcb: &Tcb) -> Seq {
-        tcb.rcv_nxt + self.buffer.saturating_sub(tcb.rcv_unread).min(self.window)
+        tcb.rcv_nxt + self.offer(tcb)
     }
 
     /// RFC 9293 3.8.6.2.2: by how much the edge must move to be worth a word, in units of

@@ -1,7 +1,7 @@
 //! The user's calls: SEND, RECEIVE, CLOSE, ABORT, STATUS (RFC 9293 3.10.2 to 3.10.6), on a slot.
 
 use super::receive_queue::{self, Inserted};
-use super::send_queue;
+use super::send_queue::{self, Marks};
 use crate::counters::Drop;
 use crate::event::{Closed, Event};
 use crate::interface::unmapped;
@@ -35,7 +35,24 @@ impl Stack {
     /// [`What::WRITABLE`](crate::What::WRITABLE) will tell when to go on.
     #[inline]
     pub fn send(&mut self, index: u32, bytes: &[u8]) -> usize {
-        self.tcbs[index].flags.clear(Flags::HELD);
+        let tcb = &mut self.tcbs[index];
+        tcb.flags.clear(Flags::HELD);
+        // An empty queue has room for a segment, always: see `Stack::snd_limit`.
+        let most = u32::from(tcb.mss).min(self.config.snd_buf_bytes) as usize;
+        let is_first = tcb.snd_head == BlockId::NONE && tcb.queued() == 0;
+        let one = is_first && may_queue(tcb) && bytes.len() <= most && !bytes.is_empty();
+        if one && send_queue::append_first(tcb, &mut self.pool, bytes, Marks::PUSH) {
+            if !tcb.flags.any(Flags::IN_OUTPUT) {
+                tcb.flags.set(Flags::IN_OUTPUT);
+                self.output_list.push(index);
+            }
+            return bytes.len();
+        }
+        self.send_any(index, bytes)
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, index: u32, bytes: &[u8]) -> usize {
         let taken = self.queue(index, bytes);
         if taken > 0 {
             send_queue::mark_push(&self.tcbs[index], &mut self.pool);
@@ -333,14 +350,7 @@ pub enum SendEnd {
 /// States in which octets can be queued: before our FIN.
 #[inline]
 fn may_queue(tcb: &Tcb) -> bool {
-    let open = matches!(
-        tcb.state(),
-        State::SynSent
-            | State::FastOpened
-            | State::SynReceived
-            | State::Established
-            | State::CloseWait
-    );
+    let open = (State::SynSent..=State::CloseWait).contains(&tcb.state());
     open && !tcb.flags.any(Flags::FIN_QUEUED | Flags::ABORT)
 }
 
