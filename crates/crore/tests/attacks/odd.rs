@@ -76,3 +76,18 @@ fn a_split_handshake_opens_the_connection_that_we_asked_for() {
     peer.says(data(1, 1, b"hello"));
     assert_eq!(peer.app().received, b"hello");
 }
+
+/// Half of the circle of numbers away from what our SYN asks for is neither before it nor behind
+/// it, and no acknowledgment of it.
+#[test]
+fn an_acknowledgment_of_our_syn_from_half_a_circle_away_is_refused() {
+    let mut peer = Peer::new(|_| {});
+    peer.connect().unwrap();
+    peer.turn();
+    peer.hears(&["S 0"]);
+    peer.says(syn().with(Flags::ACK).acking(0x8000_0001));
+    peer.hears(&["R 2147483649"]);
+    assert!(peer.app().calls.is_empty());
+    peer.says(syn().with(Flags::ACK).acking(1));
+    assert_eq!(peer.app().calls, ["connected"]);
+}

@@ -58,7 +58,9 @@ fn reports_that_cannot_be_true_are_ignored() {
     let mut peer = Peer::accepted_after(with_sack, syn_with(1460));
     peer.app_sends_many(14_600);
     peer.hear_all();
-    let lies: [&[(u32, u32)]; 6] = [
+    let lies: [&[(u32, u32)]; 7] = [
+        // Half of the circle away, as long as all that is in flight.
+        &[(0x8000_0001, 0x8000_0001 + 14_600)],
         &[(14_601, 14_602)],
         &[(1461, 14_602)],
         &[(2921, 1461)],

@@ -232,8 +232,8 @@ impl Stack {
         let tcb = &self.tcbs[index];
         // SND.NXT is back at the SYN while that waits to be sent once more.
         let syn_was_sent = tcb.in_flight() > 0 || tcb.backoff > 0;
-        let first = tcb.snd_una + 1;
-        syn_was_sent && ack.ge(first) && ack.le(first + self.octets_on_syn(index))
+        // By distance: half of the circle away a number is neither before nor behind another.
+        syn_was_sent && ack.since(tcb.snd_una + 1) <= self.octets_on_syn(index)
     }
 
     /// Octets on our SYN had filled the send queue, and are acknowledged with it.

@@ -117,9 +117,11 @@ impl Stack {
         let blocks = options.sack.as_slice();
         for (n, &(left, right)) in blocks.iter().enumerate() {
             let (left, right) = (Seq(left), Seq(right));
+            // By distance: half of the circle away a number is neither before nor behind another.
+            let (from, to) = (left.since(tcb.snd_una), right.since(tcb.snd_una));
             if n == 0 && undo::is_duplicate_report(Seq(arrival.ack), (left, right), blocks.get(1)) {
                 seen.duplicate = Some((left, right));
-            } else if left.ge(tcb.snd_una) && left.lt(right) && right.le(tcb.snd_nxt) {
+            } else if from < to && to <= tcb.in_flight() {
                 // What lies before SND.UNA is old, beyond SND.NXT a lie.
                 ranges[count] = (left, right);
                 count += 1;
