@@ -65,8 +65,8 @@ pub(crate) struct Arrival {
     pub(crate) has_options: bool,
     /// The packet is marked (CE), or its segment has ECE or CWR: ECN has something to do.
     pub(crate) has_ecn: bool,
-    /// A segment of an established connection, most likely: ACK and perhaps PSH, no option but
-    /// timestamps, nothing of congestion.
+    /// A segment of an established connection, most likely: ACK and perhaps PSH and FIN, no option
+    /// but timestamps, nothing of congestion.
     pub(crate) is_plain: bool,
 }
 
@@ -122,7 +122,8 @@ impl Arrival {
         self.ts_value = timestamps.value;
         self.ts_echo = timestamps.echo;
         let marked = self.is_marked();
-        if flags.without(tcp::Flags::PSH) == tcp::Flags::ACK && !has_sack && !marked {
+        let text = flags.without(tcp::Flags::PSH.with(tcp::Flags::FIN));
+        if text == tcp::Flags::ACK && !has_sack && !marked {
             (self.has_options, self.has_ecn, self.is_plain) = (false, false, true);
             return;
         }

@@ -36,7 +36,8 @@ pub(crate) struct PlainPath {
 
 impl PlainPath {
     /// The way of a connection to a neighbour of IPv4 that is known; `None`: look closer.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the way of every plain frame")]
     pub(crate) fn of(
         link: &Link,
         addresses: &Addresses,

@@ -23,16 +23,20 @@ impl Stack {
         if self.tcbs[index].state() == State::Closed {
             return;
         }
-        self.unlist(index, None);
+        let hash = self.hash_of(&self.tcbs[index].endpoints());
+        self.finish_listed(index, hash, why, event);
+    }
+
+    /// The same of a connection whose hash in the flow table is at hand.
+    pub(super) fn finish_listed(&mut self, index: u32, hash: u64, why: Closed, event: &mut Event) {
+        self.unlist(index, hash, None);
         self.transitions.end(self.tcbs[index].state().into(), Station::Closed, why);
         self.detach(index, why, event);
     }
 
     /// Takes a connection out of the flow table, or leaves its place to another record. The table
     /// also knows whether the peer had opened it.
-    fn unlist(&mut self, index: u32, successor: Option<Record>) {
-        let endpoints = self.tcbs[index].endpoints();
-        let hash = self.hash_of(&endpoints);
+    fn unlist(&mut self, index: u32, hash: u64, successor: Option<Record>) {
         let mut gone = |id| match successor {
             Some(record) => self.flows.replace(hash, id, record.id()),
             None => self.flows.remove(hash, id),
@@ -41,7 +45,7 @@ impl Stack {
         let listed = accepted || gone(Record::Conn(index).id());
         debug_assert!(listed, "a connection that is not closed is in the flow table");
         if accepted {
-            self.note_closed(endpoints.remote);
+            self.note_closed(self.tcbs[index].remote);
         }
     }
 
@@ -55,13 +59,15 @@ impl Stack {
         let endpoints = tcb.endpoints();
         let timed = tcb.flags.any(Flags::TIMESTAMPS);
         let last = if timed { Last::Timestamp(tcb.ts_recent) } else { Last::Sent(tcb.snd_nxt) };
+        let hash = self.hash_of(&endpoints);
+        let tcb = &self.tcbs[index];
         let (rcv_nxt, tick, wait) = (tcb.rcv_nxt, self.now.tick, self.config.time_wait_ms);
         if self.time_waits.is_full() {
             // The oldest could not be taken away in bounded work: this one goes without.
-            self.unlist(index, None);
+            self.unlist(index, hash, None);
         } else {
             let record = self.time_waits.insert(&endpoints, rcv_nxt, last, tick, wait);
-            self.unlist(index, Some(Record::TimeWait(record)));
+            self.unlist(index, hash, Some(Record::TimeWait(record)));
         }
         self.transitions.took(self.tcbs[index].state().into(), Station::TimeWait);
         self.detach(index, Closed::Finished, event);

@@ -557,7 +557,7 @@ impl Stack {
     }
 
     /// Our FIN is on its way, alone or with the last octets.
-    fn note_fin_sent(&mut self, index: u32) {
+    pub(super) fn note_fin_sent(&mut self, index: u32) {
         let tcb = &mut self.tcbs[index];
         tcb.snd_nxt = tcb.snd_end + 1;
         tcb.flags.clear(Flags::FIN_LOST);

@@ -17,13 +17,14 @@ use crate::arrival::Arrival;
 use crate::budget::Pressure;
 use crate::config::StackConfig;
 use crate::counters::Drop;
-use crate::event::{Event, Events, What};
+use crate::event::{Closed, Event, Events, What};
 use crate::habits::WindowSteps;
 use crate::path::PlainPath;
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::{Now, Stack};
 use crate::tcb::{Flags, Sign, State, Tcb};
+use crate::transitions::Station;
 use core::net::Ipv4Addr;
 use crore_mem::frames::TxBurst;
 use crore_mem::{BlockId, Pool};
@@ -43,10 +44,23 @@ impl Stack {
         if !arrival.is_plain || !self.predicts {
             return false;
         }
-        let tcb = &mut self.tcbs[index];
-        if !is_next(tcb, arrival) {
-            return false;
+        if is_next::<false>(&self.tcbs[index], arrival) {
+            return self.take_plain::<false>(index, arrival, frame_number, events);
         }
+        self.plain_end(index, arrival, frame_number, events)
+    }
+
+    /// A segment that is the next one, with the peer's FIN or without.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two calls, of which one is for nearly all segments")]
+    fn take_plain<const FIN: bool>(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame_number: u16,
+        events: &mut Events,
+    ) -> bool {
+        let tcb = &mut self.tcbs[index];
         let (ack, len) = (Seq(arrival.ack), u32::from(arrival.payload_len));
         let (newly, flight) = (ack.since(tcb.snd_una), tcb.in_flight());
         // A window that is used up grows or is in trouble; a repeat on a connection without SACK
@@ -57,9 +71,23 @@ impl Stack {
         }
         self.counters.segments_in += 1;
         self.counters.plain_in += 1;
-        let tells = len > 0;
         let mut then = plain_ack(tcb, &mut self.pool, self.now, arrival, newly > 0);
-        if tells {
+        let mut what = if len > 0 { What::DATA } else { What::default() };
+        if len > 0 {
+            self.counters.octets_in += u64::from(len);
+            let is_due = self.config.ack_delay_ms == 0;
+            let waits = plain_text(tcb, len, is_due);
+            (then.output, then.owes) = (then.output | waits, !waits);
+        }
+        if FIN {
+            tcb.rcv_nxt += 1;
+            tcb.flags.set(Flags::PEER_FIN | Flags::ACK_NOW);
+            tcb.set_state(State::CloseWait);
+            self.transitions.took(Station::Established, Station::CloseWait);
+            what.set(What::PEER_CLOSED);
+            then.output = true;
+        }
+        if FIN || len > 0 {
             events.push(Event {
                 index,
                 generation: tcb.generation,
@@ -67,12 +95,9 @@ impl Stack {
                 frame: frame_number,
                 start: arrival.payload_start,
                 len: arrival.payload_len,
-                what: What::DATA,
+                what,
                 ..Event::default()
             });
-            self.counters.octets_in += u64::from(len);
-            let is_due = self.config.ack_delay_ms == 0;
-            if plain_text(tcb, len, is_due) { then.output = true } else { then.owes = true }
         }
         if then.output && !tcb.flags.any(Flags::IN_OUTPUT) {
             tcb.flags.set(Flags::IN_OUTPUT);
@@ -87,17 +112,52 @@ impl Stack {
         true
     }
 
+    /// The peer's FIN, or the acknowledgment of ours that a connection in LAST-ACK waits for.
+    #[inline(never)]
+    fn plain_end(
+        &mut self,
+        index: u32,
+        arrival: &Arrival,
+        frame_number: u16,
+        events: &mut Events,
+    ) -> bool {
+        if is_next::<true>(&self.tcbs[index], arrival) {
+            return self.take_plain::<true>(index, arrival, frame_number, events);
+        }
+        let tcb = &self.tcbs[index];
+        let timed = tcb.flags.any(Flags::TIMESTAMPS);
+        let is_last = tcb.state() == State::LastAck
+            && tcb.endpoints() == arrival.endpoints()
+            && arrival.payload_len == 0
+            && !arrival.flags.contains(tcp::Flags::FIN)
+            && Seq(arrival.seq) == tcb.rcv_nxt
+            && Seq(arrival.ack) == tcb.snd_nxt
+            && tcb.snd_nxt == tcb.snd_end + 1
+            && timed == arrival.has_timestamps
+            && (!timed || arrival.ts_value.wrapping_sub(tcb.ts_recent) as i32 >= 0);
+        if !is_last {
+            return false;
+        }
+        self.counters.segments_in += 1;
+        self.counters.plain_in += 1;
+        let mut event = Event { index, generation: tcb.generation, ..Event::default() };
+        self.finish_listed(index, arrival.hash, Closed::Finished, &mut event);
+        events.push(event);
+        true
+    }
+
     /// What a plain connection has to say, in one segment at most: all its octets, never sent
-    /// before, or an acknowledgment that is due. `None`, with nothing done: it is another case.
+    /// before, its FIN with them or alone, or an acknowledgment that is due. `None`, with nothing
+    /// done: it is another case.
     #[inline]
     pub(super) fn say_plainly(&mut self, index: u32, tx: &mut TxBurst) -> Option<Sent> {
         let tcb = &mut self.tcbs[index];
-        let is_plain = self.predicts && tcb.generation & 1 == 1 && is_plain(tcb);
+        let is_plain = self.predicts && tcb.generation & 1 == 1 && says_plainly(tcb);
         if !is_plain || self.budget.pressure() != Pressure::None {
             return None;
         }
         let unsent = tcb.unsent();
-        if unsent == 0 && !tcb.flags.any(Flags::ACK_NOW) {
+        if unsent == 0 && !tcb.flags.any(Flags::ACK_NOW | Flags::FIN_QUEUED) {
             tcb.flags.clear(Flags::IN_OUTPUT);
             if tcb.flags.any(Flags::ACK_OWED) {
                 self.delay_ack(index);
@@ -126,8 +186,13 @@ impl Stack {
         let ts_now = self.now.tick.wrapping_add(self.ts_offset);
         let (by, config) = (MacAddr(self.link.mac), &self.config);
         let mut said = Said { path, by, config, ts_now, seq: tcb.acceptable_seq(), payload: &[] };
+        let fin = tcb.flags.any(Flags::FIN_QUEUED);
+        let flags = if fin { tcp::Flags::ACK | tcp::Flags::FIN } else { tcp::Flags::ACK };
         let len = if unsent == 0 {
-            write_plain(tcb, &said, tcp::Flags::ACK, 0, out)
+            if fin {
+                said.seq = tcb.snd_nxt;
+            }
+            write_plain(tcb, &said, flags, 0, out)
         } else {
             said.seq = tcb.snd_nxt;
             let segment = self.pool.header_mut(id);
@@ -139,7 +204,7 @@ impl Stack {
             said.payload = &holder[usize::from(offset)..][..usize::from(len)];
             let push = if marks & Marks::PUSH != 0 { tcp::Flags::PSH } else { tcp::Flags(0) };
             let ecn = tcb.mark_of_new_data().0;
-            let written = write_plain(tcb, &said, tcp::Flags::ACK | push, ecn, out);
+            let written = write_plain(tcb, &said, flags | push, ecn, out);
             tcb.snd_nxt += u32::from(len);
             tcb.snd_unsent = next;
             self.counters.octets_out += u64::from(len);
@@ -148,7 +213,10 @@ impl Stack {
         tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
         self.commit(len, tx);
         self.counters.plain_out += 1;
-        if unsent > 0 {
+        if fin {
+            self.note_fin_sent(index);
+        }
+        if unsent > 0 || fin {
             self.start_timer(index);
         }
         Some(Sent::All)
@@ -276,6 +344,18 @@ fn write_plain(
     frame.write(said.by, said.config.ttl, said.payload, out)
 }
 
+/// The same of a connection that may be closing, for what it has to say: it has not closed yet.
+/// Its FIN goes when nothing is in flight.
+#[inline]
+fn says_plainly(tcb: &Tcb) -> bool {
+    let state = tcb.state & !(Sign::Ecn as u8);
+    (state == State::Established as u8 || state == State::CloseWait as u8)
+        && !tcb.flags.any(Flags::UNUSUAL_TO_SAY)
+        && tcb.extension == BlockId::NONE
+        && tcb.rcv_queue == BlockId::NONE
+        && (!tcb.flags.any(Flags::FIN_QUEUED) || tcb.in_flight() == 0)
+}
+
 /// True for an established connection of which nothing is to be remembered: no losses, no bulk, no
 /// octets unread or out of order.
 #[inline]
@@ -289,14 +369,15 @@ fn is_plain(tcb: &Tcb) -> bool {
 /// True for the next segment expected by the arrival's own connection: RFC 9293 3.10.7.4, first to
 /// fifth step, and RFC 7323-5.3, where all of them say yes.
 #[inline]
-fn is_next(tcb: &Tcb, arrival: &Arrival) -> bool {
+fn is_next<const FIN: bool>(tcb: &Tcb, arrival: &Arrival) -> bool {
     let (seq, ack) = (Seq(arrival.seq), Seq(arrival.ack));
     let timed = tcb.flags.any(Flags::TIMESTAMPS);
     let room = tcb.rcv_adv.since(seq) as i32;
     tcb.endpoints() == arrival.endpoints()
         && is_plain(tcb)
         && seq == tcb.rcv_nxt
-        && i32::from(arrival.payload_len) <= room
+        && arrival.flags.contains(tcp::Flags::FIN) == FIN
+        && i32::from(arrival.payload_len) + i32::from(FIN) <= room
         && ack.since(tcb.snd_una) <= tcb.in_flight()
         && timed == arrival.has_timestamps
         && (!timed || arrival.ts_value.wrapping_sub(tcb.ts_recent) as i32 >= 0)
@@ -306,11 +387,12 @@ fn is_next(tcb: &Tcb, arrival: &Arrival) -> bool {
 
 impl Flags {
     /// What a plain connection has none of.
-    const UNUSUAL: Self = Self(
-        Self::FIN_QUEUED.0
-            | Self::FIN_SENT.0
+    const UNUSUAL: Self = Self(Self::FIN_QUEUED.0 | Self::PEER_FIN.0 | Self::UNUSUAL_TO_SAY.0);
+
+    /// What a connection has none of that says what it has to say plainly.
+    const UNUSUAL_TO_SAY: Self = Self(
+        Self::FIN_SENT.0
             | Self::FIN_LOST.0
-            | Self::PEER_FIN.0
             | Self::RECOVERY.0
             | Self::LOSS.0
             | Self::PERSIST.0
