@@ -170,7 +170,8 @@ impl Addresses {
 
     /// Our IPv4 address of this number, and whom to send to so that a packet for `remote` gets
     /// there. `None` unless there is just one range of IPv4 addresses: then look closer.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two addresses in memory would be waited for")]
     pub(crate) fn hop_v4(&self, id: u16, remote: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let offset = u32::from(id.wrapping_sub(self.v4.base_id));
         if offset >= self.v4.count || !self.v4.alone {

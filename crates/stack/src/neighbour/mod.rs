@@ -132,7 +132,8 @@ impl Neighbours {
     /// This is each frame's question, with the index that its connection remembers. The entry may
     /// have become another neighbour's since; then the answer is `None`, and it is time to
     /// [`Neighbours::resolve`] again.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "each frame's question")]
     pub fn mac_for(&mut self, index: u32, next_hop: u128) -> Option<[u8; 6]> {
         let entry = self.entries.get_mut(index)?;
         if entry.address != next_hop || !is_usable(entry.state) {
