@@ -59,13 +59,20 @@ pub fn prefetch<T>(place: *const T) {
 
 /// The same for a line that will be written: other cores give it up. Processors that cannot take it
 /// ahead do nothing.
+///
+/// By the instruction's name: of its intrinsic the compiler makes a plain prefetch where not all
+/// processors that it builds for have PREFETCHW, and then the first store waits for the others.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "one instruction, on the packet path")]
 pub fn prefetch_to_write<T>(place: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as for `prefetch`.
+    // SAFETY: as for `prefetch`; where it is not known it does nothing.
     unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_ET0 }>(place.cast());
+        core::arch::asm!(
+            "prefetchw byte ptr [{}]",
+            in(reg) place,
+            options(readonly, nostack, preserves_flags)
+        );
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = place;
