@@ -20,41 +20,48 @@ impl Pattern {
     pub fn fill(self, from: usize, out: &mut [u8]) {
         let (head, rest) = out.split_at_mut(to_next_word(from).min(out.len()));
         self.fill_within_word(from, head);
-        let mut word = (from + head.len()) / WORD;
-        let mut words = rest.chunks_exact_mut(WORD);
-        for place in &mut words {
-            place.copy_from_slice(&self.word(word).to_le_bytes());
-            word += 1;
+        let first = (from + head.len()) / WORD;
+        let (words, tail) = rest.as_chunks_mut::<WORD>();
+        for (at, place) in words.iter_mut().enumerate() {
+            *place = self.word(first + at).to_le_bytes();
         }
-        self.fill_within_word(word * WORD, words.into_remainder());
+        self.fill_within_word((first + words.len()) * WORD, tail);
     }
 
     /// How many of these octets are not the payload's from offset `from` on.
     #[inline]
     pub fn mismatches(self, from: usize, bytes: &[u8]) -> usize {
         let (head, rest) = bytes.split_at(to_next_word(from).min(bytes.len()));
+        let first = (from + head.len()) / WORD;
+        let (words, tail) = rest.as_chunks::<WORD>();
+        let difference = |at: usize| u64::from_le_bytes(words[at]) ^ self.word(first + at);
         let mut bad = self.mismatches_within_word(from, head);
-        let mut word = (from + head.len()) / WORD;
-        let mut words = rest.chunks_exact(WORD);
-        for found in &mut words {
-            let differences = (u64_of(found) ^ self.word(word)).to_le_bytes();
-            bad += differences.iter().filter(|&&difference| difference != 0).count();
-            word += 1;
+        if (0..words.len()).fold(0, |all, at| all | difference(at)) != 0 {
+            let bytes = (0..words.len()).flat_map(|at| difference(at).to_le_bytes());
+            bad += bytes.filter(|&difference| difference != 0).count();
         }
-        bad + self.mismatches_within_word(word * WORD, words.remainder())
+        bad + self.mismatches_within_word((first + words.len()) * WORD, tail)
     }
 
+    /// The seed is mixed well; words of one payload need only be different.
     #[inline]
     fn word(self, number: usize) -> u64 {
-        mixed(self.seed.wrapping_add((number as u64).wrapping_mul(STEP)))
+        let word = self.seed.wrapping_add((number as u64).wrapping_mul(STEP));
+        word ^ word >> 32
     }
 
     fn fill_within_word(self, from: usize, out: &mut [u8]) {
+        if out.is_empty() {
+            return;
+        }
         let (word, at) = (self.word(from / WORD).to_le_bytes(), from % WORD);
         out.copy_from_slice(&word[at..at + out.len()]);
     }
 
     fn mismatches_within_word(self, from: usize, bytes: &[u8]) -> usize {
+        if bytes.is_empty() {
+            return 0;
+        }
         let (word, at) = (self.word(from / WORD).to_le_bytes(), from % WORD);
         bytes.iter().zip(&word[at..]).filter(|(found, wanted)| found != wanted).count()
     }
@@ -64,11 +71,6 @@ impl Pattern {
 #[inline]
 fn to_next_word(from: usize) -> usize {
     from.wrapping_neg() % WORD
-}
-
-#[inline]
-fn u64_of(bytes: &[u8]) -> u64 {
-    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 /// The finalizer of `SplitMix64` (Steele, Lea and Flood, 2014): every bit depends on every bit.

@@ -85,26 +85,25 @@ impl Link {
 
     #[inline]
     fn read_ipv4(&self, frame: &[u8], tuples: &Tuples) -> Option<Segment> {
-        let (head, payload) = plain::Frame::parse(frame)?;
-        let is_ours = head.mac == self.mac
-            && head.src == *self.server.ip()
-            && head.src_port == self.server.port();
-        let index = tuples.index_of(head.dst, head.dst_port).filter(|_| is_ours)?;
-        let mss = match head.options {
+        let view = plain::View::parse(frame)?;
+        let (from, to) = ((view.ports() >> 16) as u16, view.ports() as u16);
+        let is_ours =
+            view.mac() == self.mac && view.src() == *self.server.ip() && from == self.server.port();
+        let index = tuples.index_of(view.dst(), to).filter(|_| is_ours)?;
+        let mss = match view.options() {
             plain::Options::Syn(syn) => syn.mss,
             plain::Options::None | plain::Options::Timestamps(_) => MSS_UNSAID,
         };
         Some(Segment {
             index,
-            seq: head.seq,
-            ack: head.ack,
-            flags: head.flags,
-            window: head.window,
+            seq: (view.seq_ack() >> 32) as u32,
+            ack: view.seq_ack() as u32,
+            flags: view.flags(),
+            window: view.window(),
             mss,
-            timestamps: head.options.timestamps(),
-            // A part of the frame: how far from its front, whatever headers are before it.
-            start: payload.as_ptr().addr() - frame.as_ptr().addr(),
-            len: payload.len(),
+            timestamps: view.timestamps(),
+            start: view.payload_at(),
+            len: view.payload_len(),
         })
     }
 
