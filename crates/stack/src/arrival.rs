@@ -38,7 +38,6 @@ pub(crate) enum Kind {
 /// One frame of a burst. What lies together in a header lies together here.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-#[expect(clippy::struct_excessive_bools, reason = "each spares a later stage a look")]
 pub(crate) struct Arrival {
     pub(crate) remote: u128,
     pub(crate) hash: u64,

@@ -1,9 +1,12 @@
 //! Active OPEN (RFC 9293 3.10.1) and SYN-SENT (3.10.7.3).
 
 use super::arrives::Step;
+use super::fast_open::OnSyn;
+use super::output::{PathTo, Sent};
 use crate::arrival::Arrival;
 use crate::counters::Drop;
 use crate::event::{Closed, Event, What};
+use crate::habits::WindowSteps;
 use crate::interface::mapped;
 use crate::record::Record;
 use crate::seq::Seq;
@@ -12,6 +15,7 @@ use crate::tcb::{Flags, Sign, State, Tcb};
 use crate::transitions::Station;
 use crate::wire_key::Endpoints;
 use core::net::{IpAddr, SocketAddr};
+use crore_mem::frames::TxBurst;
 use crore_mem::{BlockId, Slot};
 use crore_wire::tcp;
 use zerocopy::FromZeros;
@@ -225,6 +229,72 @@ impl Stack {
         }
         self.queue_output(index);
         Step::On
+    }
+
+    /// SYN of an active open, or SYN-ACK of a simultaneous one. The MSS is always on it (RFC 9293
+    /// MUST-14, SHLD-5, MAY-3), SACK-permitted and the window's shift nowhere else (RFC 2018-2);
+    /// its own window is not shifted (RFC 7323-2.2c). Without ACK there is no timestamp to echo
+    /// (RFC 7323-3.2b).
+    pub(super) fn send_syn(&mut self, index: u32, path: &PathTo, tx: &mut TxBurst) -> Sent {
+        let tcb = &self.tcbs[index];
+        if tcb.in_flight() > 0 {
+            return Sent::All;
+        }
+        let answer = tcb.state() == State::SynReceived;
+        let fast_open = if answer { OnSyn::default() } else { self.on_syn(index) };
+        let tcb = &self.tcbs[index];
+        let agreed = |flag| !answer || tcb.flags.any(flag);
+        let options = tcp::Options {
+            mss: Some(self.mss_for(tcb.remote)),
+            window_scale: (self.config.window_scaling && (!answer || tcb.scales != 0))
+                .then(|| self.config.rcv_scale()),
+            sack_permitted: self.config.sack && agreed(Flags::SACK),
+            timestamps: (self.config.timestamps && agreed(Flags::TIMESTAMPS))
+                .then(|| tcp::Timestamps { value: self.ts_now(), echo: tcb.ts_recent }),
+            fast_open: fast_open.option,
+            layout: self.config.option_layout,
+            ..tcp::Options::NONE
+        };
+        let flags = self.flags_of_syn(index);
+        let tcb = &self.tcbs[index];
+        let window = self.opening_window(tcb.mss);
+        let header = tcp::Header {
+            src_port: tcb.local_port,
+            dst_port: tcb.remote_port,
+            seq: tcb.snd_una.0,
+            ack: if answer { tcb.rcv_nxt.0 } else { 0 },
+            flags,
+            window: window as u16,
+            urgent: 0,
+            options,
+        };
+        let sent = match fast_open.octets {
+            // RFC 3168-6.1.1g: no ECT on a SYN, whatever it carries.
+            Some((id, len)) => self.write_block(path, &header, 0, id, 0..usize::from(len), tx),
+            None => self.write_segment(path, &header, &[], tx),
+        };
+        if !sent {
+            return Sent::NoFrame;
+        }
+        if !answer && self.tcbs[index].extension != BlockId::NONE {
+            self.note_on_syn(index, &fast_open);
+        }
+        let window = match self.config.habits.window_steps {
+            WindowSteps::Segments => window,
+            WindowSteps::Octets => self.rcv_buf_of(index),
+        };
+        let first = self.tcbs[index].backoff == 0;
+        let now_us = (self.now.us as u32).max(1);
+        let tcb = &mut self.tcbs[index];
+        tcb.snd_nxt = tcb.snd_una + 1;
+        let edge = tcb.rcv_nxt + window;
+        // An acknowledgment before this answer may have offered more.
+        tcb.rcv_adv = if answer { tcb.rcv_adv.later(edge) } else { edge };
+        if first {
+            tcb.srtt_us8 = now_us;
+        }
+        self.start_syn_timer(index);
+        Sent::All
     }
 
     /// True for an acknowledgment of our SYN, and of octets on it at most.

@@ -166,17 +166,8 @@ impl Stack {
         }
         let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
         let id = if unsent == 0 { BlockId::NONE } else { tcb.snd_unsent };
-        if unsent > 0 {
-            let is_only = id == tcb.snd_tail && tcb.in_flight() == 0;
-            if !is_only || is_after_pause(tcb, self.now, &self.config) {
-                return None;
-            }
-            let segment = self.pool.header(id);
-            // One block with all there is, and room for it in each window.
-            let whole = segment.seq == tcb.snd_nxt && segment.len <= tcb.mss;
-            if !whole || unsent > tcb.snd_wnd || unsent > tcb.cwnd {
-                return None;
-            }
+        if unsent > 0 && !goes_whole(tcb, &self.pool, self.now, &self.config) {
+            return None;
         }
         tcb.flags.clear(Flags::IN_OUTPUT);
         let Some(out) = tx.frame() else {
@@ -290,6 +281,19 @@ fn plain_text(tcb: &mut Tcb, len: u32, is_due: bool) -> bool {
         tcb.flags.set(Flags::ACK_OWED);
     }
     waits
+}
+
+/// True when all that is unsent is in one block and fits into a segment, in each window, and
+/// nothing is in flight.
+#[inline]
+fn goes_whole(tcb: &Tcb, pool: &Pool<Segment>, now: Now, config: &StackConfig) -> bool {
+    let (id, unsent) = (tcb.snd_unsent, tcb.unsent());
+    if id != tcb.snd_tail || tcb.in_flight() != 0 || is_after_pause(tcb, now, config) {
+        return false;
+    }
+    let segment = pool.header(id);
+    let whole = segment.seq == tcb.snd_nxt && segment.len <= tcb.mss;
+    whole && unsent <= tcb.snd_wnd && unsent <= tcb.cwnd
 }
 
 /// True when the congestion window may have to begin anew (RFC 5681 4.1).
