@@ -116,7 +116,7 @@ impl Stack {
         // RFC 6298 5.2, 5.3: nothing in flight, no timer; else it starts anew.
         if tcb.in_flight() > 0 {
             self.start_timer(index);
-        } else if tcb.extension != BlockId::NONE || tcb.is(Sign::Probe) {
+        } else if (tcb.extension != BlockId::NONE || tcb.is(Sign::Probe)) && !tcb.fin_acked() {
             self.flight_is_over(index);
         } else {
             tcb.flags.clear(Flags::TIMED | Flags::PERSIST);
@@ -127,7 +127,9 @@ impl Stack {
             event.what.set(What::WRITABLE);
         }
         let tcb = &self.tcbs[index];
-        if tcb.unsent() > 0 || tcb.flags.any(Flags::FIN_QUEUED | Flags::LOSS | Flags::RECOVERY) {
+        let fin_is_out = tcb.flags.any(Flags::FIN_SENT) && !tcb.flags.any(Flags::FIN_LOST);
+        let fin_waits = tcb.flags.any(Flags::FIN_QUEUED) && !fin_is_out;
+        if tcb.unsent() > 0 || fin_waits || tcb.flags.any(Flags::LOSS | Flags::RECOVERY) {
             self.queue_output(index);
         }
     }

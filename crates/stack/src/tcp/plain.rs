@@ -127,6 +127,8 @@ impl Stack {
         let tcb = &self.tcbs[index];
         let timed = tcb.flags.any(Flags::TIMESTAMPS);
         let is_last = tcb.state() == State::LastAck
+            && !tcb.flags.any(Flags::UNUSUAL_AT_END)
+            && tcb.extension == BlockId::NONE
             && tcb.endpoints() == arrival.endpoints()
             && arrival.payload_len == 0
             && !arrival.flags.contains(tcp::Flags::FIN)
@@ -156,6 +158,7 @@ impl Stack {
         if !is_plain || self.budget.pressure() != Pressure::None {
             return None;
         }
+        let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
         let unsent = tcb.unsent();
         if unsent == 0 && !tcb.flags.any(Flags::ACK_NOW | Flags::FIN_QUEUED) {
             tcb.flags.clear(Flags::IN_OUTPUT);
@@ -164,7 +167,6 @@ impl Stack {
             }
             return Some(Sent::All);
         }
-        let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
         let id = if unsent == 0 { BlockId::NONE } else { tcb.snd_unsent };
         if unsent > 0 && !goes_whole(tcb, &self.pool, self.now, &self.config) {
             return None;
@@ -394,9 +396,11 @@ impl Flags {
     const UNUSUAL: Self = Self(Self::FIN_QUEUED.0 | Self::PEER_FIN.0 | Self::UNUSUAL_TO_SAY.0);
 
     /// What a connection has none of that says what it has to say plainly.
-    const UNUSUAL_TO_SAY: Self = Self(
-        Self::FIN_SENT.0
-            | Self::FIN_LOST.0
+    const UNUSUAL_TO_SAY: Self = Self(Self::FIN_SENT.0 | Self::UNUSUAL_AT_END.0);
+
+    /// What a connection has none of that ends plainly.
+    const UNUSUAL_AT_END: Self = Self(
+        Self::FIN_LOST.0
             | Self::RECOVERY.0
             | Self::LOSS.0
             | Self::PERSIST.0
