@@ -135,7 +135,8 @@ fn the_end_goes_with_the_last_octets_and_every_state_is_told() {
     let (mut peer, fd) = Peer::connected("");
     let start_us = peer.now_us();
     peer.world.sockets.socket_mut(fd).unwrap().nonblocking = true;
-    assert!(peer.world.table().ends_with(" ESTABLISHED\n"), "{}", peer.world.table());
+    // Descriptors are the process's, and other tests have some: no order among them.
+    assert!(peer.world.table().contains(" ESTABLISHED\n"), "{}", peer.world.table());
     // More than the first window: the rest waits, and our FIN behind it.
     assert_eq!(peer.world.send(fd, &[7; 10_500], 0), Ok(10_500));
     peer.world.close(fd).unwrap();
