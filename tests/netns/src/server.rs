@@ -1,5 +1,6 @@
 //! `crore serve` in the server's namespace.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::scene::Scene;
 pub struct Server {
     program: Program,
     address: SocketAddr,
+    /// Huge pages that the system had reserved before.
+    pages_before: u64,
 }
 
 impl Server {
@@ -38,6 +41,7 @@ impl Server {
         (address, port): (IpAddr, u16),
     ) -> Result<Self> {
         let address = SocketAddr::new(address, port);
+        let pages_before = huge_pages()?;
         let listen = address.to_string();
         let mut all = vec!["serve"];
         all.extend(words);
@@ -51,7 +55,7 @@ impl Server {
             }
             Ok((peer::probe(scene, network, address)? == "connected").then_some(()))
         })?;
-        Ok(Self { program, address })
+        Ok(Self { program, address, pages_before })
     }
 
     /// Where it listens.
@@ -69,9 +73,14 @@ impl Server {
         self.program.said()
     }
 
-    /// Its process ends without a word, as by `kill -9`.
+    /// Its process ends without a word, as by `kill -9`. The huge pages that it had reserved are
+    /// given back in its stead.
     pub fn kill(mut self) -> Result<()> {
-        self.program.kill()
+        self.program.kill()?;
+        if huge_pages()? > self.pages_before {
+            fs::write(HUGE_PAGES, self.pages_before.to_string()).context(HUGE_PAGES)?;
+        }
+        Ok(())
     }
 
     /// The same under this traffic. The client's kernel asks again and again, and nobody may tell
@@ -117,3 +126,11 @@ const START_LIMIT: Duration = Duration::from_mins(3);
 /// Retransmission timers back off.
 const REPEAT_LIMIT: Duration = Duration::from_mins(4);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
+
+/// How many huge pages the system has reserved.
+fn huge_pages() -> Result<u64> {
+    let text = fs::read_to_string(HUGE_PAGES).context(HUGE_PAGES)?;
+    text.trim().parse().context(HUGE_PAGES)
+}
+
+const HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
