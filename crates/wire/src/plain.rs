@@ -1,4 +1,4 @@
-//! The frame that nearly all are, read in one look and written in one go: Ethernet without a tag,
+//! The frame that nearly all are, looked at once and written in one go: Ethernet without a tag,
 //! IPv4 without options and whole, TCP with no option, with timestamps alone, or with the four
 //! options that nearly every SYN and its answer have.
 //!
@@ -17,7 +17,7 @@ use crate::ethernet::{EtherType, MacAddr};
 use crate::tcp::{Flags, Timestamps, UsualSyn};
 use crate::{Protocol, tcp};
 
-/// What a plain frame says, but for its payload.
+/// What a plain frame that is to be written says, but for its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Whom it is for on the link.
@@ -149,24 +149,6 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The same in one piece.
-    #[inline]
-    pub fn frame(&self) -> Frame {
-        Frame {
-            mac: self.mac(),
-            traffic_class: self.traffic_class(),
-            src: self.src(),
-            dst: self.dst(),
-            src_port: (self.ports() >> 16) as u16,
-            dst_port: self.ports() as u16,
-            seq: (self.seq_ack() >> 32) as u32,
-            ack: self.seq_ack() as u32,
-            flags: self.flags(),
-            window: self.window(),
-            options: self.options(),
-        }
-    }
-
     /// Whom it is for on the link.
     #[inline]
     pub fn mac(&self) -> MacAddr {
@@ -246,22 +228,9 @@ impl<'a> View<'a> {
     pub fn payload_len(&self) -> usize {
         self.segment.len() - self.header_len
     }
-
-    /// The payload.
-    #[inline]
-    pub fn payload(&self) -> &'a [u8] {
-        &self.segment[self.header_len..]
-    }
 }
 
 impl Frame {
-    /// Reads a frame: see [`View::parse`].
-    #[inline]
-    pub fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let view = View::parse(frame)?;
-        Some((view.frame(), view.payload()))
-    }
-
     /// Writes the frame around `payload` to the front of `out`, with both sums, and says how long
     /// it is. It is sent `by` that address.
     ///
