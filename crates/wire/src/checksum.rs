@@ -277,8 +277,8 @@ const LANES: usize = 2;
 const BLOCK_LEN: usize = 64;
 /// Bytes added in one go where there are few.
 const CHAIN_LEN: usize = 32;
-/// From so many bytes on two lanes are faster than one chain.
-const LONG: usize = 512;
+/// From so many bytes on two lanes are faster than one chain (docs/internals/performance.md).
+const LONG: usize = 192;
 
 #[cfg(test)]
 mod tests;
