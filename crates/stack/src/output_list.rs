@@ -1,5 +1,6 @@
 //! The connections that may have something to send: a ring with a place for each.
 
+use crate::tcb::Flags;
 use crore_mem::{Memory, MemoryError, Table};
 
 /// First in, first out. A flag in the control block keeps a connection from being in it twice.
@@ -20,8 +21,18 @@ impl OutputList {
         self.len
     }
 
+    /// Adds a connection, whose flags say that it is there, unless it is.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two instructions, for nearly every segment")]
+    pub(crate) fn add(&mut self, index: u32, flags: &mut Flags) {
+        if !flags.any(Flags::IN_OUTPUT) {
+            flags.set(Flags::IN_OUTPUT);
+            self.push(index);
+        }
+    }
+
     #[inline]
-    pub(crate) fn push(&mut self, index: u32) {
+    fn push(&mut self, index: u32) {
         debug_assert!(self.len < self.ring.len());
         let at = self.wrapped(u64::from(self.first) + u64::from(self.len));
         self.ring[at] = index;

@@ -24,7 +24,7 @@ use crate::reassembly::Reassembly;
 use crate::record::Record;
 use crate::secret::Secrets;
 use crate::steering::Astray;
-use crate::tcb::{Flags, Tcb};
+use crate::tcb::Tcb;
 use crate::tcp::fast_open::FastOpens;
 use crate::tcp::half_open::HalfOpens;
 use crate::tcp::holding::Holders;
@@ -460,11 +460,7 @@ impl Stack {
     /// Puts a connection into the list of those that may have something to send.
     #[inline]
     pub(crate) fn queue_output(&mut self, index: u32) {
-        let tcb = &mut self.tcbs[index];
-        if !tcb.flags.any(Flags::IN_OUTPUT) {
-            tcb.flags.set(Flags::IN_OUTPUT);
-            self.output_list.push(index);
-        }
+        self.output_list.add(index, &mut self.tcbs[index].flags);
     }
 
     /// One reply to somebody who has no connection; false when there were too many in this tick.

@@ -2,7 +2,8 @@
 //! says how it goes with timestamps).
 //!
 //! Most segments of an established connection are the next ones expected: octets in order, an
-//! acknowledgment of all or part of what is in flight, nothing lost, nothing unusual. A handful of
+//! acknowledgment of all or part of what is in flight, nothing lost, nothing unusual; in the end a
+//! FIN each way and the acknowledgment of ours. A handful of
 //! tests, on lines that are in the cache already, say that a segment is one of these. What then
 //! remains of RFC 9293 3.10.7.4 is done here straight away. Whatever fails a test goes the way of
 //! [`arrives`](super::arrives) and [`output`](super::output), which know all cases, these included:
@@ -99,9 +100,8 @@ impl Stack {
                 ..Event::default()
             });
         }
-        if then.output && !tcb.flags.any(Flags::IN_OUTPUT) {
-            tcb.flags.set(Flags::IN_OUTPUT);
-            self.output_list.push(index);
+        if then.output {
+            self.output_list.add(index, &mut tcb.flags);
         }
         if then.restart {
             self.start_timer(index);
@@ -127,8 +127,7 @@ impl Stack {
         let tcb = &self.tcbs[index];
         let timed = tcb.flags.any(Flags::TIMESTAMPS);
         let is_last = tcb.state() == State::LastAck
-            && !tcb.flags.any(Flags::UNUSUAL_AT_END)
-            && tcb.extension == BlockId::NONE
+            && has_none(tcb, Flags::UNUSUAL_AT_END)
             && tcb.endpoints() == arrival.endpoints()
             && arrival.payload_len == 0
             && !arrival.flags.contains(tcp::Flags::FIN)
@@ -153,6 +152,7 @@ impl Stack {
     /// done: it is another case.
     #[inline]
     pub(super) fn say_plainly(&mut self, index: u32, tx: &mut TxBurst) -> Option<Sent> {
+        let ts_now = self.ts_now();
         let tcb = &mut self.tcbs[index];
         let is_plain = self.predicts && tcb.generation & 1 == 1 && says_plainly(tcb);
         if !is_plain || self.budget.pressure() != Pressure::None {
@@ -176,7 +176,6 @@ impl Stack {
             self.counters.drop(Drop::TxFull);
             return Some(Sent::NoFrame);
         };
-        let ts_now = self.now.tick.wrapping_add(self.ts_offset);
         let (by, config) = (MacAddr(self.link.mac), &self.config);
         let mut said = Said { path, by, config, ts_now, seq: tcb.acceptable_seq(), payload: &[] };
         let fin = tcb.flags.any(Flags::FIN_QUEUED);
@@ -350,26 +349,28 @@ fn write_plain(
     frame.write(said.by, said.config.ttl, said.payload, out)
 }
 
-/// The same of a connection that may be closing, for what it has to say: it has not closed yet.
-/// Its FIN goes when nothing is in flight.
-#[inline]
-fn says_plainly(tcb: &Tcb) -> bool {
-    let state = tcb.state & !(Sign::Ecn as u8);
-    (state == State::Established as u8 || state == State::CloseWait as u8)
-        && !tcb.flags.any(Flags::UNUSUAL_TO_SAY)
-        && tcb.extension == BlockId::NONE
-        && tcb.rcv_queue == BlockId::NONE
-        && (!tcb.flags.any(Flags::FIN_QUEUED) || tcb.in_flight() == 0)
-}
-
 /// True for an established connection of which nothing is to be remembered: no losses, no bulk, no
 /// octets unread or out of order.
 #[inline]
 fn is_plain(tcb: &Tcb) -> bool {
-    tcb.state & !(Sign::Ecn as u8) == State::Established as u8
-        && !tcb.flags.any(Flags::UNUSUAL)
-        && tcb.extension == BlockId::NONE
-        && tcb.rcv_queue == BlockId::NONE
+    tcb.state & !(Sign::Ecn as u8) == State::Established as u8 && has_none(tcb, Flags::UNUSUAL)
+}
+
+/// The same for what a connection has to say: it may be closing, and has not sent its FIN yet,
+/// which goes when nothing is in flight.
+#[inline]
+fn says_plainly(tcb: &Tcb) -> bool {
+    let state = tcb.state & !(Sign::Ecn as u8);
+    (state == State::Established as u8 || state == State::CloseWait as u8)
+        && has_none(tcb, Flags::UNUSUAL_TO_SAY)
+        && (!tcb.flags.any(Flags::FIN_QUEUED) || tcb.in_flight() == 0)
+}
+
+/// True for a connection without these flags and without memory besides its control block and its
+/// send queue.
+#[inline]
+fn has_none(tcb: &Tcb, unusual: Flags) -> bool {
+    !tcb.flags.any(unusual) && tcb.extension == BlockId::NONE && tcb.rcv_queue == BlockId::NONE
 }
 
 /// True for the next segment expected by the arrival's own connection: RFC 9293 3.10.7.4, first to

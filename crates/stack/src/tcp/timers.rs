@@ -439,22 +439,15 @@ impl Stack {
         if tcb.extension != BlockId::NONE {
             extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
-        let waits = is_probe || ms > RECENT_MS + RECENT_SLACK_MS;
-        if waits && tcb.flags.any(Flags::RECENT) {
-            return;
-        }
-        if waits && self.recent.push(index, tick) {
-            tcb.flags.set(Flags::RECENT);
-        } else {
-            self.wheel.arm(&mut tcb.mark, index, at);
-        }
+        self.watch(index, at, is_probe || ms > RECENT_MAX_MS);
     }
 
-    /// Sees to it that the connection is looked at by tick `at`, `ms` from now.
-    #[inline]
-    fn watch(&mut self, index: u32, at: u32, ms: u32) {
+    /// Sees to it that the connection is looked at by tick `at`, which may be late by the wait of
+    /// recent timers or not.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
+    fn watch(&mut self, index: u32, at: u32, waits: bool) {
         let tcb = &mut self.tcbs[index];
-        let waits = ms > RECENT_MS + RECENT_SLACK_MS;
         if waits && tcb.flags.any(Flags::RECENT) {
             return;
         }
@@ -480,8 +473,7 @@ impl Stack {
         if !tcb.flags.any(Flags::ACK_TIMED) {
             tcb.ack_deadline = at as u16;
             tcb.flags.set(Flags::ACK_TIMED);
-            let ms = self.config.ack_delay_ms;
-            self.watch(index, at, ms);
+            self.watch(index, at, self.config.ack_delay_ms > RECENT_MAX_MS);
         }
     }
 }
@@ -529,8 +521,9 @@ pub(crate) const DUE_MAX: usize = 64;
 /// Timers moved into the wheel in one call, at most; more than one turn sets.
 const RECENT_BURST: u32 = 64;
 
-/// A timer this much longer than the wait can wait: the move itself may be late.
-const RECENT_SLACK_MS: u32 = 12;
+/// A timer longer than this can wait: twelve milliseconds more than the wait, since the move itself
+/// may be late.
+const RECENT_MAX_MS: u32 = RECENT_MS + 12;
 
 /// True for a connection that keepalive is for: open, and owed nothing by the peer (RFC 9293
 /// MUST-26).

@@ -42,10 +42,7 @@ impl Stack {
         let is_first = tcb.snd_head == BlockId::NONE && tcb.queued() == 0;
         let one = is_first && may_queue(tcb) && bytes.len() <= most && !bytes.is_empty();
         if one && send_queue::append_first(tcb, &mut self.pool, bytes, Marks::PUSH) {
-            if !tcb.flags.any(Flags::IN_OUTPUT) {
-                tcb.flags.set(Flags::IN_OUTPUT);
-                self.output_list.push(index);
-            }
+            self.output_list.add(index, &mut tcb.flags);
             return bytes.len();
         }
         self.send_any(index, bytes)
