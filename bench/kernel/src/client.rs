@@ -8,7 +8,6 @@ use socket2::Socket;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// What one thread has to do.
@@ -62,7 +61,7 @@ pub(crate) fn run(share: Share, orders: &Orders, done: &Done) -> Result<(), Kern
         match phase {
             Phase::Open => {
                 done.idle_in.store(phase as u32 + 1, Ordering::Release);
-                thread::sleep(Duration::from_millis(1));
+                orders.wait_while_open();
             }
             Phase::Ask => client.ask()?,
             Phase::Churn => client.churn()?,

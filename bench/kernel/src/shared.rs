@@ -1,7 +1,7 @@
 //! What the threads of a run tell each other.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// What the clients are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub(crate) enum Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     phase: AtomicU32,
+    /// Held while the phase changes, and told to all who wait for that.
+    changing: Mutex<()>,
+    changed: Condvar,
     /// No more connections: the memory is full.
     stop_opening: AtomicBool,
     stop_server: AtomicBool,
@@ -55,7 +58,18 @@ impl Orders {
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.phase.store(phase as u32, Ordering::Relaxed);
+        drop(changing);
+        self.changed.notify_all();
+    }
+
+    /// Sleeps while there are orders to wait: who looked again each millisecond would disturb what
+    /// is measured in turn on the same processor.
+    pub(crate) fn wait_while_open(&self) {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.changed.wait_while(changing, |()| self.phase() == Phase::Open);
+        drop(open);
     }
 
     pub(crate) fn stop_opening(&self) {
