@@ -130,10 +130,10 @@ impl Queue {
             more as u32
         });
         self.counters.tx_busy += u64::from(free == 0);
+        if let Err(fault) = self.look_ahead(free as u16) {
+            self.fail(fault);
+        }
         for _ in 0..free {
-            if let Err(fault) = self.look_ahead() {
-                self.fail(fault);
-            }
             let (start, capacity) = self.place_to_write();
             let token = self.lent.tx_next;
             self.lent.tx_next += 1;
@@ -285,17 +285,20 @@ impl Queue {
         Ok(room.saturating_sub(self.lent.tx).min(more))
     }
 
-    /// Reads where the next frame to be lent will be copied to, and asks for the lines there while
-    /// its bytes are still being made. Who writes in place knows best which lines it needs.
+    /// Reads where the next `count` frames to be lent will be copied to, and asks for the lines
+    /// there while their bytes are still being made. Who writes in place knows best which lines it
+    /// needs.
     #[inline]
-    fn look_ahead(&mut self) -> Result<(), Fault> {
+    fn look_ahead(&mut self, count: u16) -> Result<(), Fault> {
         let Some(Session { tx: Some(tx), in_place, .. }) = &self.session else { return Ok(()) };
-        let ahead = self.lent.tx as u16;
-        tx.prefetch_descriptor(ahead);
+        let first = self.lent.tx as u16;
+        tx.prefetch_descriptors(first, count);
         if !in_place {
-            let target = tx.target(ahead)?;
-            tx.prefetch(&target);
-            self.targets[tx.place(ahead) % TX_BURST_MAX] = target;
+            for ahead in first..first + count {
+                let target = tx.target(ahead)?;
+                tx.prefetch(&target);
+                self.targets[tx.place(ahead) % TX_BURST_MAX] = target;
+            }
         }
         Ok(())
     }

@@ -82,7 +82,9 @@ impl Piece {
     /// Asks for its first lines, those that it has.
     #[inline]
     pub(super) fn prefetch(&self) {
-        first_lines(self.len).for_each(|at| prefetch(self.start.wrapping_add(at)));
+        for at in first_lines(self.len) {
+            prefetch(self.start.wrapping_add(at));
+        }
     }
 }
 
@@ -280,12 +282,13 @@ impl Sender {
         Ok(target)
     }
 
-    /// Asks for the descriptor of a frame that will be sent soon after the `ahead`th from now on.
-    /// The peer wrote it last.
+    /// Asks for the descriptors of `count` frames that will be sent soon after the `ahead`th from
+    /// now on, as far as the peer has given buffers. It wrote them last.
     #[inline]
-    pub(super) fn prefetch_descriptor(&self, ahead: u16) {
-        let ahead = ahead + DESCRIPTORS_AHEAD;
-        if ahead < self.limit.wrapping_sub(self.next) {
+    pub(super) fn prefetch_descriptors(&self, ahead: u16, count: u16) {
+        let known = self.limit.wrapping_sub(self.next);
+        let first = ahead + DESCRIPTORS_AHEAD;
+        for ahead in (first..known.min(first + count)).step_by(DESCRIPTORS_A_LINE) {
             self.ring.prefetch_to_write(self.next.wrapping_add(ahead));
         }
     }
@@ -294,8 +297,9 @@ impl Sender {
     /// where the peer read them last.
     #[inline]
     pub(super) fn prefetch(&self, target: &Target) {
-        let line = |at| prefetch_to_write(target.start.wrapping_add(at));
-        first_lines(self.last_len).for_each(line);
+        for at in first_lines(self.last_len) {
+            prefetch_to_write(target.start.wrapping_add(at));
+        }
     }
 
     /// The place of the `ahead`th frame from now on, counted on for ever.
@@ -386,13 +390,14 @@ fn reach(
 /// Where the first lines of a frame of so many bytes begin, wherever in a line it does itself. A
 /// line may be named twice: that is cheaper than a branch that is often taken wrongly.
 #[inline]
-fn first_lines(len: u32) -> impl Iterator<Item = usize> {
+fn first_lines(len: u32) -> [usize; 3] {
     let last = len.saturating_sub(1) as usize;
-    [0, LINE_BYTES, 2 * LINE_BYTES].into_iter().map(move |at| at.min(last))
+    [0, LINE_BYTES.min(last), (2 * LINE_BYTES).min(last)]
 }
 
 /// Four cache lines of descriptors.
 const DESCRIPTORS_AHEAD: u16 = 16;
+const DESCRIPTORS_A_LINE: usize = 4;
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug)]
