@@ -8,7 +8,9 @@ use crore_wire::{Protocol, icmpv4, ipv4, udp};
 /// Frames of one length, by their numbers.
 #[derive(Clone, Debug)]
 pub struct Numbered {
-    /// Headers, and room for the payload.
+    headers: [u8; PAYLOAD_AT],
+    len: usize,
+    /// Others are compared with it.
     frame: Vec<u8>,
 }
 
@@ -16,31 +18,46 @@ impl Numbered {
     /// Frames of `len` bytes, at least [`LEN_MIN`].
     pub fn new(len: usize) -> Self {
         assert!((LEN_MIN..=LEN_MAX).contains(&len), "frames of {len} bytes");
-        let mut frame = vec![0; len];
+        let mut headers = [0; PAYLOAD_AT];
         let ip_len = len - ethernet::HEADER_LEN;
         let payload_len = ip_len - ipv4::HEADER_LEN;
-        let at = write_headers(&mut frame, Protocol::UDP, payload_len as u16);
+        let at = write_headers(&mut headers, Protocol::UDP, payload_len as u16);
         let payload_len = (payload_len - udp::HEADER_LEN) as u16;
         // Without a checksum: the payload is compared byte by byte.
         udp::Header { src_port: PORTS.0, dst_port: PORTS.1, payload_len }
-            .write(&mut frame[at..], 0);
-        Self { frame }
+            .write(&mut headers[at..], 0);
+        Self { headers, len, frame: vec![0; len] }
     }
 
     /// Bytes of each.
     pub fn frame_len(&self) -> usize {
-        self.frame.len()
+        self.len
     }
 
-    /// The frame of this number.
-    pub fn numbered(&mut self, number: u64) -> &[u8] {
+    /// Writes the frame of this number to where `place` begins, and nothing twice: whoever reads it
+    /// next in wider words than it was written in waits for them.
+    #[inline]
+    pub fn write(&self, number: u64, place: &mut [u8]) {
+        let (headers, payload) = place[..self.len].split_at_mut(PAYLOAD_AT);
+        headers.copy_from_slice(&self.headers);
         let mut word = number;
-        for chunk in self.frame[PAYLOAD_AT..].chunks_mut(8) {
-            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        let mut chunks = payload.chunks_exact_mut(8);
+        for chunk in &mut chunks {
+            chunk.copy_from_slice(&word.to_le_bytes());
             // SplitMix64's step and part of its mix: no two numbers have the same bytes.
             word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
             word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         }
+        for (byte, of_word) in chunks.into_remainder().iter_mut().zip(word.to_le_bytes()) {
+            *byte = of_word;
+        }
+    }
+
+    /// The frame of this number.
+    pub fn numbered(&mut self, number: u64) -> &[u8] {
+        let mut frame = std::mem::take(&mut self.frame);
+        self.write(number, &mut frame);
+        self.frame = frame;
         &self.frame
     }
 

@@ -15,11 +15,16 @@ pub(crate) struct End {
     tx: TxBurst,
 }
 
-/// The time and the cycles of what goes on.
+/// The time and the cycles of what goes on. By the processor's counter: a look at the system's
+/// clock for each burst takes as long as some of its frames.
 struct Account {
     traffic: Traffic,
-    first: Option<Instant>,
-    last: Instant,
+    begin: (Instant, u64),
+    /// The ends of the first and of the last burst with frames in it.
+    first: Option<u64>,
+    last: u64,
+    /// How often more was hoped for since then.
+    looks: u32,
 }
 
 impl End {
@@ -37,10 +42,10 @@ impl End {
 
     /// Sends frames of `len` bytes, numbered from zero, as there is room.
     pub(crate) fn send(&mut self, count: u64, len: usize) -> Traffic {
-        let (mut frames, mut account) = (Numbered::new(len), Account::new());
+        let (frames, mut account) = (Numbered::new(len), Account::new());
         while account.traffic.sent < count && account.is_patient() {
             let begin = MachineClock.cycles();
-            let sent = self.send_from(&mut frames, account.traffic.sent, count);
+            let sent = self.send_from(&frames, account.traffic.sent, count);
             account.traffic.sent += sent;
             account.book(sent, begin);
         }
@@ -79,7 +84,7 @@ impl End {
         window: u64,
         is_swapped: bool,
     ) -> Traffic {
-        let (mut frames, mut expected) = (Numbered::new(len), Numbered::new(len));
+        let (frames, mut expected) = (Numbered::new(len), Numbered::new(len));
         let mut account = Account::new();
         while account.traffic.received < count && account.is_patient() {
             let begin = MachineClock.cycles();
@@ -92,7 +97,7 @@ impl End {
             self.link.rx_release(&mut self.rx);
             account.traffic.received += received as u64;
             let limit = count.min(account.traffic.received + window);
-            let sent = self.send_from(&mut frames, account.traffic.sent, limit);
+            let sent = self.send_from(&frames, account.traffic.sent, limit);
             account.traffic.sent += sent;
             account.book(received as u64 + sent, begin);
         }
@@ -126,7 +131,7 @@ impl End {
     }
 
     /// Sends frames from number `from` up to `limit`, as many as go in one burst.
-    fn send_from(&mut self, frames: &mut Numbered, from: u64, limit: u64) -> u64 {
+    fn send_from(&mut self, frames: &Numbered, from: u64, limit: u64) -> u64 {
         let want = limit.saturating_sub(from).min(BURST as u64) as usize;
         if want == 0 {
             return 0;
@@ -136,9 +141,8 @@ impl End {
         let waiting = self.tx.len();
         for i in waiting..want {
             let Some(place) = self.tx.frame() else { break };
-            let frame = frames.numbered(from + i as u64);
-            place[..frame.len()].copy_from_slice(frame);
-            self.tx.commit(frame.len());
+            frames.write(from + i as u64, place);
+            self.tx.commit(frames.frame_len());
         }
         self.link.tx_burst(&mut self.tx) as u64
     }
@@ -153,31 +157,46 @@ impl Drop for End {
 
 impl Account {
     fn new() -> Self {
-        Self { traffic: Traffic::default(), first: None, last: Instant::now() }
+        let (begin, now) = (Instant::now(), MachineClock.cycles());
+        let (traffic, first) = (Traffic::default(), None);
+        Self { traffic, begin: (begin, now), first, last: now, looks: 0 }
     }
 
     /// Books a burst that began at this cycle, if there was anything in it.
     fn book(&mut self, frames: u64, begin: u64) {
         if frames > 0 {
-            self.traffic.busy_cycles += MachineClock.cycles() - begin;
-            self.last = Instant::now();
+            self.last = MachineClock.cycles();
+            self.traffic.busy_cycles += self.last - begin;
             self.first.get_or_insert(self.last);
+            self.looks = 0;
         }
     }
 
     /// False when nothing has happened for so long that nothing will.
-    fn is_patient(&self) -> bool {
-        self.last.elapsed() < PATIENCE
+    fn is_patient(&mut self) -> bool {
+        self.looks = self.looks.wrapping_add(1);
+        !self.looks.is_multiple_of(LOOKS)
+            || self.seconds(self.last, MachineClock.cycles()) < PATIENCE.as_secs_f64()
     }
 
     fn end(self) -> Traffic {
-        let seconds = self.first.map_or(0.0, |first| (self.last - first).as_secs_f64());
+        let seconds = self.first.map_or(0.0, |first| self.seconds(first, self.last));
         Traffic { seconds, ..self.traffic }
+    }
+
+    /// From one reading of the counter to another one.
+    fn seconds(&self, from: u64, to: u64) -> f64 {
+        let (begin, then) = self.begin;
+        let (passed, now) = (begin.elapsed().as_secs_f64(), MachineClock.cycles());
+        passed * (to - from) as f64 / (now - then) as f64
     }
 }
 
 /// As many as testpmd takes at once.
 const BURST: usize = 32;
+
+/// Bursts from one look at the clock to the next.
+const LOOKS: u32 = 1 << 16;
 
 const IDLE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
