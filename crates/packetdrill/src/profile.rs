@@ -28,6 +28,7 @@ pub(crate) fn settings(profile: Profile) -> StackConfig {
             config.syn_retries = 5;
             config.fast_open.unknown_mss = Some(1460);
             config.habits.reset_given_up = false;
+            config.habits.probes_repeat = false;
             config.habits.slow_start_acks_max = u32::MAX;
         }
         Profile::FreeBsd => {

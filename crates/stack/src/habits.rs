@@ -21,6 +21,11 @@ pub struct Habits {
     pub acks_small_segments: bool,
     /// Tell the peer of a connection that was given up because nothing of it was acknowledged.
     pub reset_given_up: bool,
+    /// A tail loss probe repeats the last of several segments even where there is a new one to send
+    /// instead (RFC 8985 7.3): that a repeat arrived is said at once, and a new segment that is
+    /// alone may be acknowledged after the delay. When not one of several segments was answered,
+    /// it is their acknowledgment that was lost, most likely.
+    pub probes_repeat: bool,
     /// The most segments that one acknowledgment adds to the window in slow start: the L of
     /// RFC 9406 4.2 and RFC 3465.
     pub slow_start_acks_max: u32,
@@ -45,6 +50,7 @@ impl Default for Habits {
             quick_acks_after_loss: true,
             acks_small_segments: false,
             reset_given_up: true,
+            probes_repeat: true,
             slow_start_acks_max: 8,
         }
     }

@@ -75,6 +75,40 @@ fn the_tail_of_a_flight_is_probed_for() {
     assert_eq!(world.counters(0).timeouts, 0);
 }
 
+/// A flight whose acknowledgments are all lost, with more to send and no room in the window: a
+/// repeat of the last segment is answered at once, a new segment only after the peer's delay.
+#[test]
+fn the_answer_to_a_probe_does_not_wait_for_a_second_segment() {
+    for repeats in [true, false] {
+        let mut world = quiet_pair(|config| config.habits.probes_repeat = repeats);
+        world.send(0, 30 * MSS);
+        let quiet_until_us = world.now_us + 3 * RTT_US / 2;
+        world.run_for(10 * RTT_US, |seen| {
+            let is_lost = seen.from == 1 && seen.at_us < quiet_until_us;
+            if is_lost { Fate::Lost } else { Fate::Arrives }
+        });
+        assert_arrived(&mut world, 100 + 30 * MSS);
+        let counters = world.counters(0);
+        assert_eq!((counters.tail_probes, counters.timeouts), (1, 0));
+        assert_eq!(counters.retransmits, u64::from(repeats));
+        let sent = world.seen.iter().find(|s| s.from == 0 && s.at_us > quiet_until_us).unwrap();
+        let answer = world.seen.iter().find(|s| s.from == 1 && s.at_us > sent.at_us).unwrap();
+        let is_prompt = answer.at_us - sent.at_us < RTT_US;
+        assert_eq!(is_prompt, repeats, "{}", world.story());
+    }
+}
+
+/// The last octets and the FIN behind them.
+#[test]
+fn the_tail_before_a_fin_is_probed_for() {
+    let mut world = quiet_pair(|_| {});
+    world.send(0, 10 * MSS);
+    world.act(0, |service, turn| turn.conn(service.conn.unwrap()).unwrap().close());
+    world.run_for(10 * RTT_US, lose(&[9, 10]));
+    assert_arrived(&mut world, 100 + 10 * MSS);
+    assert_eq!((world.counters(0).tail_probes, world.counters(0).timeouts), (1, 0));
+}
+
 /// RFC 8985-7.3e: the retransmission timer is behind the probe.
 #[test]
 fn a_lost_probe_is_followed_by_the_timeout() {

@@ -71,14 +71,18 @@ impl Stack {
     fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
         let path = self.path_of(index, tx)?;
         let tcb = &self.tcbs[index];
-        let window = tcb.snd_wnd.saturating_sub(tcb.in_flight());
-        if tcb.unsent() > 0 && tcb.snd_unsent != BlockId::NONE {
+        let last = self.last_sent(tcb);
+        let several = tcb.in_flight() > u32::from(tcb.mss);
+        let repeats = self.config.habits.probes_repeat && several && last.is_some();
+        if tcb.unsent() > 0 && tcb.snd_unsent != BlockId::NONE && !repeats {
             let id = tcb.snd_unsent;
             let segment = self.pool.header(id);
             let skip = tcb.snd_nxt.since(segment.seq) as u16;
             let len = (segment.len - skip).min(tcb.mss);
-            let fits = u32::from(len) <= window;
-            return (fits && self.send_block(index, id, skip, len, &path, tx)).then_some(false);
+            let window = tcb.snd_wnd.saturating_sub(tcb.in_flight());
+            if u32::from(len) <= window {
+                return self.send_block(index, id, skip, len, &path, tx).then_some(false);
+            }
         }
         if tcb.snd_head == BlockId::NONE {
             // Only our FIN is in flight.
@@ -86,13 +90,29 @@ impl Stack {
             let header = self.header_for(index, end, flags, Report::NONE);
             return self.write_segment(&path, &header, &[], tx).then_some(true);
         }
-        let id = tcb.snd_tail;
-        let segment = self.pool.header(id);
-        if segment.marks & Marks::SENT == 0 || segment.len > tcb.mss {
-            return None;
-        }
-        let len = segment.len;
+        let id = last?;
+        let len = self.pool.header(id).len;
         self.send_block(index, id, 0, len, &path, tx).then_some(true)
+    }
+
+    /// The block that ends what was sent, if it went in one segment. In a long queue with more to
+    /// send it is not looked for.
+    fn last_sent(&self, tcb: &Tcb) -> Option<BlockId> {
+        let some = |id: BlockId| (id != BlockId::NONE).then_some(id);
+        let behind = |id: &BlockId| some(self.pool.header(*id).next);
+        let first = some(tcb.snd_head)?;
+        let all_sent = tcb.snd_unsent == BlockId::NONE;
+        let id = if all_sent {
+            tcb.snd_tail
+        } else {
+            let mut queue = core::iter::successors(Some(first), behind).take(LOOKED_AT_MAX);
+            queue.find(|id| behind(id) == Some(tcb.snd_unsent))?
+        };
+        let segment = self.pool.header(id);
+        let is_whole = segment.marks & Marks::SENT != 0 && segment.len <= tcb.mss;
+        // Of the block behind it a part may have been sent.
+        let is_end = all_sent || segment.seq + u32::from(segment.len) == tcb.snd_nxt;
+        (is_whole && is_end).then_some(id)
     }
 
     /// RFC 8985-7.4a, RFC 8985-7.4b: what the acknowledgment says of the probe. One that repaired a
@@ -163,6 +183,9 @@ fn may_probe(config: &StackConfig, pool: &Pool<Segment>, tcb: &Tcb) -> bool {
         tcb.extension != BlockId::NONE && extension::of(pool, tcb.extension).has(Bits::PROBE);
     apt && !under_way
 }
+
+/// Blocks between the first one and the last one that was sent, at most, when that is looked for.
+const LOOKED_AT_MAX: usize = 32;
 
 /// How long peers delay an acknowledgment.
 const ACK_DELAY_MS: u32 = 200;

@@ -147,7 +147,10 @@ fn full_size(impairment: &Impairment) -> (u64, usize) {
 
 fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row>> {
     let mut network = match &cell.link {
-        Some(impairment) => Network::impaired(scene, impairment, None)?,
+        Some(impairment) => {
+            let capture = std::env::var("CRORE_CAPTURE").ok().map(std::path::PathBuf::from);
+            Network::impaired(scene, impairment, capture.as_deref())?
+        }
         None => Network::direct()?,
     };
     let root = scene.folder().join("root");
