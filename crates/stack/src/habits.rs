@@ -24,7 +24,8 @@ pub struct Habits {
     /// A tail loss probe repeats the last of several segments even where there is a new one to send
     /// instead (RFC 8985 7.3): that a repeat arrived is said at once, and a new segment that is
     /// alone may be acknowledged after the delay. When not one of several segments was answered,
-    /// it is their acknowledgment that was lost, most likely.
+    /// it is their acknowledgment that was lost, most likely. And recovery is probed too, by a
+    /// repeat of the first segment: without it what is left is the retransmission timer.
     pub probes_repeat: bool,
     /// The most segments that one acknowledgment adds to the window in slow start: the L of
     /// RFC 9406 4.2 and RFC 3465.

@@ -98,6 +98,29 @@ fn the_answer_to_a_probe_does_not_wait_for_a_second_segment() {
     }
 }
 
+/// A retransmission that nothing follows is lost, or the acknowledgment that it brings.
+#[test]
+fn a_recovery_that_hears_nothing_is_probed() {
+    for answer_is_lost in [false, true] {
+        let mut world = quiet_pair(|_| {});
+        world.send(0, 10 * MSS);
+        let (mut sent, mut repeats) = (0, 0);
+        world.run_for(6 * RTT_US, |seen| {
+            let data = seen.from == 0 && seen.len > 0;
+            sent += u32::from(data);
+            repeats += u32::from(data && sent > 10);
+            let first_time = data && sent == 3;
+            let retransmission = data && repeats == 1 && !answer_is_lost;
+            let answer = seen.from == 1 && repeats == 1 && answer_is_lost;
+            if first_time || retransmission || answer { Fate::Lost } else { Fate::Arrives }
+        });
+        assert_arrived(&mut world, 100 + 10 * MSS);
+        let counters = world.counters(0);
+        assert_eq!((counters.tail_probes, counters.timeouts), (1, 0), "{}", world.story());
+        assert_eq!(counters.retransmits, 2);
+    }
+}
+
 /// The last octets and the FIN behind them.
 #[test]
 fn the_tail_before_a_fin_is_probed_for() {

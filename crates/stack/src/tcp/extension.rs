@@ -150,6 +150,11 @@ impl Extension {
         self.bits & bits != 0
     }
 
+    /// True for the end of a segment that a probe under way repeats.
+    pub(super) fn is_repeated_probe(&self, end: Seq) -> bool {
+        self.has(Bits::PROBE) && self.has(Bits::PROBE_REPEATS) && self.probe_end == end
+    }
+
     #[inline]
     pub(super) fn set(&mut self, bits: u8, on: bool) {
         self.bits = if on { self.bits | bits } else { self.bits & !bits };

@@ -1,5 +1,8 @@
 //! Tail loss probes (RFC 8985 7): when the last segments of a flight are lost nothing follows that
 //! would tell, so one more is sent long before the retransmission timer runs out.
+//!
+//! Nor does anything follow in recovery when the last that went is a retransmission, and it is lost
+//! or its acknowledgment is: then it goes once more, on the same terms.
 
 use super::congestion::Signal;
 use super::ecn;
@@ -20,8 +23,10 @@ impl Stack {
     /// due later: the probe goes now and the timer starts anew (RFC 8985 7.2). False when none
     /// goes: then it is a timeout.
     pub(super) fn probes_before_timeout(&mut self, index: u32, tx: &mut TxBurst) -> bool {
-        let probed =
-            may_probe(&self.config, &self.pool, &self.tcbs[index]) && self.probe_now(index, tx);
+        let tcb = &self.tcbs[index];
+        let probed = !tcb.flags.any(Flags::RECOVERY)
+            && may_probe(&self.config, &self.pool, tcb)
+            && self.probe_now(index, tx);
         if probed {
             self.start_rto(index);
         }
@@ -45,35 +50,40 @@ impl Stack {
         if !self.open_extension(index) {
             return false;
         }
+        let tcb = &self.tcbs[index];
+        let first = tcb.flags.any(Flags::RECOVERY).then_some(tcb.snd_head);
         let Some(repeats) = self.send_tail(index, tx) else { return false };
         self.counters.tail_probes += 1;
         let tcb = &self.tcbs[index];
+        let end = first.filter(|&id| id != BlockId::NONE).map(|id| self.pool.header(id).end());
         let loss = extension::of_mut(&mut self.pool, tcb.extension);
-        loss.probe_end = tcb.snd_nxt;
+        loss.probe_end = end.unwrap_or(tcb.snd_nxt);
         loss.set(Bits::PROBE, true);
         loss.set(Bits::PROBE_REPEATS, repeats);
         true
     }
 
-    /// True when the last segment was sent long enough ago: the deadline was set with the flight's
-    /// first one.
+    /// True when the segment that a probe would repeat was sent long enough ago: the deadline was
+    /// set with the flight's first one.
     fn is_flight_quiet(&self, index: u32) -> bool {
         let tcb = &self.tcbs[index];
-        if tcb.unsent() > 0 || tcb.snd_head == BlockId::NONE {
+        let recovers = tcb.flags.any(Flags::RECOVERY);
+        if tcb.unsent() > 0 && !recovers || tcb.snd_head == BlockId::NONE {
             return true;
         }
-        let tail = self.pool.header(tcb.snd_tail);
-        let age_us = (self.now.us as u32).wrapping_sub(tail.sent_at_us);
-        tail.marks & Marks::SACKED != 0 || age_us >= tcb.srtt_us8 / 4
+        let segment = self.pool.header(if recovers { tcb.snd_head } else { tcb.snd_tail });
+        let age_us = (self.now.us as u32).wrapping_sub(segment.sent_at_us);
+        segment.marks & Marks::SACKED != 0 || age_us >= tcb.srtt_us8 / 4
     }
 
     /// Sends the probe (RFC 8985-7.3c); says whether it was a retransmission. `None`: nothing went.
     fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
         let path = self.path_of(index, tx)?;
         let tcb = &self.tcbs[index];
-        let last = self.last_sent(tcb);
+        let recovers = tcb.flags.any(Flags::RECOVERY);
+        let again = if recovers { self.first_sent(tcb) } else { self.last_sent(tcb) };
         let several = tcb.in_flight() > u32::from(tcb.mss);
-        let repeats = self.config.habits.probes_repeat && several && last.is_some();
+        let repeats = self.config.habits.probes_repeat && again.is_some() && (several || recovers);
         if tcb.unsent() > 0 && tcb.snd_unsent != BlockId::NONE && !repeats {
             let id = tcb.snd_unsent;
             let segment = self.pool.header(id);
@@ -90,7 +100,7 @@ impl Stack {
             let header = self.header_for(index, end, flags, Report::NONE);
             return self.write_segment(&path, &header, &[], tx).then_some(true);
         }
-        let id = last?;
+        let id = again?;
         let len = self.pool.header(id).len;
         self.send_block(index, id, 0, len, &path, tx).then_some(true)
     }
@@ -108,11 +118,20 @@ impl Stack {
             let mut queue = core::iter::successors(Some(first), behind).take(LOOKED_AT_MAX);
             queue.find(|id| behind(id) == Some(tcb.snd_unsent))?
         };
-        let segment = self.pool.header(id);
-        let is_whole = segment.marks & Marks::SENT != 0 && segment.len <= tcb.mss;
         // Of the block behind it a part may have been sent.
-        let is_end = all_sent || segment.seq + u32::from(segment.len) == tcb.snd_nxt;
-        (is_whole && is_end).then_some(id)
+        let is_end = all_sent || self.pool.header(id).end() == tcb.snd_nxt;
+        (is_end && self.is_whole(tcb, id)).then_some(id)
+    }
+
+    /// The first block that is not acknowledged, if it goes in one segment.
+    fn first_sent(&self, tcb: &Tcb) -> Option<BlockId> {
+        let id = tcb.snd_head;
+        (id != BlockId::NONE && self.is_whole(tcb, id)).then_some(id)
+    }
+
+    fn is_whole(&self, tcb: &Tcb, id: BlockId) -> bool {
+        let segment = self.pool.header(id);
+        segment.marks & Marks::SENT != 0 && segment.len <= tcb.mss
     }
 
     /// RFC 8985-7.4a, RFC 8985-7.4b: what the acknowledgment says of the probe. One that repaired a
@@ -129,7 +148,7 @@ impl Stack {
         }
         let congestion = self.config.congestion;
         let tcb = &mut self.tcbs[index];
-        let reported = seen.duplicate.is_some_and(|(_, right)| right == loss.probe_end);
+        let reported = seen.duplicate.is_some_and(|(_, right)| loss.is_repeated_probe(right));
         if !loss.has(Bits::PROBE_REPEATS) || reported {
             loss.set(Bits::PROBE, false);
         } else if ack.gt(loss.probe_end) {
@@ -157,8 +176,8 @@ pub(super) fn probe_timeout_ms(
     rto_ms: u32,
 ) -> Option<u32> {
     // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
-    let flight = tcb.in_flight();
-    let delay_ms = if flight <= u32::from(tcb.mss) { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
+    let alone = tcb.in_flight() <= u32::from(tcb.mss) && !tcb.flags.any(Flags::RECOVERY);
+    let delay_ms = if alone { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
     let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
     (probe_ms < rto_ms && may_probe(config, pool, tcb)).then_some(probe_ms)
 }
@@ -168,12 +187,10 @@ fn may_probe(config: &StackConfig, pool: &Pool<Segment>, tcb: &Tcb) -> bool {
     if tcb.srtt_us8 == 0 || !config.tail_loss_probes {
         return false;
     }
-    let barred = Flags::RECOVERY
-        | Flags::LOSS
-        | Flags::PERSIST
-        | Flags::FIN_LOST
-        | Flags::STARVED
-        | Flags::ABORT;
+    if tcb.flags.any(Flags::RECOVERY) && !config.habits.probes_repeat {
+        return false;
+    }
+    let barred = Flags::LOSS | Flags::PERSIST | Flags::FIN_LOST | Flags::STARVED | Flags::ABORT;
     let apt = tcb.flags.any(Flags::SACK)
         && !tcb.flags.any(barred)
         && tcb.state() > State::SynReceived

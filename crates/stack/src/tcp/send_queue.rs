@@ -41,6 +41,13 @@ pub(crate) struct Segment {
 
 const _: () = assert!(size_of::<Segment>() == 24);
 
+impl Segment {
+    /// The sequence number behind its last octet.
+    pub(crate) fn end(&self) -> Seq {
+        self.seq + u32::from(self.len)
+    }
+}
+
 /// Bits of [`Segment::marks`].
 pub(crate) struct Marks;
 

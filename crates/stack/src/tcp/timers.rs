@@ -400,7 +400,8 @@ impl Stack {
         let tcb = &self.tcbs[index];
         let two_trips_ms = tcb.srtt_us8 / 4 / 1000;
         let rto = rto_ms(&self.config, tcb).max(two_trips_ms);
-        self.set_deadline(index, rto);
+        let probe = probe_timeout_ms(&self.config, &self.pool, tcb, rto);
+        self.set_deadline_of(index, probe.unwrap_or(rto), probe.is_some());
     }
 
     /// The timer was started for the first segment of a flight; more of them may deserve a probe,

@@ -24,8 +24,10 @@ impl Stack {
         let ts_now = self.ts_now();
         let tcb = &mut self.tcbs[index];
         let recovering = tcb.flags.any(Flags::RECOVERY | Flags::LOSS);
-        if seen.duplicate.is_some() {
-            rack::widen(tcb, loss);
+        if let Some((_, right)) = seen.duplicate {
+            if !loss.is_repeated_probe(right) {
+                rack::widen(tcb, loss);
+            }
             loss.undo_retransmits = loss.undo_retransmits.saturating_sub(1);
         }
         if !loss.has(Bits::UNDO) {
