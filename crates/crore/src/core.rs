@@ -420,21 +420,28 @@ impl<S: Service, C: Clock> Core<S, C> {
         self.worst.explain(pin::set_aside());
         let mut idle_since: Option<Instant> = None;
         let mut last_between = Instant::now();
-        let mut turns = 0u32;
+        let (mut turns, mut may_sleep) = (0u32, false);
         while !stop.is_set() && !self.engine.is_stopped() {
             let busy = self.turn();
             turns = turns.wrapping_add(1);
+            let looks = turns.is_multiple_of(BETWEEN_TURNS);
+            let mut is_due = looks && last_between.elapsed() > BETWEEN_EVERY;
             if busy || self.engine.service().wants_turns() {
-                idle_since = None;
+                (idle_since, may_sleep) = (None, false);
             } else {
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 if self.config.spin_before_sleep.is_some_and(|spin| since.elapsed() >= spin) {
-                    self.park();
-                    last_between = Instant::now();
-                    self.control(&mut between);
+                    // The control plane comes before a sleep and not after it: a frame that ends
+                    // the sleep waits for nothing else. What it leaves to be done has a turn first.
+                    if may_sleep {
+                        self.park();
+                    } else {
+                        is_due = true;
+                    }
+                    may_sleep = !may_sleep;
                 }
             }
-            if turns.is_multiple_of(BETWEEN_TURNS) && last_between.elapsed() > BETWEEN_EVERY {
+            if is_due {
                 last_between = Instant::now();
                 self.control(&mut between);
             }

@@ -18,6 +18,7 @@ struct Slow {
     timer: u64,
     rung: u32,
     served: u32,
+    turns: u32,
 }
 
 impl Service for Slow {
@@ -33,6 +34,9 @@ impl Service for Slow {
     fn timer(&mut self, _: &mut Conn<'_, ()>) {
         self.clock.pass(self.timer);
         self.rung += 1;
+    }
+    fn turn(&mut self, _: &mut Turn<'_, ()>) {
+        self.turns += 1;
     }
 }
 
@@ -75,7 +79,7 @@ impl Scene {
         let (near, far) = pipe::pair(&mut memory, 1024, 1500).unwrap();
         let clock = VirtualClock::default();
         clock.set_step(10);
-        let slow = Slow { clock: clock.clone(), data: 0, timer: 0, rung: 0, served: 0 };
+        let slow = Slow { clock: clock.clone(), data: 0, timer: 0, rung: 0, served: 0, turns: 0 };
         let mut engine = engine(2, slow, &mut memory);
         engine.listen(7);
         let config = CoreConfig { turn_max, ..CoreConfig::default() };
@@ -239,7 +243,7 @@ fn the_control_planes_work_counts_as_a_turn() {
     let mut scene = Scene::open(Some(CAP));
     let (stop, clock) = (Stop::new(), scene.clock.clone());
     let switch = stop.clone();
-    // The core sleeps soon, and then lets the control plane work.
+    // The core would sleep soon, and lets the control plane work before.
     scene.server.run(&stop, move |_| {
         clock.pass(500_000);
         switch.set();
@@ -247,6 +251,24 @@ fn the_control_planes_work_counts_as_a_turn() {
     let worst = scene.snapshot().worst_lately;
     assert_eq!((worst.main_stage(), worst.cycles / 1000), ("control", 500));
     assert!(scene.snapshot().cycles.of(Stage::Control) >= 500_000);
+}
+
+/// A frame that ends a sleep is answered before anything else is done.
+#[test]
+fn the_control_plane_works_before_a_sleep_and_not_after_it() {
+    let mut scene = Scene::open(Some(CAP));
+    let (stop, waker, parks) = (Stop::new(), scene.server.waker(), scene.snapshot().cycles.parks);
+    let mut turns = Vec::new();
+    scene.server.run(&stop, |engine| {
+        turns.push(engine.service().turns);
+        // The sleep to come ends at once.
+        waker.wake();
+        if turns.len() == 2 {
+            stop.set();
+        }
+    });
+    assert_eq!(scene.snapshot().cycles.parks - parks, 1, "the first work came before any sleep");
+    assert_eq!(turns[1] - turns[0], 2, "one for what the first left, one for what ended the sleep");
 }
 
 /// One burst of 61 is timed; after a turn that the service made long, the next ones.
