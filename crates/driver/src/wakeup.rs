@@ -67,8 +67,9 @@ impl Event {
         (status == 0).then_some(Self(fd))
     }
 
-    /// Sleeps until a signal, until `other` can be read, or for `timeout`; drains the signals.
-    pub(crate) fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Duration) {
+    /// Sleeps until a signal, until `other` can be read, or for `timeout`; drains the signals, and
+    /// says whether `other` can be read.
+    pub(crate) fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Duration) -> bool {
         let of = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let other = other.map_or(-1, |fd| fd.as_raw_fd());
         // A negative descriptor is skipped by the kernel.
@@ -83,6 +84,7 @@ impl Event {
         if fds[0].revents != 0 {
             self.drain();
         }
+        fds[1].revents != 0
     }
 }
 

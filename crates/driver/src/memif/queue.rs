@@ -193,9 +193,17 @@ impl Queue {
         }
         let Some(Session { rx: Some(rx), .. }) = &mut self.session else {
             self.counters.system_calls += 1;
-            return self.seat.event.wait(None, timeout);
+            self.seat.event.wait(None, timeout);
+            return;
         };
         rx.set_polling(false);
+        // What signalled the last sleep's end is forgotten only now: its frames were answered
+        // first. One that comes meanwhile may go with it, but not its frames: they are looked for
+        // next.
+        if std::mem::take(&mut rx.is_signalled) {
+            self.counters.system_calls += 1;
+            rx.event.drain();
+        }
         // Pairs with the fence of a sender that has published: either it sees that we want to be
         // signalled, or we see its frames.
         fence(Ordering::SeqCst);
@@ -208,9 +216,8 @@ impl Queue {
             }
             std::hint::spin_loop();
         }
-        self.counters.system_calls += 2;
-        self.seat.event.wait(Some(rx.event.as_fd()), timeout);
-        rx.event.drain();
+        self.counters.system_calls += 1;
+        rx.is_signalled = self.seat.event.wait(Some(rx.event.as_fd()), timeout);
         rx.set_polling(true);
     }
 

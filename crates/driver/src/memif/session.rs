@@ -98,6 +98,8 @@ pub(super) struct Receiver {
     buffers: Buffers,
     /// The peer signals it.
     pub(super) event: Event,
+    /// It did, and that was not taken note of yet.
+    pub(super) is_signalled: bool,
     released: u16,
     cursor: u16,
     seen: u16,
@@ -151,7 +153,8 @@ impl Receiver {
     /// The receiving side of an empty ring. A client gives all of its buffers.
     pub(super) fn new(ring: Ring, buffers: Buffers, event: Event) -> Self {
         ring.set_polling(true);
-        let receiver = Self { ring, buffers, event, released: 0, cursor: 0, seen: 0 };
+        let (is_signalled, released, cursor, seen) = (false, 0, 0, 0);
+        let receiver = Self { ring, buffers, event, is_signalled, released, cursor, seen };
         receiver.give_back(0, receiver.buffers.ahead());
         receiver
     }
