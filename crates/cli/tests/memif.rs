@@ -317,7 +317,7 @@ fn killed_again_and_again(name: &str, match_of: impl Fn(&Place, u32) -> Match) {
             Some(first) => first.is_all(&server, round, at_once),
         }
     }
-    println!("{kills} killed: {first:?}, at last {:?}", Held::now(&server));
+    println!("{kills} killed: {first:?}, at last {:?}", Held::at_rest(&server));
     assert!(steady.child.try_wait().unwrap().is_none(), "it ended: {}", steady.said());
     assert_eq!(steady.interrupt(), Some(0), "{}", steady.said());
     let steady = steady_place.json("load.json");
@@ -360,10 +360,7 @@ impl Held {
         let begun = Instant::now();
         loop {
             let now = Self::now(of);
-            // A client whose server went before it was told of the memory keeps that, a descriptor,
-            // for the next one.
-            let most = self.descriptors + links as usize;
-            let same = now.descriptors <= most && now.threads <= self.threads;
+            let same = now.descriptors <= self.descriptors && now.threads <= self.threads;
             if same && now.memory_kib < limit_kib {
                 return;
             }

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use crore_mem::{Region, SMALL_PAGE_BYTES};
+use crore_mem::{MemoryError, Region, SMALL_PAGE_BYTES};
 
 use super::interface::Interface;
 use super::message::{AddRing, Hello, Init, Message, VERSION};
@@ -29,9 +29,7 @@ use crate::wakeup::Event;
 #[derive(Debug)]
 pub(super) struct Joining {
     interface: Arc<Interface>,
-    /// Until the server has said what it can do.
-    region: Option<Region>,
-    /// After that.
+    /// Once the server has said what it can do.
     made: Option<Made>,
     to_say: VecDeque<(Message, Option<OwnedFd>)>,
 }
@@ -62,24 +60,21 @@ struct Layout {
 }
 
 impl Joining {
-    /// Waits for HELLO. `region` has room for what the options ask for.
-    pub(super) fn new(interface: Arc<Interface>, region: Region) -> Self {
-        Self { interface, region: Some(region), made: None, to_say: VecDeque::new() }
-    }
-
-    /// The memory, if the server never saw it.
-    pub(super) fn into_region(self) -> Option<Region> {
-        self.region
+    /// Waits for HELLO.
+    pub(super) fn new(interface: Arc<Interface>) -> Self {
+        Self { interface, made: None, to_say: VecDeque::new() }
     }
 
     /// Takes a message, and says what comes next. The link is up when it returns something.
+    /// `memory` gives room for what the options ask for, when it is known that it will be used.
     pub(super) fn on_message(
         &mut self,
         message: Message,
         socket: &Socket,
+        memory: impl FnOnce() -> Result<Region, MemoryError>,
     ) -> Result<Option<Joined>, String> {
         match message {
-            Message::Hello(hello) if self.made.is_none() => self.on_hello(hello)?,
+            Message::Hello(hello) if self.made.is_none() => self.on_hello(hello, memory)?,
             Message::Ack if !self.to_say.is_empty() => {}
             Message::Connected { name } if self.to_say.is_empty() => {
                 let made = self.made.take().ok_or("CONNECTED before CONNECT")?;
@@ -94,7 +89,11 @@ impl Joining {
         Ok(None)
     }
 
-    fn on_hello(&mut self, hello: Hello) -> Result<(), String> {
+    fn on_hello(
+        &mut self,
+        hello: Hello,
+        memory: impl FnOnce() -> Result<Region, MemoryError>,
+    ) -> Result<(), String> {
         if !(hello.version_min..=hello.version_max).contains(&VERSION) {
             let Hello { version_min: min, version_max: max, .. } = hello;
             return Err(format!(
@@ -112,7 +111,7 @@ impl Joining {
         if layout.log2 == 0 {
             return Err("it takes no ring".to_owned());
         }
-        let region = self.region.take().ok_or("a second HELLO")?;
+        let region = memory().map_err(|error| format!("no memory to share: {error}"))?;
         self.prepare(layout, region, hello.name).map_err(|error| format!("no descriptor: {error}"))
     }
 

@@ -20,7 +20,7 @@ use crate::wakeup::Event;
 pub(super) struct ClientLink {
     interface: Arc<Interface>,
     event: Arc<Event>,
-    /// For the next connection.
+    /// For the first connection; each later one gets its own.
     region: Option<Region>,
     state: State,
     retired: Retired,
@@ -84,24 +84,11 @@ impl ClientLink {
             return;
         }
         match Socket::connect(&self.interface.options.address) {
-            Ok(socket) => match self.take_region() {
-                Ok(region) => {
-                    let joining = Joining::new(Arc::clone(&self.interface), region);
-                    self.state = State::Joining { socket, since: Instant::now(), joining };
-                }
-                Err(error) => self.come_again(&format!("no memory to share: {error}")),
-            },
+            Ok(socket) => {
+                let joining = Joining::new(Arc::clone(&self.interface));
+                self.state = State::Joining { socket, since: Instant::now(), joining };
+            }
             Err(error) => self.come_again(&no_server(&error)),
-        }
-    }
-
-    /// Memory for a connection.
-    fn take_region(&mut self) -> Result<Region, MemoryError> {
-        match self.region.take() {
-            Some(region) => Ok(region),
-            None => new_region(&self.interface.options, &mut {
-                Memory::new(self.interface.options.huge_pages)
-            }),
         }
     }
 
@@ -126,7 +113,14 @@ impl ClientLink {
                         let late = || End::Ours("it took too long to connect".to_owned());
                         return if is_late { Err(late()) } else { Ok(()) };
                     };
-                    if let Some(joined) = joining.on_message(message, socket).map_err(End::Ours)? {
+                    // Who goes before this costs no memory, and leaves none.
+                    let options = &self.interface.options;
+                    let memory = || match self.region.take() {
+                        Some(region) => Ok(region),
+                        None => new_region(options, &mut Memory::new(options.huge_pages)),
+                    };
+                    let joined = joining.on_message(message, socket, memory);
+                    if let Some(joined) = joined.map_err(End::Ours)? {
                         self.up(joined);
                     }
                 }
@@ -157,9 +151,8 @@ impl ClientLink {
                 }
                 self.come_again(&text);
             }
-            State::Joining { socket, joining, .. } => {
+            State::Joining { socket, .. } => {
                 let text = format!("server {}", end.part(&socket));
-                self.region = joining.into_region();
                 self.come_again(&text);
             }
             State::Apart { .. } => {}
