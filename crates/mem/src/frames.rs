@@ -11,7 +11,7 @@
 //!   driver <─ tx_burst ──── TxBurst
 //! ```
 
-use core::slice;
+use core::{ops::Range, slice};
 
 pub mod heap;
 
@@ -80,6 +80,18 @@ impl RxBurst {
         let place = &self.places[..self.count][i];
         // SAFETY: `push` promised `len` readable bytes that nobody writes until `clear`.
         unsafe { slice::from_raw_parts(place.start, place.len as usize) }
+    }
+
+    /// Those of the frames of a group, in order.
+    ///
+    /// # Panics
+    /// When the group does not end by [`RxBurst::len`].
+    #[inline]
+    pub fn frames(&self, group: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        // SAFETY: as in `frame`.
+        let bytes =
+            |place: &FramePlace| unsafe { slice::from_raw_parts(place.start, place.len as usize) };
+        self.places()[group].iter().map(bytes)
     }
 
     /// Asks for the frame's first two cache lines, and for a third when it has one: a small request

@@ -7,7 +7,7 @@ use crate::counters::Drop;
 use crate::fragments::is_put_together;
 use crate::hash::FlowV4;
 use crate::interface::mapped_v4;
-use crate::stack::Stack;
+use crate::stack::{GROUP, Stack};
 use crate::wire_key::Endpoints;
 use core::net::Ipv4Addr;
 use crore_mem::frames::RX_BURST_MAX;
@@ -74,12 +74,20 @@ pub(crate) struct Arrival {
 pub struct Burst {
     pub(crate) arrivals: [Arrival; RX_BURST_MAX],
     pub(crate) count: usize,
+    /// Of the group that is being parsed.
+    pub(crate) flows: [FlowV4; GROUP],
+    pub(crate) hashes: [u64; GROUP],
 }
 
 impl Burst {
     /// An empty one; one is enough for a core's life.
     pub fn new() -> Self {
-        Self { arrivals: [Arrival::default(); RX_BURST_MAX], count: 0 }
+        Self {
+            arrivals: [Arrival::default(); RX_BURST_MAX],
+            count: 0,
+            flows: [FlowV4::NONE; GROUP],
+            hashes: [0; GROUP],
+        }
     }
 }
 
@@ -108,27 +116,26 @@ impl Arrival {
 
     /// It is a segment, with these bits and options; the traffic class is known.
     #[inline]
-    fn set_segment(
-        &mut self,
-        flags: tcp::Flags,
-        timestamps: Option<tcp::Timestamps>,
-        has_sack: bool,
-    ) {
-        self.kind = Kind::Tcp;
+    fn set_segment(&mut self, flags: tcp::Flags, has_timestamps: bool, has_sack: bool) {
         self.flags = flags;
-        self.has_timestamps = timestamps.is_some();
-        let timestamps = timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
-        self.ts_value = timestamps.value;
-        self.ts_echo = timestamps.echo;
+        self.has_timestamps = has_timestamps;
         let marked = self.is_marked();
         let text = flags.without(tcp::Flags::PSH.with(tcp::Flags::FIN));
         if text == tcp::Flags::ACK && !has_sack && !marked {
+            self.kind = Kind::Tcp;
             (self.has_options, self.has_ecn, self.is_plain) = (false, false, true);
             return;
         }
+        self.kind = Kind::Tcp;
         self.is_plain = false;
         self.has_options = has_sack || flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
         self.has_ecn = marked || flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));
+    }
+
+    #[inline]
+    fn set_timestamps(&mut self, timestamps: tcp::Timestamps) {
+        self.ts_value = timestamps.value;
+        self.ts_echo = timestamps.echo;
     }
 }
 
@@ -159,7 +166,8 @@ impl Stack {
         arrival.ack = seq_ack as u32;
         arrival.seq = (seq_ack >> 32) as u32;
         arrival.window = view.window();
-        arrival.set_segment(view.flags(), view.timestamps(), false);
+        arrival.set_timestamps(view.timestamps_or_zeros());
+        arrival.set_segment(view.flags(), view.has_timestamps(), false);
         arrival.start = plain::SEGMENT_AT as u16;
         arrival.payload_start = view.payload_at() as u16;
         arrival.payload_len = view.payload_len() as u16;
@@ -332,7 +340,10 @@ impl Stack {
         arrival.ack = header.ack;
         arrival.window = header.window;
         let options = header.options;
-        arrival.set_segment(header.flags, options.timestamps, !options.sack.is_empty());
+        let timestamps = options.timestamps.unwrap_or(tcp::Timestamps { value: 0, echo: 0 });
+        arrival.set_timestamps(timestamps);
+        let has_sack = !options.sack.is_empty();
+        arrival.set_segment(header.flags, options.timestamps.is_some(), has_sack);
         set_payload(arrival, frame, segment, payload);
         Ok(())
     }

@@ -20,23 +20,23 @@ impl Record {
     pub(crate) fn id(self) -> u32 {
         match self {
             Record::Conn(index) => index,
-            Record::HalfOpen(index) => 1 << KIND_SHIFT | index,
-            Record::TimeWait(index) => 2 << KIND_SHIFT | index,
+            Record::HalfOpen(index) => 2 << KIND_SHIFT | index,
+            Record::TimeWait(index) => 3 << KIND_SHIFT | index,
         }
     }
 
     /// The number for a control block whose connection the peer opened: limits count those.
     #[inline]
     pub(crate) fn accepted_id(index: u32) -> u32 {
-        3 << KIND_SHIFT | index
+        1 << KIND_SHIFT | index
     }
 
-    /// The reverse of both.
+    /// The reverse of both: one bit is a control block's.
     #[inline]
     pub(crate) fn of(id: u32) -> Self {
         match id >> KIND_SHIFT {
-            0 | 3 => Record::Conn(id & INDEX_MASK),
-            1 => Record::HalfOpen(id & INDEX_MASK),
+            0 | 1 => Record::Conn(id & INDEX_MASK),
+            2 => Record::HalfOpen(id & INDEX_MASK),
             _ => Record::TimeWait(id & INDEX_MASK),
         }
     }

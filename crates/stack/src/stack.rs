@@ -228,12 +228,12 @@ impl Stack {
     pub fn look_at(&mut self, rx: &RxBurst, burst: &mut Burst, mut likely: impl FnMut(u32)) {
         let count = rx.len();
         burst.count = count;
-        let mut opening = 0;
+        let (mut opening, link_word) = (0, self.link_word());
         (0..count.min(GROUP)).for_each(|i| rx.prefetch(i));
         for start in (0..count).step_by(GROUP) {
             let end = count.min(start + GROUP);
             (end..count.min(end + GROUP)).for_each(|i| rx.prefetch(i));
-            self.parse(rx, burst, start..end);
+            self.parse(rx, link_word, burst, start..end);
             let before = start.saturating_sub(GROUP)..start;
             self.look_up(&mut burst.arrivals[before], &mut opening, &mut likely);
         }
@@ -244,20 +244,19 @@ impl Stack {
 
     /// Headers into numbers; the flow table's buckets are asked for.
     #[inline]
-    fn parse(&mut self, rx: &RxBurst, burst: &mut Burst, group: Range<usize>) {
-        let arrivals = &mut burst.arrivals[group.clone()];
-        let (mut flows, mut hashes) = ([FlowV4::NONE; GROUP], [0; GROUP]);
-        let flows = &mut flows[..arrivals.len()];
-        let (mut bytes, link_word) = (0, self.link_word());
-        for ((arrival, flow), i) in arrivals.iter_mut().zip(flows.iter_mut()).zip(group) {
-            let frame = rx.frame(i);
+    fn parse(&mut self, rx: &RxBurst, link_word: u64, burst: &mut Burst, group: Range<usize>) {
+        let Burst { arrivals, flows, hashes, .. } = burst;
+        let arrivals = &mut arrivals[group.clone()];
+        let (flows, hashes) = (&mut flows[..arrivals.len()], &mut hashes[..arrivals.len()]);
+        let (mut bytes, mut frames, mut places) = (0, rx.frames(group), flows.iter_mut());
+        for arrival in &mut *arrivals {
+            let (Some(frame), Some(flow)) = (frames.next(), places.next()) else { break };
             bytes += frame.len() as u64;
             if !self.parse_plain(frame, link_word, arrival, flow) {
                 *flow = self.parse_other(frame, arrival);
             }
         }
         self.counters.rx_bytes += bytes;
-        let hashes = &mut hashes[..flows.len()];
         self.hasher.hash_burst(flows, hashes);
         for ((arrival, flow), hash) in arrivals.iter_mut().zip(flows).zip(hashes) {
             // What is no IPv4 flow has got its hash already.
@@ -311,8 +310,7 @@ impl Stack {
     /// MUST-59).
     #[inline]
     pub fn input(&mut self, rx: &RxBurst, burst: &Burst, events: &mut Events, tx: &mut TxBurst) {
-        for i in 0..burst.count {
-            let arrival = &burst.arrivals[i];
+        for (i, arrival) in burst.arrivals[..burst.count].iter().enumerate() {
             match arrival.kind {
                 Kind::Tcp if self.plain_segment(arrival, i as u16, events) => {}
                 Kind::Tcp => self.segment_arrives(arrival, rx.frame(i), i as u16, events, tx),
@@ -486,7 +484,7 @@ impl Stack {
 const STRANGER_REPLIES_PER_TICK: u32 = 1000;
 
 /// Frames whose headers are read and whose records are looked up together.
-const GROUP: usize = 8;
+pub(crate) const GROUP: usize = 8;
 
 /// Stands for a listener without a code point of its own.
 const NO_DSCP: u8 = 0xff;

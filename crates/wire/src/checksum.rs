@@ -63,11 +63,12 @@ impl Sum {
         for chain in chains {
             sum = sum.add_chain(chain);
         }
-        sum.add_tail(tail)
+        if tail.is_empty() { sum } else { sum.add_tail(tail) }
     }
 
     /// Adds whole words, the carry of each going into the next one.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "an instruction for each word")]
     pub fn add_chain<const LEN: usize>(self, bytes: &[u8; LEN]) -> Self {
         const { assert!(LEN.is_multiple_of(8), "whole words") };
         let (mut sum, mut carry) = (self.0, false);
@@ -179,12 +180,20 @@ pub(crate) const fn fold(sum: u64) -> u16 {
     (half.wrapping_add(half.rotate_left(16)) >> 16) as u16
 }
 
-/// True when a sum over bytes *and* their checksum field says that they are intact.
+/// True when a sum over bytes *and* their checksum field says that they are intact: when it folds
+/// to all ones, that is when it is a multiple of 2^16 - 1, and not zero.
+///
+/// Those multiples are the numbers that a product with the inverse of 2^16 - 1 makes small: it is
+/// a division, which goes up to `MULTIPLES` where there is no remainder. The inverse is the
+/// negative of the same number, so the product here is near the other end.
 #[inline]
 #[must_use]
 pub const fn verify(sum: Sum) -> bool {
-    sum.fold() == 0xffff
+    sum.0.wrapping_mul(MULTIPLES) >= MULTIPLES.wrapping_neg()
 }
+
+/// How many multiples of 2^16 - 1 there are below 2^64, zero not counted.
+const MULTIPLES: u64 = u64::MAX / 0xffff;
 
 /// Copies `src` to the front of `dst` and sums it, reading each byte once.
 ///

@@ -92,7 +92,7 @@ pub struct View<'a> {
     h: &'a [u8; HEADERS_LEN],
     segment: &'a [u8],
     header_len: usize,
-    /// Value above echo.
+    /// Value above echo; zeros when there are none.
     timestamps: u64,
 }
 
@@ -103,7 +103,7 @@ impl<'a> View<'a> {
     #[expect(clippy::inline_always, reason = "its fields are in registers where it is called")]
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let h = frame.first_chunk::<HEADERS_LEN>()?;
-        if le64(h, 8) & KIND_MASK != KIND || le64(h, 16) & WHOLE_MASK != WHOLE {
+        if le32(h, 12) & KIND_MASK != KIND || le32(h, 20) & WHOLE_MASK != WHOLE {
             return None;
         }
         let segment_len =
@@ -112,27 +112,29 @@ impl<'a> View<'a> {
         // RFC 791 3.1: five words of header. Both sums have the addresses.
         let addresses = Sum::ZERO.add_u64(be64(h, PACKET_AT + 12));
         let ip = addresses.add_u64(be64(h, PACKET_AT)).add_u32(be32(h, PACKET_AT + 8));
+        if !checksum::verify(ip) {
+            return None;
+        }
         let rest = TCP << 16 | segment_len as u32;
         let sum = addresses.add_u32(rest);
         let header_len = usize::from(h[SEGMENT_AT + 12] >> 4) * 4;
-        let (is_known, timestamps, sum) = match header_len {
-            WITH_TIMESTAMPS_LEN => {
-                let (header, payload) = segment.split_first_chunk::<WITH_TIMESTAMPS_LEN>()?;
-                let is_known = tcp::timestamps_alone(header).is_some();
-                let sum = sum.add_chain(header).add_bytes(payload);
-                (is_known, be64(header, WITH_TIMESTAMPS_LEN - 8), sum)
-            }
-            tcp::MIN_HEADER_LEN => (segment_len >= header_len, 0, sum.add_bytes(segment)),
-            OF_SYN_LEN => {
-                let (header, payload) = segment.split_first_chunk::<OF_SYN_LEN>()?;
-                let (_, options) = header.split_at(tcp::MIN_HEADER_LEN);
-                let sum = sum.add_chain(header).add_bytes(payload);
-                (UsualSyn::parse(options).is_some(), be64(header, OF_SYN_LEN - 12), sum)
-            }
-            _ => return None,
+        let (timestamps, sum) = if header_len == WITH_TIMESTAMPS_LEN {
+            let (header, payload) = segment.split_first_chunk::<WITH_TIMESTAMPS_LEN>()?;
+            tcp::timestamps_alone(header)?;
+            let sum = sum.add_chain(header).add_bytes(payload);
+            (be64(header, WITH_TIMESTAMPS_LEN - 8), sum)
+        } else if header_len == tcp::MIN_HEADER_LEN && segment_len >= header_len {
+            (0, sum.add_bytes(segment))
+        } else if header_len == OF_SYN_LEN {
+            let (header, payload) = segment.split_first_chunk::<OF_SYN_LEN>()?;
+            let (_, options) = header.split_at(tcp::MIN_HEADER_LEN);
+            UsualSyn::parse(options)?;
+            let sum = sum.add_chain(header).add_bytes(payload);
+            (be64(header, OF_SYN_LEN - 12), sum)
+        } else {
+            return None;
         };
-        let is_plain = is_known && checksum::verify(ip) && checksum::verify(sum);
-        is_plain.then_some(Self { h, segment, header_len, timestamps })
+        checksum::verify(sum).then_some(Self { h, segment, header_len, timestamps })
     }
 
     /// True when it is for this address, as [`View::link_word`] puts it.
@@ -201,8 +203,19 @@ impl<'a> View<'a> {
     /// The timestamps option.
     #[inline]
     pub fn timestamps(&self) -> Option<Timestamps> {
-        let (value, echo) = ((self.timestamps >> 32) as u32, self.timestamps as u32);
-        (self.header_len != tcp::MIN_HEADER_LEN).then_some(Timestamps { value, echo })
+        self.has_timestamps().then_some(self.timestamps_or_zeros())
+    }
+
+    /// True when there is a timestamps option.
+    #[inline]
+    pub fn has_timestamps(&self) -> bool {
+        self.header_len != tcp::MIN_HEADER_LEN
+    }
+
+    /// The timestamps option; zeros when there is none.
+    #[inline]
+    pub fn timestamps_or_zeros(&self) -> Timestamps {
+        Timestamps { value: (self.timestamps >> 32) as u32, echo: self.timestamps as u32 }
     }
 
     /// The options.
@@ -311,11 +324,17 @@ fn be32(h: &[u8; HEADERS_LEN], at: usize) -> u32 {
 
 #[inline]
 fn be64<const LEN: usize>(h: &[u8; LEN], at: usize) -> u64 {
-    let word = |at: usize| u64::from(u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]));
-    word(at) << 32 | word(at + 4)
+    let mut word = [0; 8];
+    word.copy_from_slice(&h[at..at + 8]);
+    u64::from_be_bytes(word)
 }
 
 /// In the order of the machine's own numbers: for comparisons.
+#[inline]
+fn le32(h: &[u8; HEADERS_LEN], at: usize) -> u32 {
+    be32(h, at).swap_bytes()
+}
+
 #[inline]
 fn le64(h: &[u8; HEADERS_LEN], at: usize) -> u64 {
     be64(h, at).swap_bytes()
@@ -328,13 +347,12 @@ pub const SEGMENT_AT: usize = PACKET_AT + 20;
 const HEADERS_LEN: usize = SEGMENT_AT + tcp::MIN_HEADER_LEN;
 /// Bytes of headers in front of a payload, at most.
 const HEADERS_MAX: usize = SEGMENT_AT + OF_SYN_LEN;
-/// What eight bytes from the last two of the sender's address on must have: IPv4 in the Ethernet
-/// header, and its version and length.
-const KIND: u64 = u64::from_le_bytes([0, 0, 0, 0, 8, 0, VERSION_AND_LEN, 0]);
-const KIND_MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
-/// And the eight bytes behind these: no more fragments and no offset, and TCP.
-const WHOLE: u64 = u64::from_le_bytes([0, 0, 0, 0, 0, 0, 0, Protocol::TCP.0]);
-const WHOLE_MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]);
+/// What four bytes from the Ethernet header's type on must have: IPv4, and its version and length.
+const KIND: u32 = u32::from_le_bytes([8, 0, VERSION_AND_LEN, 0]);
+const KIND_MASK: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);
+/// And the four from the flags on: no more fragments and no offset, and TCP.
+const WHOLE: u32 = u32::from_le_bytes([0, 0, 0, Protocol::TCP.0]);
+const WHOLE_MASK: u32 = u32::from_le_bytes([0x3f, 0xff, 0, 0xff]);
 /// A packet that may not be fragmented, with no identification (RFC 6864 4.1).
 const DONT_FRAGMENT: u32 = 1 << 14;
 const TCP: u32 = Protocol::TCP.0 as u32;
