@@ -6,6 +6,7 @@ use crate::counters::Drop;
 use crate::event::{Closed, Event, Events, Trouble, What};
 use crate::interface::mapped_v4;
 use crate::neighbour::{Neighbour, Resolution};
+use crate::path::Link;
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::Stack;
@@ -164,7 +165,7 @@ impl Stack {
 
     /// The interface was replaced by another one, with this hardware address.
     pub fn set_hardware_address(&mut self, mac: [u8; 6]) {
-        self.link.mac = mac;
+        self.link = Link::new(mac, self.link.vlan);
     }
 
     /// A next hop that the control plane knows for sure.

@@ -23,7 +23,7 @@ impl OutputList {
 
     /// Adds a connection, whose flags say that it is there, unless it is.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "two instructions, for nearly every segment")]
+    #[expect(clippy::inline_always, reason = "for nearly every segment")]
     pub(crate) fn add(&mut self, index: u32, flags: &mut Flags) {
         if !flags.any(Flags::IN_OUTPUT) {
             flags.set(Flags::IN_OUTPUT);
@@ -31,10 +31,11 @@ impl OutputList {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a dozen instructions, for nearly every segment")]
     fn push(&mut self, index: u32) {
         debug_assert!(self.len < self.ring.len());
-        let at = self.wrapped(u64::from(self.first) + u64::from(self.len));
+        let at = self.at(self.len);
         self.ring[at] = index;
         self.len += 1;
     }
@@ -45,7 +46,7 @@ impl OutputList {
             return None;
         }
         let index = self.ring[self.first];
-        self.first = self.wrapped(u64::from(self.first) + 1);
+        self.first = self.at(1);
         self.len -= 1;
         Some(index)
     }
@@ -53,13 +54,13 @@ impl OutputList {
     /// The entry `ahead` places behind the next one, for prefetching.
     #[inline]
     pub(crate) fn peek(&self, ahead: u32) -> Option<u32> {
-        let at = u64::from(self.first) + u64::from(ahead);
-        (ahead < self.len).then(|| self.ring[self.wrapped(at)])
+        (ahead < self.len).then(|| self.ring[self.at(ahead)])
     }
 
+    /// The place `ahead` of the first one. There are fewer than 2^30 connections.
     #[inline]
-    fn wrapped(&self, at: u64) -> u32 {
-        let len = u64::from(self.ring.len());
-        (if at >= len { at - len } else { at }) as u32
+    fn at(&self, ahead: u32) -> u32 {
+        let (at, len) = (self.first + ahead, self.ring.len());
+        if at >= len { at - len } else { at }
     }
 }

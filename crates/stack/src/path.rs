@@ -30,7 +30,7 @@ pub(crate) struct PathTo {
 /// What a frame to a neighbour of IPv4 needs besides its connection.
 #[derive(Clone, Copy)]
 pub(crate) struct PlainPath {
-    pub(crate) mac: MacAddr,
+    pub(crate) to: plain::Receiver,
     pub(crate) local: Ipv4Addr,
 }
 
@@ -52,7 +52,7 @@ impl PlainPath {
         let (local, hop) = addresses.hop_v4(tcb.local_id, remote)?;
         debug_assert!(!tcb.is_v6(), "both ends are of one family");
         let mac = neighbours.mac_for(u32::from(tcb.neighbour), mapped_v4(hop))?;
-        Some(Self { mac: MacAddr(mac), local })
+        Some(Self { to: plain::Receiver::new(MacAddr(mac)), local })
     }
 }
 
@@ -62,6 +62,14 @@ pub(crate) struct Link {
     pub(crate) mac: [u8; 6],
     /// The VLAN that we are in.
     pub(crate) vlan: Option<u16>,
+    /// The same address in front of a plain frame.
+    pub(crate) sender: plain::Sender,
+}
+
+impl Link {
+    pub(crate) fn new(mac: [u8; 6], vlan: Option<u16>) -> Self {
+        Self { mac, vlan, sender: plain::Sender::new(MacAddr(mac)) }
+    }
 }
 
 impl PathTo {
@@ -284,7 +292,7 @@ fn write_frame(
         && let Some(options) = plain::Options::of(&header.options)
     {
         let plain = plain::Frame {
-            mac: MacAddr(path.mac),
+            to: plain::Receiver::new(MacAddr(path.mac)),
             traffic_class: path.class | ecn,
             src: Ipv4Addr::from_bits(path.local as u32),
             dst: Ipv4Addr::from_bits(path.remote as u32),
@@ -296,7 +304,7 @@ fn write_frame(
             window: header.window,
             options,
         };
-        return plain.write(MacAddr(link.mac), ttl, payload, frame);
+        return plain.write(link.sender, ttl, payload, frame);
     }
     write_any_frame(link, ttl, path, header, ecn, payload, frame)
 }
@@ -323,7 +331,7 @@ fn write_any_frame(
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the headers of every segment sent")]
 fn write_ip(link: &Link, ttl: u8, path: &PathTo, ecn: u8, len: usize, frame: &mut [u8]) -> usize {
-    let Link { mac, vlan } = *link;
+    let Link { mac, vlan, .. } = *link;
     let is_v4 = path.is_v4();
     let ether_type = if is_v4 { EtherType::IPV4 } else { EtherType::IPV6 };
     let ethernet = ethernet::Header { dst: MacAddr(path.mac), src: MacAddr(mac), vlan, ether_type };

@@ -220,7 +220,7 @@ impl Reassembly {
             return None;
         }
         let len = usize::from(first[1]);
-        let link = Link { mac: [0; 6], vlan: None };
+        let link = Link::new([0; 6], None);
         let at = datagram.write_headers(link, len, Some(()), out);
         let shown = len.min(most.saturating_sub(at - ethernet::HEADER_LEN));
         out[at..at + shown].copy_from_slice(&self.pool.payload(id)[HEADROOM..HEADROOM + shown]);

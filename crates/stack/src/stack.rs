@@ -161,7 +161,7 @@ impl Stack {
         Ok(Self {
             reassembly,
             whole: vec![0; whole].into_boxed_slice(),
-            link: Link { mac: interface.mac, vlan: interface.vlan },
+            link: Link::new(interface.mac, interface.vlan),
             mtu: interface.mtu,
             verify_checksums: interface.verify_checksums,
             addresses,

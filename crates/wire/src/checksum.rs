@@ -66,17 +66,66 @@ impl Sum {
         if tail.is_empty() { sum } else { sum.add_tail(tail) }
     }
 
-    /// Adds whole words, the carry of each going into the next one.
+    /// Adds whole words.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "an instruction for each word")]
     pub fn add_chain<const LEN: usize>(self, bytes: &[u8; LEN]) -> Self {
         const { assert!(LEN.is_multiple_of(8), "whole words") };
+        let words = bytes.as_chunks::<8>().0;
+        self.add_words(words.iter().map(|word| u64::from_ne_bytes(*word)))
+    }
+
+    /// Adds words as they lie in the packet, the carry of each going into the next one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "an instruction for each word")]
+    pub(crate) fn add_words(self, words: impl Iterator<Item = u64>) -> Self {
         let (mut sum, mut carry) = (self.0, false);
-        for word in bytes.as_chunks::<8>().0 {
-            (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
+        for word in words {
+            (sum, carry) = sum.carrying_add(word, carry);
         }
         // One that carried is at most 2^64 - 2, so neither here nor in the chain is a carry lost.
         Self(sum.wrapping_add(u64::from(carry)))
+    }
+
+    /// Adds bytes, and copies them to `to`, reading each once.
+    ///
+    /// # Panics
+    /// When `to` is not as long.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
+    pub fn add_copied(self, bytes: &[u8], to: &mut [u8]) -> Self {
+        assert!(bytes.len() == to.len());
+        if bytes.len() >= LONG {
+            self.add_copied_long(bytes, to)
+        } else {
+            self.add_copied_short(bytes, to)
+        }
+    }
+
+    #[inline(never)]
+    fn add_copied_long(self, bytes: &[u8], to: &mut [u8]) -> Self {
+        let (to, to_rest) = to.as_chunks_mut::<BLOCK_LEN>();
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+        self.add_sum(copy_and_sum_blocks(to, blocks)).add_copied_short(rest, to_rest)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
+    fn add_copied_short(self, bytes: &[u8], to: &mut [u8]) -> Self {
+        let (to, to_tail) = to.as_chunks_mut::<CHAIN_LEN>();
+        let (chains, tail) = bytes.as_chunks::<CHAIN_LEN>();
+        let mut sum = self;
+        for (to, chain) in to.iter_mut().zip(chains) {
+            sum = sum.add_chain(chain);
+            *to = *chain;
+        }
+        if tail.is_empty() { sum } else { sum.add_copied_tail(tail, to_tail) }
+    }
+
+    #[inline(never)]
+    fn add_copied_tail(self, bytes: &[u8], to: &mut [u8]) -> Self {
+        to.copy_from_slice(bytes);
+        self.add_tail(bytes)
     }
 
     /// Adds a 16-bit field.
@@ -199,37 +248,9 @@ const MULTIPLES: u64 = u64::MAX / 0xffff;
 ///
 /// # Panics
 /// When `dst` is shorter than `src`.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
+#[inline]
 pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
-    let dst = &mut dst[..src.len()];
-    if src.len() >= LONG { copy_and_sum_long(dst, src) } else { copy_and_sum_short(dst, src) }
-}
-
-#[inline(never)]
-fn copy_and_sum_long(dst: &mut [u8], src: &[u8]) -> Sum {
-    let (to, to_rest) = dst.as_chunks_mut::<BLOCK_LEN>();
-    let (from, from_rest) = src.as_chunks::<BLOCK_LEN>();
-    copy_and_sum_blocks(to, from).add_sum(copy_and_sum_short(to_rest, from_rest))
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a handful of instructions for small payloads")]
-fn copy_and_sum_short(dst: &mut [u8], src: &[u8]) -> Sum {
-    let (to, to_tail) = dst.as_chunks_mut::<CHAIN_LEN>();
-    let (from, from_tail) = src.as_chunks::<CHAIN_LEN>();
-    let mut sum = Sum::ZERO;
-    for (to, from) in to.iter_mut().zip(from) {
-        sum = sum.add_chain(from);
-        *to = *from;
-    }
-    if from_tail.is_empty() { sum } else { sum.add_sum(copy_and_sum_tail(to_tail, from_tail)) }
-}
-
-#[inline(never)]
-fn copy_and_sum_tail(dst: &mut [u8], src: &[u8]) -> Sum {
-    dst.copy_from_slice(src);
-    Sum::ZERO.add_tail(src)
+    Sum::ZERO.add_copied(src, &mut dst[..src.len()])
 }
 
 /// The checksum after one 16-bit word of the data changed (RFC 1624 equation 3).

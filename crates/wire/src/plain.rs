@@ -21,7 +21,7 @@ use crate::{Protocol, tcp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Whom it is for on the link.
-    pub mac: MacAddr,
+    pub to: Receiver,
     /// DSCP (upper 6 bits) and ECN (lower 2 bits).
     pub traffic_class: u8,
     /// Who sent the packet.
@@ -243,73 +243,112 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whom a frame is for, as it lies in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receiver(u64);
+
+impl Receiver {
+    /// Who has this address on the link.
+    #[inline]
+    pub const fn new(MacAddr(m): MacAddr) -> Self {
+        Self(u64::from_le_bytes([m[0], m[1], m[2], m[3], m[4], m[5], 0, 0]))
+    }
+}
+
+/// Who sends a frame of IPv4: the address and the type, as they lie in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender(u64);
+
+impl Sender {
+    /// Who has this address on the link.
+    #[inline]
+    pub const fn new(MacAddr(m): MacAddr) -> Self {
+        let [high, low] = EtherType::IPV4.0.to_be_bytes();
+        Self(u64::from_le_bytes([m[0], m[1], m[2], m[3], m[4], m[5], high, low]))
+    }
+}
+
 impl Frame {
     /// Writes the frame around `payload` to the front of `out`, with both sums, and says how long
     /// it is. It is sent `by` that address.
     ///
-    /// Each word is turned once, for its place and for the sum; the payload is read once, for its
-    /// copy and its sum together.
+    /// Each word is turned once, for its place and for the sum, and its register is free again
+    /// before the payload is read, once, for its copy and its sum together.
     ///
     /// # Panics
     /// When `out` is shorter than the frame, or than its longest header.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "every field is at hand where it is called")]
-    pub fn write(&self, by: MacAddr, ttl: u8, payload: &[u8], out: &mut [u8]) -> usize {
-        let header_len = self.options.header_len();
-        let (start, segment_len) = (SEGMENT_AT + header_len, header_len + payload.len());
-        let sum = checksum::copy_and_sum(&mut out[start..start + payload.len()], payload);
-        let Some((h, _)) = out.split_first_chunk_mut::<HEADERS_MAX>() else {
+    pub fn write(&self, by: Sender, ttl: u8, payload: &[u8], out: &mut [u8]) -> usize {
+        let Some(h) = out.first_chunk_mut::<HEADERS_MAX>() else {
             panic!("no room for the headers of a frame");
         };
-        h[0..6].copy_from_slice(&self.mac.0);
-        h[6..12].copy_from_slice(&by.0);
-        h[12..14].copy_from_slice(&EtherType::IPV4.0.to_be_bytes());
+        // Two bytes longer than the address: the sender's go over them.
+        h[0..8].copy_from_slice(&self.to.0.to_le_bytes());
+        h[6..14].copy_from_slice(&by.0.to_le_bytes());
+        let header_len = self.options.header_len();
+        let segment_len = header_len + payload.len();
         let first = u32::from(VERSION_AND_LEN) << 8 | u32::from(self.traffic_class);
         let total_len = (SEGMENT_AT - PACKET_AT + segment_len) as u32;
         let (src, dst) = (u64::from(self.src.to_bits()), u64::from(self.dst.to_bits()));
         let addresses = put64(h, PACKET_AT + 12, src << 32 | dst);
-        let ip = put32(h, PACKET_AT, first << 16 | total_len)
-            .add_sum(put32(h, PACKET_AT + 4, DONT_FRAGMENT))
-            .add_sum(put32(h, PACKET_AT + 8, u32::from(ttl) << 24 | TCP << 16))
-            .add_sum(addresses);
-        h[PACKET_AT + 10..PACKET_AT + 12].copy_from_slice(&ip.finish().to_be_bytes());
+        let fields = put32(h, PACKET_AT, first << 16 | total_len)
+            + put32(h, PACKET_AT + 4, DONT_FRAGMENT)
+            + put32(h, PACKET_AT + 8, u32::from(ttl) << 24 | TCP << 16);
+        let ip = Sum::ZERO.add_words([addresses, fields].into_iter()).finish();
+        h[PACKET_AT + 10..PACKET_AT + 12].copy_from_slice(&ip.to_be_bytes());
+        let (more, timestamps) = self.write_options(h);
         let ports = u32::from(self.src_port) << 16 | u32::from(self.dst_port);
         let control = (header_len as u32 / 4) << 28 | u32::from(self.flags.0) << 16;
-        let sum = sum
-            .add_sum(addresses)
-            .add_u32(TCP << 16 | segment_len as u32)
-            .add_sum(put32(h, SEGMENT_AT, ports))
-            .add_sum(put64(h, SEGMENT_AT + 4, u64::from(self.seq) << 32 | u64::from(self.ack)))
-            .add_sum(put32(h, SEGMENT_AT + 12, control | u32::from(self.window)));
-        let sum = match self.options {
-            Options::None => sum,
-            Options::Timestamps(Timestamps { value, echo }) => sum
-                .add_sum(put32(h, SEGMENT_AT + 20, tcp::TIMESTAMPS_PREFIX))
-                .add_sum(put64(h, SEGMENT_AT + 24, u64::from(value) << 32 | u64::from(echo))),
+        let fields = put32(h, SEGMENT_AT, ports)
+            + put32(h, SEGMENT_AT + 12, control | u32::from(self.window))
+            + u64::from((TCP << 16 | segment_len as u32).to_be())
+            + more;
+        let seq_ack = u64::from(self.seq) << 32 | u64::from(self.ack);
+        let seq_ack = put64(h, SEGMENT_AT + 4, seq_ack);
+        let sum = Sum::ZERO.add_words([addresses, seq_ack, timestamps, fields].into_iter());
+        let start = SEGMENT_AT + header_len;
+        let end = start + payload.len();
+        let sum = sum.add_copied(payload, &mut out[start..end]);
+        let sum = u32::from(sum.finish()) << 16;
+        out[SEGMENT_AT + 16..SEGMENT_AT + 20].copy_from_slice(&sum.to_be_bytes());
+        end
+    }
+
+    /// Writes the options; gives them as words of a sum, the first one of small numbers.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one call")]
+    fn write_options(&self, h: &mut [u8; HEADERS_MAX]) -> (u64, u64) {
+        let at = SEGMENT_AT + tcp::MIN_HEADER_LEN;
+        match self.options {
+            Options::None => (0, 0),
+            Options::Timestamps(Timestamps { value, echo }) => (
+                put32(h, at, tcp::TIMESTAMPS_PREFIX),
+                put64(h, at + 4, u64::from(value) << 32 | u64::from(echo)),
+            ),
             Options::Syn(usual) => {
                 let words = usual.words();
-                (0..words.len())
-                    .fold(sum, |sum, i| sum.add_sum(put32(h, SEGMENT_AT + 20 + 4 * i, words[i])))
+                ((0..words.len()).map(|i| put32(h, at + 4 * i, words[i])).sum(), 0)
             }
-        };
-        let _ = put32(h, SEGMENT_AT + 16, u32::from(sum.finish()) << 16);
-        start + payload.len()
+        }
     }
 }
 
-/// Stores a word, and gives it as a part of a sum.
+/// Stores a word, and gives it as it lies there: a part of a sum, to which others can be added
+/// without a carry.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "two instructions")]
-fn put32(h: &mut [u8; HEADERS_MAX], at: usize, word: u32) -> Sum {
+fn put32(h: &mut [u8; HEADERS_MAX], at: usize, word: u32) -> u64 {
     h[at..at + 4].copy_from_slice(&word.to_be_bytes());
-    Sum::ZERO.add_u32(word)
+    u64::from(word.to_be())
 }
 
+/// Stores two words, and gives them as they lie there.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "two instructions")]
-fn put64(h: &mut [u8; HEADERS_MAX], at: usize, word: u64) -> Sum {
-    h[at..at + 8].copy_from_slice(&word.to_be_bytes());
-    Sum::ZERO.add_u64(word)
+fn put64(h: &mut [u8; HEADERS_MAX], at: usize, words: u64) -> u64 {
+    h[at..at + 8].copy_from_slice(&words.to_be_bytes());
+    words.to_be()
 }
 
 #[inline]

@@ -165,7 +165,7 @@ impl Link {
             None => &[],
         };
         let frame = plain::Frame {
-            mac,
+            to: plain::Receiver::new(mac),
             traffic_class: 0,
             src,
             dst: *self.server.ip(),
@@ -177,7 +177,7 @@ impl Link {
             window: window_field(said.flags),
             options: said.options,
         };
-        let written = frame.write(self.mac, TTL, payload, out);
+        let written = frame.write(plain::Sender::new(self.mac), TTL, payload, out);
         tx.commit(written);
         true
     }

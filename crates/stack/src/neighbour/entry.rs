@@ -154,7 +154,7 @@ fn ask_again(entry: &mut Neighbour, now: u32) -> Step {
 
 #[inline]
 pub(super) fn is_usable(state: u8) -> bool {
-    matches!(state, REACHABLE | STALE | PROBE | PERMANENT)
+    state >= REACHABLE
 }
 
 #[inline]
@@ -176,10 +176,11 @@ const RECENT_MS: u32 = 30_000;
 // The states as bytes; a zeroed entry is free.
 pub(super) const FREE: u8 = 0;
 pub(super) const INCOMPLETE: u8 = 1;
-pub(super) const REACHABLE: u8 = 2;
-pub(super) const STALE: u8 = 3;
-pub(super) const PROBE: u8 = 4;
-pub(super) const FAILED: u8 = 5;
+pub(super) const FAILED: u8 = 2;
+// From here on usable.
+pub(super) const REACHABLE: u8 = 3;
+pub(super) const STALE: u8 = 4;
+pub(super) const PROBE: u8 = 5;
 pub(super) const PERMANENT: u8 = 6;
 
 const _: () = assert!(size_of::<Neighbour>() == 64);

@@ -186,26 +186,51 @@ fn is_silly(window: u32, buffer: u32, mss: u16) -> bool {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "on the way of every segment")]
 pub(super) fn window_field(tcb: &mut Tcb, space: Room, steps: WindowSteps) -> u16 {
-    // How far ahead of RCV.NXT the edges are.
     let offer = space.offer(tcb);
-    let promised = (tcb.rcv_adv.since(tcb.rcv_nxt) as i32).max(0) as u32;
     let step = match steps {
         WindowSteps::Segments => space.step(tcb, 1),
         WindowSteps::Octets if is_silly(offer, space.buffer, tcb.mss) => u32::MAX >> 1,
         WindowSteps::Octets => 0,
     };
+    let (field, reach) = window_for(tcb, offer, step);
+    announce(
+        tcb,
+        match steps {
+            // What the field cannot say is not promised.
+            WindowSteps::Segments => reach,
+            WindowSteps::Octets => offer,
+        },
+    );
+    field
+}
+
+/// The field that says how far ahead of RCV.NXT the right edge may be, where `offer` is what we
+/// would like and the edge moves by `step` at least; and how far that is.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every segment")]
+pub(super) fn window_for(tcb: &Tcb, offer: u32, step: u32) -> (u16, u32) {
+    let promised = promised(tcb);
     let wanted = if offer >= promised + step { offer } else { promised };
     let scale = tcb.rcv_scale();
     // RFC 7323 2.4: rounded up where there is room, so that a first window that was not scaled
     // does not shrink.
-    let up = (wanted + (1 << scale) - 1) >> scale;
-    let has_room = up << scale <= offer.max(promised);
-    let field = if has_room { up } else { wanted >> scale }.min(65_535);
-    let reach = match steps {
-        // What the field cannot say is not promised.
-        WindowSteps::Segments => field << scale,
-        WindowSteps::Octets => offer,
-    };
-    tcb.rcv_adv = tcb.rcv_nxt + promised.max(reach);
-    field as u16
+    let below_unit = (1 << scale) - 1;
+    let up = (wanted + below_unit) & !below_unit;
+    let has_room = up <= offer.max(promised);
+    let reach = if has_room { up } else { wanted & !below_unit }.min(0xffff << scale);
+    ((reach >> scale) as u16, reach)
+}
+
+/// Notes the right edge, so far ahead of RCV.NXT; it never moves back.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every segment")]
+pub(super) fn announce(tcb: &mut Tcb, reach: u32) {
+    tcb.rcv_adv = tcb.rcv_nxt + promised(tcb).max(reach);
+}
+
+/// How far ahead of RCV.NXT the right edge is that we advertised last.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every segment")]
+fn promised(tcb: &Tcb) -> u32 {
+    (tcb.rcv_adv.since(tcb.rcv_nxt) as i32).max(0) as u32
 }

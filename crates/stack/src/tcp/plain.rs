@@ -10,7 +10,7 @@
 //! with [`StackConfig::header_prediction`](crate::StackConfig::header_prediction) off nothing
 //! changes but the cost, and the simulator holds the two against each other.
 
-use super::header::window_field;
+use super::header::{announce, window_for};
 use super::output::Sent;
 use super::send_queue::{self, Marks, Segment};
 use super::tuning::Room;
@@ -19,7 +19,6 @@ use crate::budget::Pressure;
 use crate::config::StackConfig;
 use crate::counters::Drop;
 use crate::event::{Closed, Event, Events, What};
-use crate::habits::WindowSteps;
 use crate::path::PlainPath;
 use crate::record::Record;
 use crate::seq::Seq;
@@ -29,7 +28,6 @@ use crate::transitions::Station;
 use core::net::Ipv4Addr;
 use crore_mem::frames::TxBurst;
 use crore_mem::{BlockId, Pool};
-use crore_wire::ethernet::MacAddr;
 use crore_wire::{plain, tcp};
 
 impl Stack {
@@ -70,9 +68,9 @@ impl Stack {
         if newly > 0 && flight >= tcb.cwnd / 2 || repeats {
             return false;
         }
-        self.counters.segments_in += 1;
         self.counters.plain_in += 1;
         let mut then = plain_ack(tcb, &mut self.pool, self.now, arrival, newly > 0);
+        self.counters.segments_in += 1;
         let mut what = if len > 0 { What::DATA } else { What::default() };
         if len > 0 {
             self.counters.octets_in += u64::from(len);
@@ -167,49 +165,51 @@ impl Stack {
             }
             return Some(Sent::All);
         }
-        let id = if unsent == 0 { BlockId::NONE } else { tcb.snd_unsent };
-        if unsent > 0 && !goes_whole(tcb, &self.pool, self.now, &self.config) {
+        if unsent > 0 && !is_all_in_one(tcb, self.now, &self.config) {
             return None;
         }
-        tcb.flags.clear(Flags::IN_OUTPUT);
         let Some(out) = tx.frame() else {
+            tcb.flags.clear(Flags::IN_OUTPUT);
             self.counters.drop(Drop::TxFull);
             return Some(Sent::NoFrame);
         };
-        let (by, config) = (MacAddr(self.link.mac), &self.config);
-        let mut said = Said { path, by, config, ts_now, seq: tcb.acceptable_seq(), payload: &[] };
+        let by = self.link.sender;
         let fin = tcb.flags.any(Flags::FIN_QUEUED);
         let flags = if fin { tcp::Flags::ACK | tcp::Flags::FIN } else { tcp::Flags::ACK };
+        let mut said = Said { path, config: &self.config, ts_now, seq: tcb.snd_nxt, payload: &[] };
         let len = if unsent == 0 {
-            if fin {
-                said.seq = tcb.snd_nxt;
+            if !fin {
+                said.seq = tcb.acceptable_seq();
             }
-            write_plain(tcb, &said, flags, 0, out)
+            write_plain(tcb, &said, by, flags, 0, out)
         } else {
-            said.seq = tcb.snd_nxt;
-            let segment = self.pool.header_mut(id);
+            let (segment, payload) = self.pool.parts_mut(tcb.snd_unsent);
+            if !goes_whole(tcb, segment, unsent) {
+                return None;
+            }
             segment.sent_at_us = self.now.us as u32;
-            segment.marks |= Marks::SENT;
             let Segment { next, shared, offset, len, marks, .. } = *segment;
+            segment.marks = marks | Marks::SENT;
             let is_shared = marks & Marks::SHARED != 0;
-            let holder = self.pool.payload(if is_shared { shared } else { id });
-            said.payload = &holder[usize::from(offset)..][..usize::from(len)];
+            let holder = if is_shared { self.pool.payload(shared) } else { payload };
+            let payload = &holder[usize::from(offset)..][..usize::from(len)];
+            let said = Said { payload, ..said };
             let push = if marks & Marks::PUSH != 0 { tcp::Flags::PSH } else { tcp::Flags(0) };
             let ecn = tcb.mark_of_new_data().0;
-            let written = write_plain(tcb, &said, flags | push, ecn, out);
+            let written = write_plain(tcb, &said, by, flags | push, ecn, out);
             tcb.snd_nxt += u32::from(len);
             tcb.snd_unsent = next;
             self.counters.octets_out += u64::from(len);
             written
         };
-        tcb.flags.clear(Flags::ACK_NOW | Flags::ACK_OWED);
-        self.commit(len, tx);
+        tcb.flags.clear(Flags::IN_OUTPUT | Flags::ACK_NOW | Flags::ACK_OWED);
         self.counters.plain_out += 1;
+        self.commit(len, tx);
         if fin {
             self.note_fin_sent(index);
         }
         if unsent > 0 || fin {
-            self.start_timer(index);
+            self.start_plain_timer(index);
         }
         Some(Sent::All)
     }
@@ -284,15 +284,15 @@ fn plain_text(tcb: &mut Tcb, len: u32, is_due: bool) -> bool {
     waits
 }
 
-/// True when all that is unsent is in one block and fits into a segment, in each window, and
-/// nothing is in flight.
+/// True when all that is unsent is in one block, nothing is in flight, and nothing was for long.
 #[inline]
-fn goes_whole(tcb: &Tcb, pool: &Pool<Segment>, now: Now, config: &StackConfig) -> bool {
-    let (id, unsent) = (tcb.snd_unsent, tcb.unsent());
-    if id != tcb.snd_tail || tcb.in_flight() != 0 || is_after_pause(tcb, now, config) {
-        return false;
-    }
-    let segment = pool.header(id);
+fn is_all_in_one(tcb: &Tcb, now: Now, config: &StackConfig) -> bool {
+    tcb.snd_unsent == tcb.snd_tail && tcb.in_flight() == 0 && !is_after_pause(tcb, now, config)
+}
+
+/// True when that block was never sent and fits into a segment, in each window.
+#[inline]
+fn goes_whole(tcb: &Tcb, segment: &Segment, unsent: u32) -> bool {
     let whole = segment.seq == tcb.snd_nxt && segment.len <= tcb.mss;
     whole && unsent <= tcb.snd_wnd && unsent <= tcb.cwnd
 }
@@ -307,7 +307,6 @@ fn is_after_pause(tcb: &Tcb, now: Now, config: &StackConfig) -> bool {
 /// What a plain segment says, but for what its control block knows.
 struct Said<'a> {
     path: PlainPath,
-    by: MacAddr,
     config: &'a StackConfig,
     ts_now: u32,
     seq: Seq,
@@ -320,17 +319,21 @@ struct Said<'a> {
 fn write_plain(
     tcb: &mut Tcb,
     said: &Said<'_>,
+    by: plain::Sender,
     flags: tcp::Flags,
     ecn: u8,
     out: &mut [u8],
 ) -> usize {
+    // Nothing is unread, so all of the buffer is free.
     let buffer = said.config.rcv_buf_bytes;
-    let window = window_field(tcb, Room { buffer, window: buffer }, WindowSteps::Segments);
+    let step = Room { buffer, window: buffer }.step(tcb, 1);
+    let (window, reach) = window_for(tcb, buffer, step);
+    announce(tcb, reach);
     tcb.last_ack_sent = tcb.rcv_nxt;
     // RFC 7323-3.2a.
     let timestamps = tcp::Timestamps { value: said.ts_now, echo: tcb.ts_recent };
     let frame = plain::Frame {
-        mac: said.path.mac,
+        to: said.path.to,
         traffic_class: tcb.dscp() << 2 | ecn,
         src: said.path.local,
         dst: Ipv4Addr::from_bits(tcb.remote as u32),
@@ -346,7 +349,7 @@ fn write_plain(
             plain::Options::None
         },
     };
-    frame.write(said.by, said.config.ttl, said.payload, out)
+    frame.write(by, said.config.ttl, said.payload, out)
 }
 
 /// True for an established connection of which nothing is to be remembered: no losses, no bulk, no

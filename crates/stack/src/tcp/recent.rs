@@ -12,14 +12,16 @@ use alloc::vec;
 /// Connections whose timers were set less than [`RECENT_MS`] ago: first in, first out.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    ring: Box<[(u32, u32)]>,
+    ring: Box<[(u32, u32); RECENT_MAX as usize]>,
     first: u32,
     len: u32,
 }
 
 impl Recent {
     pub(crate) fn new() -> Self {
-        Self { ring: vec![(0, 0); RECENT_MAX as usize].into_boxed_slice(), first: 0, len: 0 }
+        let ring = vec![(0, 0); RECENT_MAX as usize].into_boxed_slice();
+        let Ok(ring) = ring.try_into() else { unreachable!("as many as were asked for") };
+        Self { ring, first: 0, len: 0 }
     }
 
     /// Takes a connection in; false when there is no room.

@@ -6,7 +6,7 @@
 
 use super::extension::{self, Bits};
 use super::probe::probe_timeout_ms;
-use super::recent::RECENT_MS;
+use super::recent::{RECENT_MS, Recent};
 use super::send_queue;
 use crate::budget::Pressure;
 use crate::config::StackConfig;
@@ -375,6 +375,21 @@ impl Stack {
         self.set_deadline_of(index, probe.unwrap_or(rto), probe.is_some());
     }
 
+    /// The same for a segment of a plain connection, which has no extension.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "once, on the way of every plain segment with octets")]
+    pub(super) fn start_plain_timer(&mut self, index: u32) {
+        let tcb = &mut self.tcbs[index];
+        let rto = rto_inlined_ms(&self.config, tcb);
+        let probe = probe_timeout_ms(&self.config, &self.pool, tcb, rto);
+        let (ms, is_probe) = (probe.unwrap_or(rto), probe.is_some());
+        tcb.deadline = self.now.tick.wrapping_add(ms.max(1));
+        tcb.put(Sign::Probe, is_probe);
+        tcb.flags.set(Flags::TIMED);
+        let look = Look { tick: self.now.tick, at: tcb.deadline, waits: waits(ms, is_probe) };
+        look.watch(index, tcb, &mut self.recent, &mut self.wheel);
+    }
+
     /// Starts the timer for a SYN that went. The user timeout counts for the opening as well
     /// (RFC 9293 3.10.1, 3.10.8, RFC 5482-3a).
     pub(super) fn start_syn_timer(&mut self, index: u32) {
@@ -440,23 +455,8 @@ impl Stack {
         if tcb.extension != BlockId::NONE {
             extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
-        self.watch(index, at, is_probe || ms > RECENT_MAX_MS);
-    }
-
-    /// Sees to it that the connection is looked at by tick `at`, which may be late by the wait of
-    /// recent timers or not.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
-    fn watch(&mut self, index: u32, at: u32, waits: bool) {
-        let tcb = &mut self.tcbs[index];
-        if waits && tcb.flags.any(Flags::RECENT) {
-            return;
-        }
-        if waits && self.recent.push(index, self.now.tick) {
-            tcb.flags.set(Flags::RECENT);
-        } else {
-            self.wheel.arm(&mut tcb.mark, index, at);
-        }
+        let look = Look { tick, at, waits: waits(ms, is_probe) };
+        look.watch(index, tcb, &mut self.recent, &mut self.wheel);
     }
 
     /// The same unless a deadline is set already.
@@ -474,25 +474,68 @@ impl Stack {
         if !tcb.flags.any(Flags::ACK_TIMED) {
             tcb.ack_deadline = at as u16;
             tcb.flags.set(Flags::ACK_TIMED);
-            self.watch(index, at, self.config.ack_delay_ms > RECENT_MAX_MS);
+            let waits = waits(self.config.ack_delay_ms, false);
+            let look = Look { tick: self.now.tick, at, waits };
+            look.watch(index, tcb, &mut self.recent, &mut self.wheel);
         }
     }
+}
+
+/// When a connection has to be looked at.
+struct Look {
+    tick: u32,
+    /// The tick by which it has to be.
+    at: u32,
+    /// It may be late by the wait of recent timers.
+    waits: bool,
+}
+
+impl Look {
+    /// Sees to it that it is.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
+    fn watch(self, index: u32, tcb: &mut Tcb, recent: &mut Recent, wheel: &mut Wheel) {
+        if self.waits && tcb.flags.any(Flags::RECENT) {
+            return;
+        }
+        if self.waits && recent.push(index, self.tick) {
+            tcb.flags.set(Flags::RECENT);
+        } else {
+            wheel.arm(&mut tcb.mark, index, self.at);
+        }
+    }
+}
+
+/// True for a timer that may be late by the wait of recent ones: a probe's, and a long one.
+#[inline]
+fn waits(ms: u32, is_probe: bool) -> bool {
+    is_probe || ms > RECENT_MAX_MS
 }
 
 /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 9293 MUST-18,
 /// RFC 6298 2.2, 2.3, 5.5; RFC 6298-4 for G).
 #[inline]
 pub(super) fn rto_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
+    rto_inlined_ms(config, tcb)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every plain segment with octets")]
+fn rto_inlined_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
+    let most = config.rto_max_ms;
     // Without a sample the variance may say how careful to be (RFC 6298-5.7).
     let unknown = tcb.srtt_us8 == 0 && tcb.rttvar_us4 == 0;
     let base = if unknown || tcb.state() <= State::SynReceived {
-        config.rto_initial_ms
+        config.rto_initial_ms.min(most)
     } else {
         let variance = tcb.rttvar_us4.max(config.rto_variance_min_ms * 1000);
         let us = (tcb.srtt_us8 >> 3) + variance;
-        (us / 1000 + 1).clamp(config.rto_min_ms, config.rto_max_ms)
+        (us / 1000 + 1).max(config.rto_min_ms).min(most)
     };
-    (u64::from(base) << tcb.backoff.min(16)).min(u64::from(config.rto_max_ms)) as u32
+    if tcb.backoff == 0 {
+        return base;
+    }
+    (u64::from(base) << tcb.backoff.min(16)).min(u64::from(most)) as u32
 }
 
 /// True when `tick` is at or after `deadline`.

@@ -8,7 +8,7 @@ use std::vec::Vec;
 fn read(frame: &[u8]) -> Option<(Frame, &[u8])> {
     let view = View::parse(frame)?;
     let seen = Frame {
-        mac: view.mac(),
+        to: Receiver::new(view.mac()),
         traffic_class: view.traffic_class(),
         src: view.src(),
         dst: view.dst(),
@@ -48,7 +48,7 @@ fn by_protocols(frame: &[u8]) -> Option<(Frame, &[u8])> {
         return None;
     }
     let plain = Frame {
-        mac: ethernet.dst,
+        to: Receiver::new(ethernet.dst),
         traffic_class: ip.dscp_ecn,
         src: ip.src,
         dst: ip.dst,
@@ -130,7 +130,7 @@ fn frames_are_written_as_the_protocols_write_them() {
             let expected = written(options, &payload, 0);
             let (frame, _) = read(&expected).expect("a plain frame");
             let mut out = vec![0xee; 1600];
-            let end = frame.write(MacAddr([2, 0, 0, 0, 0, 2]), 64, &payload, &mut out);
+            let end = frame.write(Sender::new(MacAddr([2, 0, 0, 0, 0, 2])), 64, &payload, &mut out);
             assert_eq!(out[..end], expected);
             assert!(out[end.max(HEADERS_MAX)..].iter().all(|&byte| byte == 0xee));
         }
@@ -156,7 +156,7 @@ proptest! {
             }
         };
         let frame = Frame {
-            mac: MacAddr([1, 2, 3, 4, 5, 6]),
+            to: Receiver::new(MacAddr([1, 2, 3, 4, 5, 6])),
             traffic_class,
             src: Ipv4Addr::from_bits(src),
             dst: Ipv4Addr::from_bits(dst),
@@ -169,7 +169,7 @@ proptest! {
             options,
         };
         let mut out = vec![0; 600];
-        let end = frame.write(MacAddr([6, 5, 4, 3, 2, 1]), ttl, &payload, &mut out);
+        let end = frame.write(Sender::new(MacAddr([6, 5, 4, 3, 2, 1])), ttl, &payload, &mut out);
         let start = 34 + options.header_len();
         prop_assert_eq!(&out[start..end], &payload[..]);
         prop_assert_eq!(read(&out[..end]), Some((frame, &payload[..])));
