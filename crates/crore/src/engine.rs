@@ -325,7 +325,7 @@ impl<S: Service> Engine<S> {
         if what.any(What::DATA)
             && let Some(rx) = rx
         {
-            self.tell_data(number, event, rx, meter);
+            self.tell_data_too(number, event, rx, meter);
         }
         if what.any(What::WRITABLE) {
             let conn = &mut conn(&mut self.stack, &mut self.states, index);
@@ -361,8 +361,21 @@ impl<S: Service> Engine<S> {
         })
     }
 
+    /// Octets in the frame, among other news.
+    #[inline(never)]
+    fn tell_data_too(
+        &mut self,
+        number: usize,
+        event: &Event,
+        rx: &RxBurst,
+        meter: &mut impl Meter,
+    ) {
+        self.tell_data(number, event, rx, meter);
+    }
+
     /// Octets in the frame: read in place, unless others wait before them.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the news that nearly all events are")]
     fn tell_data(&mut self, number: usize, event: &Event, rx: &RxBurst, meter: &mut impl Meter) {
         if self.is_aborted(event.index) {
             return;

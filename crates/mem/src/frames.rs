@@ -98,8 +98,14 @@ impl RxBurst {
     /// ends there.
     #[inline]
     pub fn prefetch(&self, i: usize) {
-        if i < self.count {
-            let FramePlace { start, len, .. } = self.places[i];
+        self.prefetch_group(i..i + 1);
+    }
+
+    /// The same for those frames of a group that are there.
+    #[inline]
+    pub fn prefetch_group(&self, group: Range<usize>) {
+        let end = group.end.min(self.count);
+        for &FramePlace { start, len, .. } in self.places.get(group.start..end).unwrap_or(&[]) {
             crate::prefetch(start);
             crate::prefetch(start.wrapping_add(64));
             if len > 128 {

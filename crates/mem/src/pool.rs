@@ -220,8 +220,7 @@ impl<H: Pod> Pool<H> {
                 continue;
             }
             let Some(index) = self.free_list(class).next(count) else { continue };
-            let id = BlockId::new(class, index);
-            let start = self.place(id).start;
+            let Place { start, .. } = self.place_in(class, index);
             // SAFETY: as in `meta`; the pool is borrowed alone.
             let meta = unsafe { start.cast::<Meta>().as_mut() };
             assert!(meta.references == 0, "a block in use was in the list of free ones");
@@ -230,7 +229,7 @@ impl<H: Pod> Pool<H> {
             self.free_list_mut(class).take(index, link);
             self.in_use += 1;
             self.bytes_in_use += block_bytes as usize;
-            return Some((id, start));
+            return Some((BlockId::new(class, index), start));
         }
         None
     }
@@ -385,18 +384,26 @@ impl<H: Pod> Pool<H> {
         crate::prefetch(class.first.as_ptr().wrapping_add(offset));
     }
 
-    /// Finds a block. This is the one check that keeps every access inside the region.
+    /// Finds a block.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a handful of instructions, on every way to a block")]
     #[track_caller]
     fn place(&self, id: BlockId) -> Place {
-        let class = &self.classes[id.class()];
-        if id.index() >= class.count {
-            no_such_block(self.region.name(), id);
+        self.place_in(id.class(), id.index())
+    }
+
+    /// Finds a block of a class. This is the one check that keeps every access inside the region.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a handful of instructions, on every way to a block")]
+    #[track_caller]
+    fn place_in(&self, class: usize, index: u32) -> Place {
+        let Class { first, block_bytes, count } = self.classes[class];
+        if index >= count {
+            no_such_block(self.region.name(), class, index);
         }
-        let bytes = class.block_bytes as usize;
+        let bytes = block_bytes as usize;
         // SAFETY: the index is below the class's count, so the whole block is inside the region.
-        let start = unsafe { class.first.add(id.index() as usize * bytes) };
+        let start = unsafe { first.add(index as usize * bytes) };
         Place { start, bytes }
     }
 
@@ -461,8 +468,8 @@ impl BlockId {
 #[cold]
 #[inline(never)]
 #[track_caller]
-fn no_such_block(name: &str, id: BlockId) -> ! {
-    panic!("`{name}` has no block of class {}, index {}", id.class(), id.index());
+fn no_such_block(name: &str, class: usize, index: u32) -> ! {
+    panic!("`{name}` has no block of class {class}, index {index}");
 }
 
 const CLASSES_MAX: usize = 8;

@@ -184,7 +184,7 @@ impl Stack {
 
     /// Parses one frame into `arrival`; an error says why it is dropped.
     pub(crate) fn parse_frame(&self, frame: &[u8], arrival: &mut Arrival) -> Result<(), Drop> {
-        arrival.kind = Kind::Nothing;
+        (arrival.kind, arrival.is_plain) = (Kind::Nothing, false);
         let (header, packet) = ethernet::Header::parse(frame).map_err(|_| Drop::Malformed)?;
         if header.dst.0 != self.link.mac && !header.dst.is_multicast() {
             return Err(Drop::NotOurMac);
@@ -374,8 +374,8 @@ fn offset_in(frame: &[u8], part: &[u8]) -> u16 {
 
 /// RFC 1122-3.2.1.3, RFC 9293 MUST-63: addresses that no host may send from.
 fn is_bad_source_v4(source: Ipv4Addr) -> bool {
-    let net = source.to_bits() >> 24;
-    !(1..224).contains(&net) || net == 127
+    let [net, ..] = source.octets();
+    matches!(net, 0 | 127 | 224..)
 }
 
 fn ip_drop(why: Malformed) -> Drop {

@@ -31,8 +31,7 @@ impl OutputList {
         }
     }
 
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a dozen instructions, for nearly every segment")]
+    #[inline]
     fn push(&mut self, index: u32) {
         debug_assert!(self.len < self.ring.len());
         let at = self.at(self.len);

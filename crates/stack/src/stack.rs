@@ -229,10 +229,10 @@ impl Stack {
         let count = rx.len();
         burst.count = count;
         let (mut opening, link_word) = (0, self.link_word());
-        (0..count.min(GROUP)).for_each(|i| rx.prefetch(i));
+        rx.prefetch_group(0..GROUP);
         for start in (0..count).step_by(GROUP) {
             let end = count.min(start + GROUP);
-            (end..count.min(end + GROUP)).for_each(|i| rx.prefetch(i));
+            rx.prefetch_group(end..end + GROUP);
             self.parse(rx, link_word, burst, start..end);
             let before = start.saturating_sub(GROUP)..start;
             self.look_up(&mut burst.arrivals[before], &mut opening, &mut likely);
@@ -272,7 +272,7 @@ impl Stack {
     fn parse_other(&mut self, frame: &[u8], arrival: &mut Arrival) -> FlowV4 {
         if let Err(reason) = self.parse_frame(frame, arrival) {
             self.counters.drop(reason);
-            arrival.kind = Kind::Nothing;
+            (arrival.kind, arrival.is_plain) = (Kind::Nothing, false);
         }
         let key = arrival.endpoints().key(&self.addresses);
         FlowV4::of(&key).unwrap_or_else(|| {
@@ -311,8 +311,10 @@ impl Stack {
     #[inline]
     pub fn input(&mut self, rx: &RxBurst, burst: &Burst, events: &mut Events, tx: &mut TxBurst) {
         for (i, arrival) in burst.arrivals[..burst.count].iter().enumerate() {
+            if arrival.is_plain && self.plain_segment(arrival, i as u16, events) {
+                continue;
+            }
             match arrival.kind {
-                Kind::Tcp if self.plain_segment(arrival, i as u16, events) => {}
                 Kind::Tcp => self.segment_arrives(arrival, rx.frame(i), i as u16, events, tx),
                 Kind::Nothing => {}
                 _ => self.frame_arrives(arrival, rx.frame(i), i as u16, events, tx),

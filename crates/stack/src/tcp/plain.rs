@@ -19,7 +19,7 @@ use crate::budget::Pressure;
 use crate::config::StackConfig;
 use crate::counters::Drop;
 use crate::event::{Closed, Event, Events, What};
-use crate::path::PlainPath;
+use crate::path::{Link, PlainPath};
 use crate::record::Record;
 use crate::seq::Seq;
 use crate::stack::{Now, Stack};
@@ -31,7 +31,7 @@ use crore_mem::{BlockId, Pool};
 use crore_wire::{plain, tcp};
 
 impl Stack {
-    /// A segment that is the next one expected; false, with nothing done: it is another.
+    /// A segment that is the next one expected, most likely; false, with nothing done: it is not.
     #[inline]
     pub(crate) fn plain_segment(
         &mut self,
@@ -40,7 +40,7 @@ impl Stack {
         events: &mut Events,
     ) -> bool {
         let Some(Record::Conn(index)) = arrival.record.map(Record::of) else { return false };
-        if !arrival.is_plain || !self.predicts {
+        if !self.predicts {
             return false;
         }
         if is_next::<false>(&self.tcbs[index], arrival) {
@@ -64,8 +64,12 @@ impl Stack {
         let (newly, flight) = (ack.since(tcb.snd_una), tcb.in_flight());
         // A window that is used up grows or is in trouble; a repeat on a connection without SACK
         // is a sign of loss.
-        let repeats = newly == 0 && len == 0 && flight > 0 && !tcb.flags.any(Flags::SACK);
-        if newly > 0 && flight >= tcb.cwnd / 2 || repeats {
+        let is_telling = if newly > 0 {
+            flight >= tcb.cwnd / 2
+        } else {
+            len == 0 && flight > 0 && !tcb.flags.any(Flags::SACK)
+        };
+        if is_telling {
             return false;
         }
         self.counters.plain_in += 1;
@@ -156,37 +160,38 @@ impl Stack {
         if !is_plain || self.budget.pressure() != Pressure::None {
             return None;
         }
-        let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
         let unsent = tcb.unsent();
         if unsent == 0 && !tcb.flags.any(Flags::ACK_NOW | Flags::FIN_QUEUED) {
+            PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
             tcb.flags.clear(Flags::IN_OUTPUT);
             if tcb.flags.any(Flags::ACK_OWED) {
                 self.delay_ack(index);
             }
             return Some(Sent::All);
         }
-        if unsent > 0 && !is_all_in_one(tcb, self.now, &self.config) {
-            return None;
-        }
+        let block = if unsent == 0 {
+            None
+        } else {
+            if !is_all_in_one(tcb, self.now, &self.config) {
+                return None;
+            }
+            let (segment, payload) = self.pool.parts_mut(tcb.snd_unsent);
+            if !goes_whole(tcb, segment, unsent) {
+                return None;
+            }
+            Some((segment, payload))
+        };
+        // Late, so that it is in registers where it is written.
+        let path = PlainPath::of(&self.link, &self.addresses, &mut self.neighbours, tcb)?;
         let Some(out) = tx.frame() else {
             tcb.flags.clear(Flags::IN_OUTPUT);
             self.counters.drop(Drop::TxFull);
             return Some(Sent::NoFrame);
         };
-        let by = self.link.sender;
         let fin = tcb.flags.any(Flags::FIN_QUEUED);
-        let flags = if fin { tcp::Flags::ACK | tcp::Flags::FIN } else { tcp::Flags::ACK };
-        let mut said = Said { path, config: &self.config, ts_now, seq: tcb.snd_nxt, payload: &[] };
-        let len = if unsent == 0 {
-            if !fin {
-                said.seq = tcb.acceptable_seq();
-            }
-            write_plain(tcb, &said, by, flags, 0, out)
-        } else {
-            let (segment, payload) = self.pool.parts_mut(tcb.snd_unsent);
-            if !goes_whole(tcb, segment, unsent) {
-                return None;
-            }
+        let (link, config, seq) = (&self.link, &self.config, tcb.snd_nxt);
+        let mut said = Said { path, link, config, ts_now, seq, payload: &[] };
+        let len = if let Some((segment, payload)) = block {
             segment.sent_at_us = self.now.us as u32;
             let Segment { next, shared, offset, len, marks, .. } = *segment;
             segment.marks = marks | Marks::SENT;
@@ -194,13 +199,18 @@ impl Stack {
             let holder = if is_shared { self.pool.payload(shared) } else { payload };
             let payload = &holder[usize::from(offset)..][..usize::from(len)];
             let said = Said { payload, ..said };
-            let push = if marks & Marks::PUSH != 0 { tcp::Flags::PSH } else { tcp::Flags(0) };
+            let push = if marks & Marks::PUSH != 0 { tcp::Flags::PSH } else { tcp::Flags::NONE };
             let ecn = tcb.mark_of_new_data().0;
-            let written = write_plain(tcb, &said, by, flags | push, ecn, out);
+            let written = write_plain(tcb, &said, push, ecn, out);
             tcb.snd_nxt += u32::from(len);
             tcb.snd_unsent = next;
             self.counters.octets_out += u64::from(len);
             written
+        } else {
+            if !fin {
+                said.seq = tcb.acceptable_seq();
+            }
+            write_plain(tcb, &said, tcp::Flags::NONE, 0, out)
         };
         tcb.flags.clear(Flags::IN_OUTPUT | Flags::ACK_NOW | Flags::ACK_OWED);
         self.counters.plain_out += 1;
@@ -307,6 +317,7 @@ fn is_after_pause(tcb: &Tcb, now: Now, config: &StackConfig) -> bool {
 /// What a plain segment says, but for what its control block knows.
 struct Said<'a> {
     path: PlainPath,
+    link: &'a Link,
     config: &'a StackConfig,
     ts_now: u32,
     seq: Seq,
@@ -316,20 +327,14 @@ struct Said<'a> {
 /// A segment with an acknowledgment, and perhaps octets; says how long the frame is.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "every field is at hand where it is called")]
-fn write_plain(
-    tcb: &mut Tcb,
-    said: &Said<'_>,
-    by: plain::Sender,
-    flags: tcp::Flags,
-    ecn: u8,
-    out: &mut [u8],
-) -> usize {
+fn write_plain(tcb: &mut Tcb, said: &Said<'_>, push: tcp::Flags, ecn: u8, out: &mut [u8]) -> usize {
     // Nothing is unread, so all of the buffer is free.
     let buffer = said.config.rcv_buf_bytes;
     let step = Room { buffer, window: buffer }.step(tcb, 1);
     let (window, reach) = window_for(tcb, buffer, step);
     announce(tcb, reach);
     tcb.last_ack_sent = tcb.rcv_nxt;
+    let fin = tcb.flags.any(Flags::FIN_QUEUED);
     // RFC 7323-3.2a.
     let timestamps = tcp::Timestamps { value: said.ts_now, echo: tcb.ts_recent };
     let frame = plain::Frame {
@@ -341,7 +346,7 @@ fn write_plain(
         dst_port: tcb.remote_port,
         seq: said.seq.0,
         ack: tcb.rcv_nxt.0,
-        flags,
+        flags: tcp::Flags::ACK | push | if fin { tcp::Flags::FIN } else { tcp::Flags::NONE },
         window,
         options: if tcb.flags.any(Flags::TIMESTAMPS) {
             plain::Options::Timestamps(timestamps)
@@ -349,7 +354,7 @@ fn write_plain(
             plain::Options::None
         },
     };
-    frame.write(by, said.config.ttl, said.payload, out)
+    frame.write(said.link.sender, said.config.ttl, said.payload, out)
 }
 
 /// True for an established connection of which nothing is to be remembered: no losses, no bulk, no

@@ -168,7 +168,8 @@ impl Stack {
 
 /// After how many milliseconds to probe (RFC 8985-7.2b); `None`: the retransmission timer is as
 /// good.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
 pub(super) fn probe_timeout_ms(
     config: &StackConfig,
     pool: &Pool<Segment>,
@@ -178,6 +179,9 @@ pub(super) fn probe_timeout_ms(
     // One segment's acknowledgment may be delayed: waiting for that is no gain on most paths.
     let alone = tcb.in_flight() <= u32::from(tcb.mss) && !tcb.flags.any(Flags::RECOVERY);
     let delay_ms = if alone { ACK_DELAY_MS } else { PROBE_FLOOR_MS };
+    if rto_ms <= delay_ms {
+        return None;
+    }
     let probe_ms = tcb.srtt_us8 / 4000 + delay_ms;
     (probe_ms < rto_ms && may_probe(config, pool, tcb)).then_some(probe_ms)
 }

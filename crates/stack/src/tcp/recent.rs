@@ -46,6 +46,12 @@ impl Recent {
         (tick.wrapping_sub(since) >= RECENT_MS).then_some(index)
     }
 
+    /// The connection at place `ahead`.
+    #[inline]
+    pub(crate) fn at(&self, ahead: u32) -> u32 {
+        self.ring[((self.first + ahead) % RECENT_MAX) as usize].0
+    }
+
     /// Forgets the first `count`.
     #[inline]
     pub(crate) fn forget(&mut self, count: u32) {

@@ -61,7 +61,7 @@ impl Stack {
             count += 1;
         }
         for ahead in 0..count {
-            let Some(index) = self.recent.due(ahead, tick) else { break };
+            let index = self.recent.at(ahead);
             let tcb = &mut self.tcbs[index];
             tcb.flags.clear(Flags::RECENT);
             if tcb.flags.any(Flags::TIMED | Flags::ACK_TIMED) && self.tcbs.is_live(index) {
