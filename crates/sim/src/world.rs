@@ -349,8 +349,11 @@ fn expectations(mix: &Mix) -> (Vec<bool>, bool) {
     let is_quick = |host: &HostMix| {
         host.turn_us < 200 || host.rx_frames.min(host.tx_frames).min(host.output_budget) >= 8
     };
-    let mut answers: Vec<bool> =
-        mix.hosts.iter().map(|host| host.is_ample && is_quick(host) && spares).collect();
+    // Who takes several frames in a turn and sends one loses the same answers each time, when those
+    // who wait for them ask again together.
+    let has_room = |host: &HostMix| host.tx_frames >= host.rx_frames.min(8);
+    let is_good = |host: &HostMix| host.is_ample && is_quick(host) && has_room(host);
+    let mut answers: Vec<bool> = mix.hosts.iter().map(|host| is_good(host) && spares).collect();
     let mut has_ways = mix.spares_neighbours;
     for fault in &mix.faults {
         match fault.what {

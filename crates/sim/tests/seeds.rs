@@ -73,6 +73,7 @@ const FOUND: &[(u64, &str)] = &[
     (12_050, "the same"),
     (3176, "the judge: a table of neighbours that was too small for the link"),
     (8442, "the observer: TIME-WAIT's answer found no room on the link, once"),
+    (71_305, "the same, each time: who takes frames by the dozen sends one in a turn"),
     (24_823, "the network: a frame cut down to its Ethernet header was to be corrupted"),
     (42_526, "the observer: word that a host is gone shortens the pauses"),
     (5115, "the judge: who gave no answer is not asked again at once"),
