@@ -4,10 +4,12 @@
 //! content to and from the same client, and the ratio of the goodputs is printed as a table and
 //! written as JSON: `docs/linux-peer.md`. `CRORE_CELLS=TEXT` plays only the links whose name has
 //! the text in it; `CRORE_LINK="loss=2 delay_us=5000"` plays one of your own instead of them all,
-//! with `CRORE_BYTES` and `CRORE_ROUNDS` if those of the matrix do not suit. All sides send by
+//! with `CRORE_BYTES` and `CRORE_ROUNDS` if those of the matrix do not suit; `CRORE_CAPTURE=PREFIX`
+//! records what each end sent and got. All sides send by
 //! CUBIC, or with `CRORE_CONGESTION=reno` as RFC 6582 has it.
 
-use std::fs;
+use std::path::PathBuf;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use crore_netns_tests::content;
@@ -72,12 +74,12 @@ impl Row {
 
 /// The link that was asked for, else the matrix.
 fn cells() -> Result<Vec<Cell>> {
-    let Ok(words) = std::env::var("CRORE_LINK") else { return Ok(matrix()) };
+    let Ok(words) = env::var("CRORE_LINK") else { return Ok(matrix()) };
     let mut impairment = Impairment { seed: 2026, ..Impairment::default() };
     for word in words.split_whitespace() {
         impairment.read(word)?;
     }
-    let number = |name: &str, default: u64| match std::env::var(name) {
+    let number = |name: &str, default: u64| match env::var(name) {
         Ok(text) => text.parse().with_context(|| format!("not a number: {name}={text}")),
         Err(_) => Ok(default),
     };
@@ -105,7 +107,7 @@ fn matrix() -> Vec<Cell> {
             Impairment { loss: 5.0, reorder: 10.0, duplicate: 1.0, corrupt: 0.1, ..clean },
         ),
     ];
-    let wanted = std::env::var("CRORE_CELLS").ok();
+    let wanted = env::var("CRORE_CELLS").ok();
     let is_wanted = |name: &str| wanted.as_ref().is_none_or(|text| name.contains(text));
     let mut cells = Vec::new();
     let name = "no link between, 0 ms each way".to_owned();
@@ -148,7 +150,7 @@ fn full_size(impairment: &Impairment) -> (u64, usize) {
 fn play_cell(scene: &Scene, cell: &Cell, content: Content<'_>) -> Result<Vec<Row>> {
     let mut network = match &cell.link {
         Some(impairment) => {
-            let capture = std::env::var("CRORE_CAPTURE").ok().map(std::path::PathBuf::from);
+            let capture = env::var("CRORE_CAPTURE").ok().map(PathBuf::from);
             Network::impaired(scene, impairment, capture.as_deref())?
         }
         None => Network::direct()?,
@@ -233,7 +235,7 @@ fn goodput(values: &[f64]) -> f64 {
 
 /// The algorithm of all senders, by our name and the kernel's.
 fn congestion() -> [&'static str; 2] {
-    match std::env::var("CRORE_CONGESTION") {
+    match env::var("CRORE_CONGESTION") {
         Ok(name) if name == "reno" => ["newreno", "reno"],
         _ => ["cubic"; 2],
     }
