@@ -117,16 +117,15 @@ impl Arrival {
     /// It is a segment, with these bits and options; the traffic class is known.
     #[inline]
     fn set_segment(&mut self, flags: tcp::Flags, has_timestamps: bool, has_sack: bool) {
+        self.kind = Kind::Tcp;
         self.flags = flags;
         self.has_timestamps = has_timestamps;
         let marked = self.is_marked();
         let text = flags.without(tcp::Flags::PSH.with(tcp::Flags::FIN));
         if text == tcp::Flags::ACK && !has_sack && !marked {
-            self.kind = Kind::Tcp;
             (self.has_options, self.has_ecn, self.is_plain) = (false, false, true);
             return;
         }
-        self.kind = Kind::Tcp;
         self.is_plain = false;
         self.has_options = has_sack || flags.intersects(tcp::Flags::SYN.with(tcp::Flags::ECE));
         self.has_ecn = marked || flags.intersects(tcp::Flags::ECE.with(tcp::Flags::CWR));

@@ -248,9 +248,9 @@ impl Stack {
         let Burst { arrivals, flows, hashes, .. } = burst;
         let arrivals = &mut arrivals[group.clone()];
         let (flows, hashes) = (&mut flows[..arrivals.len()], &mut hashes[..arrivals.len()]);
-        let (mut bytes, mut frames, mut places) = (0, rx.frames(group), flows.iter_mut());
-        for arrival in &mut *arrivals {
-            let (Some(frame), Some(flow)) = (frames.next(), places.next()) else { break };
+        let mut bytes = 0;
+        let places = arrivals.iter_mut().zip(flows.iter_mut());
+        for ((arrival, flow), frame) in places.zip(rx.frames(group)) {
             bytes += frame.len() as u64;
             if !self.parse_plain(frame, link_word, arrival, flow) {
                 *flow = self.parse_other(frame, arrival);

@@ -72,9 +72,9 @@ impl Stack {
         if is_telling {
             return false;
         }
+        self.counters.segments_in += 1;
         self.counters.plain_in += 1;
         let mut then = plain_ack(tcb, &mut self.pool, self.now, arrival, newly > 0);
-        self.counters.segments_in += 1;
         let mut what = if len > 0 { What::DATA } else { What::default() };
         if len > 0 {
             self.counters.octets_in += u64::from(len);

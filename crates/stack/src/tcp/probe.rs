@@ -33,8 +33,8 @@ impl Stack {
         probed
     }
 
-    /// The probe timer ran out: a new segment if there is one, else the last one again. Without
-    /// room for what must be remembered of it the retransmission timer does.
+    /// The probe timer ran out: the last segment goes again, or a new one; in recovery the first one
+    /// again. Without room for what must be remembered of it the retransmission timer does.
     pub(super) fn probe_timeout(&mut self, index: u32, tx: &mut TxBurst) {
         self.tcbs[index].put(Sign::Probe, false);
         if !self.is_flight_quiet(index) {
@@ -50,14 +50,10 @@ impl Stack {
         if !self.open_extension(index) {
             return false;
         }
-        let tcb = &self.tcbs[index];
-        let first = tcb.flags.any(Flags::RECOVERY).then_some(tcb.snd_head);
-        let Some(repeats) = self.send_tail(index, tx) else { return false };
+        let Some((end, repeats)) = self.send_tail(index, tx) else { return false };
         self.counters.tail_probes += 1;
-        let tcb = &self.tcbs[index];
-        let end = first.filter(|&id| id != BlockId::NONE).map(|id| self.pool.header(id).end());
-        let loss = extension::of_mut(&mut self.pool, tcb.extension);
-        loss.probe_end = end.unwrap_or(tcb.snd_nxt);
+        let loss = extension::of_mut(&mut self.pool, self.tcbs[index].extension);
+        loss.probe_end = end;
         loss.set(Bits::PROBE, true);
         loss.set(Bits::PROBE_REPEATS, repeats);
         true
@@ -67,7 +63,7 @@ impl Stack {
     /// set with the flight's first one.
     fn is_flight_quiet(&self, index: u32) -> bool {
         let tcb = &self.tcbs[index];
-        let recovers = tcb.flags.any(Flags::RECOVERY);
+        let recovers = self.config.habits.probes_repeat && tcb.flags.any(Flags::RECOVERY);
         if tcb.unsent() > 0 && !recovers || tcb.snd_head == BlockId::NONE {
             return true;
         }
@@ -76,14 +72,16 @@ impl Stack {
         segment.marks & Marks::SACKED != 0 || age_us >= tcb.srtt_us8 / 4
     }
 
-    /// Sends the probe (RFC 8985-7.3c); says whether it was a retransmission. `None`: nothing went.
-    fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<bool> {
+    /// Sends the probe (RFC 8985-7.3c); says where it ends, and whether it was a retransmission.
+    /// `None`: nothing went.
+    fn send_tail(&mut self, index: u32, tx: &mut TxBurst) -> Option<(Seq, bool)> {
         let path = self.path_of(index, tx)?;
         let tcb = &self.tcbs[index];
-        let recovers = tcb.flags.any(Flags::RECOVERY);
+        let probes_repeat = self.config.habits.probes_repeat;
+        let recovers = probes_repeat && tcb.flags.any(Flags::RECOVERY);
+        let several = probes_repeat && tcb.in_flight() > u32::from(tcb.mss);
         let again = if recovers { self.first_sent(tcb) } else { self.last_sent(tcb) };
-        let several = tcb.in_flight() > u32::from(tcb.mss);
-        let repeats = self.config.habits.probes_repeat && again.is_some() && (several || recovers);
+        let repeats = (several || recovers) && again.is_some();
         if tcb.unsent() > 0 && tcb.snd_unsent != BlockId::NONE && !repeats {
             let id = tcb.snd_unsent;
             let segment = self.pool.header(id);
@@ -91,18 +89,21 @@ impl Stack {
             let len = (segment.len - skip).min(tcb.mss);
             let window = tcb.snd_wnd.saturating_sub(tcb.in_flight());
             if u32::from(len) <= window {
-                return self.send_block(index, id, skip, len, &path, tx).then_some(false);
+                let went = self.send_block(index, id, skip, len, &path, tx);
+                return went.then(|| (self.tcbs[index].snd_nxt, false));
             }
         }
+        let sent_end = tcb.snd_nxt;
         if tcb.snd_head == BlockId::NONE {
             // Only our FIN is in flight.
             let (end, flags) = (tcb.snd_end, tcp::Flags::ACK | tcp::Flags::FIN);
             let header = self.header_for(index, end, flags, Report::NONE);
-            return self.write_segment(&path, &header, &[], tx).then_some(true);
+            return self.write_segment(&path, &header, &[], tx).then_some((sent_end, true));
         }
         let id = again?;
-        let len = self.pool.header(id).len;
-        self.send_block(index, id, 0, len, &path, tx).then_some(true)
+        let Segment { len, .. } = *self.pool.header(id);
+        let end = if recovers { self.pool.header(id).end() } else { sent_end };
+        self.send_block(index, id, 0, len, &path, tx).then_some((end, true))
     }
 
     /// The block that ends what was sent, if it went in one segment. In a long queue with more to

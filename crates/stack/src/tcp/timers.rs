@@ -379,15 +379,10 @@ impl Stack {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "once, on the way of every plain segment with octets")]
     pub(super) fn start_plain_timer(&mut self, index: u32) {
-        let tcb = &mut self.tcbs[index];
-        let rto = rto_inlined_ms(&self.config, tcb);
+        let tcb = &self.tcbs[index];
+        let rto = rto_ms(&self.config, tcb);
         let probe = probe_timeout_ms(&self.config, &self.pool, tcb, rto);
-        let (ms, is_probe) = (probe.unwrap_or(rto), probe.is_some());
-        tcb.deadline = self.now.tick.wrapping_add(ms.max(1));
-        tcb.put(Sign::Probe, is_probe);
-        tcb.flags.set(Flags::TIMED);
-        let look = Look { tick: self.now.tick, at: tcb.deadline, waits: waits(ms, is_probe) };
-        look.watch(index, tcb, &mut self.recent, &mut self.wheel);
+        self.note_deadline(index, probe.unwrap_or(rto), probe.is_some());
     }
 
     /// Starts the timer for a SYN that went. The user timeout counts for the opening as well
@@ -446,16 +441,21 @@ impl Stack {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
     fn set_deadline_of(&mut self, index: u32, ms: u32, is_probe: bool) {
-        let tick = self.now.tick;
-        let at = tick.wrapping_add(ms.max(1));
-        let tcb = &mut self.tcbs[index];
-        tcb.deadline = at;
-        tcb.put(Sign::Probe, is_probe);
-        tcb.flags.set(Flags::TIMED);
+        let tcb = &self.tcbs[index];
         if tcb.extension != BlockId::NONE {
             extension::of_mut(&mut self.pool, tcb.extension).set(Bits::REORDER_TIMER, false);
         }
-        let look = Look { tick, at, waits: waits(ms, is_probe) };
+        self.note_deadline(index, ms, is_probe);
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "on the way of every segment with octets")]
+    fn note_deadline(&mut self, index: u32, ms: u32, is_probe: bool) {
+        let tcb = &mut self.tcbs[index];
+        tcb.deadline = self.now.tick.wrapping_add(ms.max(1));
+        tcb.put(Sign::Probe, is_probe);
+        tcb.flags.set(Flags::TIMED);
+        let look = Look { tick: self.now.tick, at: tcb.deadline, waits: waits(ms, is_probe) };
         look.watch(index, tcb, &mut self.recent, &mut self.wheel);
     }
 
@@ -514,14 +514,9 @@ fn waits(ms: u32, is_probe: bool) -> bool {
 
 /// RTO = SRTT + max(G, 4 RTTVAR), doubled for each timeout in a row (RFC 9293 MUST-18,
 /// RFC 6298 2.2, 2.3, 5.5; RFC 6298-4 for G).
-#[inline]
-pub(super) fn rto_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
-    rto_inlined_ms(config, tcb)
-}
-
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "on the way of every plain segment with octets")]
-fn rto_inlined_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
+pub(super) fn rto_ms(config: &StackConfig, tcb: &Tcb) -> u32 {
     let most = config.rto_max_ms;
     // Without a sample the variance may say how careful to be (RFC 6298-5.7).
     let unknown = tcb.srtt_us8 == 0 && tcb.rttvar_us4 == 0;
