@@ -33,7 +33,7 @@ impl Stack {
         probed
     }
 
-    /// The probe timer ran out: the last segment goes again, or a new one; in recovery the first one
+    /// The probe timer ran out: the last segment goes again, or a new one; in recovery the first
     /// again. Without room for what must be remembered of it the retransmission timer does.
     pub(super) fn probe_timeout(&mut self, index: u32, tx: &mut TxBurst) {
         self.tcbs[index].put(Sign::Probe, false);
